@@ -1,0 +1,123 @@
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct block {
+    struct block *next;
+    size_t used, size;
+    alignas(max_align_t) char data[];
+};
+
+struct deferred {
+    struct deferred *next;
+    void (*fn)(void *);
+    void *p;
+};
+
+struct arena {
+    struct block *blocks;
+    struct deferred *deferred;
+    size_t total, max;
+};
+
+enum { FIRST_BLOCK = 4096 };
+
+struct arena *arena_new(size_t max)
+{
+    struct arena *a = calloc(1, sizeof *a);
+
+    if (a != NULL)
+        a->max = max;
+    return a;
+}
+
+void arena_free(struct arena *a)
+{
+    if (a == NULL)
+        return;
+    for (struct deferred *d = a->deferred; d != NULL; d = d->next)
+        d->fn(d->p);
+    for (struct block *b = a->blocks, *next; b != NULL; b = next) {
+        next = b->next;
+        free(b);
+    }
+    free(a);
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+    struct block *b = a->blocks;
+    size_t align = alignof(max_align_t);
+    void *p;
+
+    if (n > a->max)
+        return NULL;
+    n = (n + align - 1) / align * align;
+    if (b == NULL || b->size - b->used < n) {
+        size_t size = b == NULL ? FIRST_BLOCK : b->size * 2;
+        if (size > 256 * KIB)
+            size = 256 * KIB;
+        if (size < n)
+            size = n;
+        if (a->total + n > a->max)
+            return NULL;
+        b = calloc(1, sizeof *b + size);
+        if (b == NULL)
+            return NULL;
+        b->size = size;
+        b->next = a->blocks;
+        a->blocks = b;
+        a->total += size;
+    }
+    p = b->data + b->used;
+    b->used += n;
+    return p;
+}
+
+char *arena_slice_dup(struct arena *a, struct slice s)
+{
+    char *p = arena_alloc(a, s.n + 1);
+
+    if (p != NULL && s.n > 0)
+        memcpy(p, s.p, s.n);
+    return p;
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+    return s == NULL ? NULL : arena_slice_dup(a, slice_of(s));
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    char *p;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    p = n < 0 ? NULL : arena_alloc(a, (size_t)n + 1);
+    if (p == NULL)
+        return NULL;
+    va_start(ap, fmt);
+    (void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    return p;
+}
+
+bool arena_defer(struct arena *a, void (*fn)(void *), void *p)
+{
+    struct deferred *d = arena_alloc(a, sizeof *d);
+
+    if (d == NULL) {
+        fn(p);
+        return false;
+    }
+    *d = (struct deferred){a->deferred, fn, p};
+    a->deferred = d;
+    return true;
+}

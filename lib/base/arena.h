@@ -1,0 +1,20 @@
+/*
+ * arena.h - memory that is freed all at once: one a request, one an SMTP transaction, one a plan.
+ * arena_alloc() returns zeroed memory aligned for any type, or NULL over the arena's maximum or without memory.
+ * Threads: an arena belongs to one thread at a time.
+ */
+#pragma once
+
+#include "base/slice.h"
+
+struct arena;
+
+MUST_USE struct arena *arena_new(size_t max); /* NULL: out of memory */
+void arena_free(struct arena *a);             /* NULL does nothing */
+DEFINE_CLEANUP(struct arena, arena_free);
+void *arena_alloc(struct arena *a, size_t n);
+char *arena_strdup(struct arena *a, const char *s);      /* NULL in, NULL out */
+char *arena_slice_dup(struct arena *a, struct slice s);  /* NUL-terminated copy */
+char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Run fn(p) when the arena is freed (for a json_t, a PGresult ...); false: out of memory, fn was run at once. */
+bool arena_defer(struct arena *a, void (*fn)(void *), void *p);

@@ -1,0 +1,25 @@
+/*
+ * clock.h - all time goes through here (docs: ARCHITECTURE.md, "time").
+ * Wall time is for people, tokens and records; every duration and deadline uses the monotonic clock.
+ * In builds with INARI_TEST_HOOKS the wall clock is shifted by the number of seconds (a decimal, maybe negative)
+ * in the file that the environment variable INARI_CLOCK_FILE names; it is read again at most every 100 ms.
+ */
+#pragma once
+
+#include "base/slice.h"
+
+#include <stdint.h>
+
+int64_t clock_wall_ms(void); /* since the epoch */
+int64_t clock_wall_s(void);
+int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
+
+enum { CLOCK_TEXT_SIZE = 40 };
+/* RFC 3339, UTC, milliseconds: 2026-11-21T23:21:17.123Z */
+void clock_format(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE]);
+/* RFC 3339 with Z or an offset; false when it is not one. */
+MUST_USE bool clock_parse(struct slice text, int64_t *ret_wall_ms);
+/* IMF-fixdate of RFC 9110 (the Date header). */
+void clock_format_http(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE]);
+MUST_USE bool clock_parse_http(struct slice text, int64_t *ret_wall_ms);
