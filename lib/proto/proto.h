@@ -1,0 +1,59 @@
+/*
+ * proto.h - the words parent and child share (docs/internals/wire.md is the specification).
+ */
+#pragma once
+
+#include "jose/jose.h"
+
+/* typ of the protected header of each signed document */
+#define PROTO_TYP_ENROL "inari-enrol+jws"      /* child -> parent, by the new device key */
+#define PROTO_TYP_RECEIPT "inari-receipt+jws"  /* parent -> child, by the receipt key */
+#define PROTO_TYP_TRUST "inari-trust+jws"      /* trust document n, by the root key */
+#define PROTO_TYP_BUNDLE "inari-bundle+jws"    /* parent -> child, by a bundle key */
+#define PROTO_TYP_STATUS "inari-status+jws"    /* child -> parent, by the device key */
+#define PROTO_TYP_PROPOSAL "inari-proposal+jws"/* child -> parent, by the device key */
+#define PROTO_TYP_FRESH "inari-fresh+jws"      /* parent -> child, compact, by a bundle key */
+#define PROTO_TYP_NOTICE "inari-notice+jws"    /* parent -> anybody, by a bundle key */
+#define PROTO_TYP_CLIENT "inari-client+jwt"    /* client assertion, compact, by the device key */
+#define PROTO_TYP_ACCESS "inari-at+jwt"        /* access token, compact, HS256 */
+
+#define PROTO_H_HAVE "Inari-Have"
+#define PROTO_H_BOOT "Inari-Boot"
+#define PROTO_H_SEQ "Inari-Seq"
+#define PROTO_H_STATUS "Inari-Status"
+#define PROTO_H_WANT_FRESH "Inari-Want-Fresh"
+#define PROTO_H_API "Inari-Api"
+#define PROTO_H_NEXT_POLL "Inari-Next-Poll"
+#define PROTO_H_REPORT "Inari-Report"
+#define PROTO_H_FRESH "Inari-Fresh"
+#define PROTO_H_NOTICE "Inari-Notice"
+#define PROTO_H_TRUST "Inari-Trust"
+#define PROTO_H_COMMANDS "Inari-Commands"
+#define PROTO_H_REQUEST_ID "Inari-Request-Id"
+
+enum {
+    PROTO_API = 1,
+    PROTO_BUNDLE_MAX = 4 * 1024 * 1024,
+    PROTO_STATUS_MAX = 64 * 1024,
+    PROTO_PROPOSAL_MAX = 512 * 1024,
+    PROTO_ENROL_MAX = 64 * 1024,
+    PROTO_TRUST_MAX = 64 * 1024,
+    PROTO_DIGEST_SIZE = 65, /* 64 hexadecimal digits and NUL */
+};
+
+/* The identity of content: SHA-256 over the canonical text of {"sections": sections}, hexadecimal.  The same on
+ * both sides, whatever device, revision or key it is signed for.  false without memory. */
+MUST_USE bool proto_content_digest(const json_t *sections, char out[PROTO_DIGEST_SIZE]);
+
+/* "inari1.<base64url of JSON>": what an administrator pastes at the child (wire.md, "join string").
+ * Secret: holds a one-time token. */
+struct proto_join {
+    json_t *addresses; /* owned array of strings, "https://host:8445" */
+    json_t *pins;      /* owned array of strings, base64url SHA-256 of the TLS SubjectPublicKeyInfo */
+    char fleet[37];
+    char token[128];
+    int64_t expires_ms;
+};
+void proto_join_clear(struct proto_join *j);
+MUST_USE enum err_code proto_join_parse(struct slice text, struct proto_join *ret, struct err *e);
+MUST_USE enum err_code proto_join_format(const struct proto_join *j, char **ret, struct err *e); /* heap */

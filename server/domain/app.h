@@ -1,0 +1,22 @@
+/*
+ * app.h - what the whole parent shares: made in main(), passed to every handler as rq->app.
+ */
+#pragma once
+
+#include "base/slice.h"
+
+struct fleet_cache; /* server/domain/fleet_cache.h: devices in memory, for polls without SQL */
+struct keyring;     /* server/domain/keyring.h: bundle, receipt and token keys, trust document */
+
+struct app {
+    struct fleet_cache *fleet;
+    struct keyring *keys;
+    char fleet_id[37];
+    char issuer[256];       /* "https://parent.example:8445": aud of client assertions */
+    int64_t epoch;
+    const char *state_dir;  /* parent's own files */
+    const char *const *tls_pins; /* base64url SPKI hashes: current and backup; NULL-terminated; swapped whole */
+    const char *const *addresses;/* https:// addresses for join strings; NULL-terminated */
+    bool lab;               /* first password need not be changed */
+    bool fenced;
+};
