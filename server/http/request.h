@@ -39,6 +39,7 @@ struct who {
     unsigned perms;
     bool must_change_password;
     int64_t gen;       /* WHO_DEVICE: credential generation of the token */
+    enum lang lang;    /* WHO_ACCOUNT: the account's language, used when the request names none */
 };
 
 struct req {
@@ -58,6 +59,8 @@ struct req {
 };
 const char *req_header(const struct req *rq, const char *name); /* NULL: absent */
 const char *req_query(const struct req *rq, const char *name);  /* decoded, NULL: absent */
+/* Field of an R_FORM body, decoded (1st of that name); NULL: absent. */
+const char *req_form(const struct req *rq, const char *name);
 /* Query number with bounds and default; ERR_INVALID names it. */
 MUST_USE enum err_code req_query_int(const struct req *rq, const char *name, int64_t min, int64_t max, int64_t fallback,
                                      int64_t *ret, struct err *e);
@@ -100,7 +103,8 @@ enum route_flags {
     R_RAW = 8,      /* body is not parsed (JWS) */
     R_MERGE = 16,   /* application/merge-patch+json */
     R_OPEN_PW = 32, /* allowed while the password must be changed */
-    R_FORM_HTML = 64
+    R_FORM_HTML = 64,
+    R_LOOPBACK = 128, /* callers at a loopback address need no permission (unless a proxy speaks for others) */
 };
 struct route {
     const char *method, *path; /* "/api/v1/devices/{id}" */
