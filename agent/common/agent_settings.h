@@ -1,0 +1,42 @@
+/*
+ * agent_settings.h - /etc/inari/agent.conf, read by inari-agent and inari-helper alike.  The table
+ * in agent_settings.c is the only place where a key exists.  Everything else the agent knows comes
+ * from enrolment and from bundles.
+ */
+#pragma once
+
+#include "base/settings.h"
+
+#define AGENT_CONF_DEFAULT "/etc/inari/agent.conf"
+
+struct agent_settings {
+    char *agent_user;   /* the unprivileged user; beside root the only one the helper serves */
+    char *agent_group;  /* members may talk to the agent's own socket */
+    char *agent_state;  /* the agent's, 0700 */
+    char *helper_state; /* root's, 0700 */
+    char *helper_socket;
+    char *agent_socket;
+    char *trial_dir; /* root's, 0711: spool and configuration of the throw-away instance; its spool
+                        is kept warm */
+    char *postfix_config;   /* config_directory of the managed instance */
+    char *postfix_queue;    /* its queue_directory */
+    char *postfix_commands; /* where postfix, postconf and postmap are */
+    char *postfix_manager;  /* auto | systemd | postfix: who starts and stops Postfix */
+    char *postfix_unit;     /* unit name for systemctl */
+    int64_t
+        takeover_ms; /* how long the helper waits for a broken connection with an open journal */
+    int64_t command_timeout_ms;  /* one postfix, postconf or systemctl run */
+    int64_t validate_timeout_ms; /* the whole of validate */
+    int64_t resolve_timeout_ms;  /* all host names of facts together */
+    int64_t probe_timeout_ms;    /* one SMTP dialogue of the agent's probes */
+    int64_t trial_port;          /* first port tried for trial listeners */
+    int64_t lkg_keep;            /* renderings kept beside the one in force */
+    char *log_level;             /* debug | info | warn | error */
+};
+
+/* path NULL: AGENT_CONF_DEFAULT when it is there, else the defaults.  A path given must exist. */
+MUST_USE enum err_code agent_settings_load(const char *path, struct agent_settings *ret,
+                                           struct err *e);
+void agent_settings_clear(struct agent_settings *s);
+void agent_settings_show(const struct agent_settings *s, struct strbuf *out);
+void agent_settings_sample(struct strbuf *out);
