@@ -1,0 +1,70 @@
+/*
+ * fleet_cache.h - every device in memory, so that an unchanged poll costs no SQL (protocol.md 6.7, 6.18).
+ * Filled from the database at start, then by the sequence of the change table: once a second, and at once after our own
+ * commits.  While the database is away the table answers on for FLEET_STALE_MS, then fleet_usable() is false.
+ * Threads: any; one mutex a shard, held for a lookup and a copy.  Bundle bytes are immutable and counted.
+ */
+#pragma once
+
+#include "domain/app.h"
+#include "store/db.h"
+
+#include <stdatomic.h>
+
+enum { FLEET_STALE_MS = 5 * 60 * 1000, FLEET_WAKES_PER_S = 100 };
+
+enum device_state { DEV_PENDING, DEV_REJECTED, DEV_OBSERVING, DEV_MANAGED, DEV_HELD, DEV_QUARANTINED, DEV_REVOKED, DEV_RETIRED };
+extern const char *const device_state_names[]; /* NULL-terminated */
+
+struct bundle_bytes {
+    atomic_int refs;
+    int64_t epoch, rev, pub;
+    char etag[65], content_digest[65];
+    size_t n;
+    char jws[];
+};
+struct bundle_bytes *bundle_bytes_ref(struct bundle_bytes *b);
+void bundle_bytes_unref(void *b); /* NULL does nothing; fits struct reply.release */
+
+struct fleet_view { /* a copy of one row */
+    char id[37];
+    enum device_state state;
+    int64_t gen;
+    struct bundle_bytes *bundle; /* what is offered; counted, NULL: nothing yet; fleet_view_clear() */
+    char status_digest[65];      /* "" none stored */
+    int64_t seen_wall_ms, seen_mono_ms; /* 0: not since this parent started */
+    int64_t seq;
+    char boot[40];
+    int64_t limited;             /* polls refused by the device's bucket since start */
+};
+void fleet_view_clear(struct fleet_view *v);
+
+MUST_USE struct fleet_cache *fleet_cache_new(void);
+void fleet_cache_free(struct fleet_cache *f);
+/* First call: everything; later: what changed.  Wakes the polls of devices whose offer or state changed. */
+MUST_USE enum err_code fleet_cache_refresh(struct fleet_cache *f, struct db *db, struct err *e);
+/* Compare the stored status digests (a row deleted behind our back heals through Inari-Report: full). */
+MUST_USE enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct db *db, struct err *e);
+/* One upsert of who was seen since the last flush. */
+MUST_USE enum err_code fleet_cache_flush_presence(struct fleet_cache *f, struct db *db, struct err *e);
+bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms);
+/* Wake up to max of the queued polls; returns how many are left. */
+size_t fleet_wake_queued(struct fleet_cache *f, size_t max);
+
+/* false: no such device. */
+bool fleet_get(struct fleet_cache *f, const char *id, struct fleet_view *ret);
+/* A poll came in; boot may be NULL. */
+void fleet_seen(struct fleet_cache *f, const char *id, const char *boot, int64_t seq);
+/* Token bucket of one device (crash loops): false = answer 429. */
+bool fleet_poll_allowed(struct fleet_cache *f, const char *id, int64_t mono_ms);
+void fleet_set_status(struct fleet_cache *f, const char *id, const char *digest);
+/* The park key of a device's held poll. */
+enum { FLEET_PARK_KEY_SIZE = 40 };
+void fleet_park_key(const char *id, char out[FLEET_PARK_KEY_SIZE]);
+/* Seconds from now to the device's next slot of interval_s (hash of the id), plus up to a tenth. */
+int64_t fleet_next_poll_s(const char *id, int64_t interval_s, int64_t wall_ms);
+int64_t fleet_highest_rev(struct fleet_cache *f);
+json_t *fleet_revoked(struct fleet_cache *f); /* array of ids, at most 1000; new reference */
+size_t fleet_count(struct fleet_cache *f);
+/* For unit tests: put a row in, as a refresh would. */
+void fleet_put_for_test(struct fleet_cache *f, const char *id, enum device_state state, int64_t gen);

@@ -1,0 +1,31 @@
+/*
+ * issue.h - from published content to signed bundles (protocol.md 6.8): effective settings of each device, one
+ * rendering per distinct content, a new rev and a signature for every device whose content, mode, placement or drift
+ * policy changed.  A device that is held keeps what it was offered; its desired_rev moves on.
+ * Transactions: issue_devices() and issue_reissue() run inside the caller's; they take an advisory lock first, so
+ * that two issuers never interleave.  After the commit the caller calls issue_committed().
+ */
+#pragma once
+
+#include "catalog/catalog.h"
+#include "domain/app.h"
+#include "store/db.h"
+
+/* content: {"fleet":{},"groups":{id:{}},"devices":{id:{}}} of revision pub (its row exists already).
+ * rollout_id: the id under which this makes a rollout row with one wave of all changed devices and supersedes the
+ * running ones; NULL: no rollout.  device_ids NULL: every device.
+ * *ret: array [{"id","name","rev","changed":bool}], new reference. */
+MUST_USE enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
+                                     const char *rollout_id, const char *const *device_ids, size_t n, struct arena *a,
+                                     json_t **ret, struct err *e);
+/* The named devices against the newest revision: enrolment, mode, placement or group membership changed.
+ * *ret as above; may be NULL. */
+MUST_USE enum err_code issue_reissue(struct db *db, struct app *app, const char *const *device_ids, size_t n,
+                                     struct arena *a, json_t **ret, struct err *e);
+/* After the commit: refresh the fleet table and wake the devices that have something new, at most 100 a second.
+ * Failure is not the caller's: the change poll does the same within a second. */
+enum err_code issue_committed(struct db *db, struct app *app, struct err *e);
+
+/* The layers of one device, lowest first (fleet, groups by priority, device), borrowing from content and a. */
+MUST_USE enum err_code issue_layers(struct db *db, const json_t *content, const char *device_id, struct arena *a,
+                                    struct catalog_layer **ret, size_t *ret_n, struct err *e);

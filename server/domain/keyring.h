@@ -1,0 +1,50 @@
+/*
+ * keyring.h - the parent's own keys (protocol.md 6.1): bundle and receipt keys (ES256), token keys (HS256, two
+ * generations valid) and the trust documents.  Private parts live in the database, sealed by the parent's key file;
+ * the fleet root key is a passphrase-sealed PEM in the state folder and is never loaded again by the server.
+ * Threads: any.  A key handed out stays valid until keyring_free(); token keys change under a lock inside.
+ * Secrets: no key, token or passphrase is ever logged.
+ */
+#pragma once
+
+#include "domain/app.h"
+#include "jose/jose.h"
+#include "store/db.h"
+
+enum { KEYRING_NONCE_TTL_S = 300, KEYRING_TOKEN_ROTATE_S = 24 * 3600 };
+
+/* What the first start made and an administrator must note down. */
+struct keyring_first {
+    bool made;                /* this was the first start of the fleet */
+    char root_passphrase[48]; /* opens <state>/root.key.pem; shown once; the caller wipes it */
+};
+
+/* At start, after the migrations and after app->{state_dir,issuer,addresses,tls_pins} are set: makes fleet id, epoch,
+ * keys and trust document 1 in one transaction when there are none, loads them, and sets app->{keys,fleet_id,epoch}.
+ * ERR_STORAGE: the database holds keys of a fleet but parent.key is missing or another one (copy it from the first
+ * parent). */
+MUST_USE enum err_code keyring_bootstrap(struct db *db, struct app *app, struct keyring_first *ret_first, struct err *e);
+void keyring_free(struct keyring *k);
+/* Read token keys again (another parent rotated them). */
+MUST_USE enum err_code keyring_reload(struct db *db, struct app *app, struct err *e);
+/* A new token key when the newest is a day old; the one before stays valid, older ones go.  *ret_rotated may be NULL. */
+MUST_USE enum err_code keyring_rotate_tokens(struct db *db, struct app *app, bool *ret_rotated, struct err *e);
+
+/* Borrowed. */
+const struct jose_key *keyring_bundle_key(const struct keyring *k);
+const struct jose_key *keyring_receipt_key(const struct keyring *k);
+int64_t keyring_trust_n(const struct keyring *k);
+const char *keyring_trust(const struct keyring *k, int64_t n); /* NULL: no such document */
+
+/* HS256 with the newest token key; *ret: heap. */
+MUST_USE enum err_code keyring_token_sign(struct keyring *k, const json_t *claims, char **ret, struct err *e);
+/* With the key the token names, when it is one of ours; times are the caller's to check.  *ret: new reference. */
+MUST_USE enum err_code keyring_token_verify(struct keyring *k, struct slice token, json_t **ret, struct err *e);
+
+/* Stateless nonce of hello: b64u(time_ms || HMAC), valid KEYRING_NONCE_TTL_S. */
+enum { KEYRING_NONCE_SIZE = 56 };
+void keyring_nonce(struct keyring *k, int64_t now_ms, char out[KEYRING_NONCE_SIZE]);
+bool keyring_nonce_ok(struct keyring *k, const char *nonce, int64_t now_ms);
+
+/* For unit tests: a ring with fresh keys that no database knows. */
+MUST_USE struct keyring *keyring_new_for_test(void);
