@@ -1,11 +1,12 @@
 /*
- * db.h - a PostgreSQL connection, prepared statements, rows and transactions.  server/store is the only place with
- * libpq; SQL stands right above the function that runs it, values always as $n.
+ * db.h - a PostgreSQL connection, prepared statements, rows and transactions.  server/store is the
+ * only place with libpq; SQL stands right above the function that runs it, values always as $n.
  *
- * Threads: a struct db belongs to one thread at a time (one a worker; the pool has at most 20, protocol.md 6.18).
- * Time: every statement has statement_timeout (5 s) and lock_timeout (2 s).
- * Outage: ERR_OVERLOADED; the connection is opened again on the next use, with back-off; statements are prepared again.
- * A COMMIT whose answer was lost is ERR_TIMEOUT "outcome unknown": neither failed nor succeeded.
+ * Threads: a struct db belongs to one thread at a time (one a worker; the pool has at most 20,
+ * protocol.md 6.18). Time: every statement has statement_timeout (5 s) and lock_timeout (2 s).
+ * Outage: ERR_OVERLOADED; the connection is opened again on the next use, with back-off; statements
+ * are prepared again. A COMMIT whose answer was lost is ERR_TIMEOUT "outcome unknown": neither
+ * failed nor succeeded.
  */
 #pragma once
 
@@ -19,53 +20,74 @@ struct stmt {
     int n_params;
     const char *sql;
 };
-/* Every *_store.c exports  const struct stmt *const x_store_stmts[]  (NULL-terminated); a test prepares all of them. */
+/* Every *_store.c exports  const struct stmt *const x_store_stmts[]  (NULL-terminated); a test
+ * prepares all of them. */
 
 struct db_param {
     enum { DB_NULL, DB_TEXT, DB_INT, DB_BOOL, DB_BYTES, DB_JSON, DB_TIME } kind;
-    struct slice text;   /* DB_TEXT, DB_BYTES: borrowed until the call returns */
-    int64_t num;         /* DB_INT, DB_BOOL; DB_TIME: milliseconds since the epoch */
-    const json_t *json;  /* DB_JSON: borrowed */
+    struct slice text;  /* DB_TEXT, DB_BYTES: borrowed until the call returns */
+    int64_t num;        /* DB_INT, DB_BOOL; DB_TIME: milliseconds since the epoch */
+    const json_t *json; /* DB_JSON: borrowed */
 };
-#define P_NULL ((struct db_param){.kind = DB_NULL})
-#define P_TEXT(s) ((struct db_param){.kind = DB_TEXT, .text = slice_of(s)})
-#define P_SLICE(s) ((struct db_param){.kind = DB_TEXT, .text = (s)})
-#define P_INT(i) ((struct db_param){.kind = DB_INT, .num = (int64_t)(i)})
-#define P_BOOL(b) ((struct db_param){.kind = DB_BOOL, .num = (b) ? 1 : 0})
+#define P_NULL          ((struct db_param){.kind = DB_NULL})
+#define P_TEXT(s)       ((struct db_param){.kind = DB_TEXT, .text = slice_of(s)})
+#define P_SLICE(s)      ((struct db_param){.kind = DB_TEXT, .text = (s)})
+#define P_INT(i)        ((struct db_param){.kind = DB_INT, .num = (int64_t)(i)})
+#define P_BOOL(b)       ((struct db_param){.kind = DB_BOOL, .num = (b) ? 1 : 0})
 #define P_BYTES(p_, n_) ((struct db_param){.kind = DB_BYTES, .text = {(const char *)(p_), (n_)}})
-#define P_JSON(j) ((struct db_param){.kind = DB_JSON, .json = (j)})
-#define P_TIME(ms) ((struct db_param){.kind = DB_TIME, .num = (int64_t)(ms)})
+#define P_JSON(j)       ((struct db_param){.kind = DB_JSON, .json = (j)})
+#define P_TIME(ms)      ((struct db_param){.kind = DB_TIME, .num = (int64_t)(ms)})
 
 struct rows; /* freed with the arena they were read into */
 
 /* Run a statement; params: as many as stmt->n_params.  ret may be NULL when no rows are wanted.
- * ERR_CONFLICT: unique or foreign key violated (constraint name in the message), ERR_OVERLOADED: database away or too
- * slow, ERR_INTERNAL: anything else (detail only in the log). */
-MUST_USE enum err_code db_run(struct db *db, const struct stmt *stmt, const struct db_param *params, struct arena *a,
-                              struct rows **ret, struct err *e);
+ * ERR_CONFLICT: unique or foreign key violated (constraint name in the message), ERR_OVERLOADED:
+ * database away or too slow, ERR_INTERNAL: anything else (detail only in the log). */
+MUST_USE enum err_code db_run(struct db *db, const struct stmt *stmt, const struct db_param *params,
+                              struct arena *a, struct rows **ret, struct err *e);
 /* db_run() for exactly one row: ERR_NOT_FOUND when there is none. */
-MUST_USE enum err_code db_one(struct db *db, const struct stmt *stmt, const struct db_param *params, struct arena *a,
-                              struct rows **ret, struct err *e);
+MUST_USE enum err_code db_one(struct db *db, const struct stmt *stmt, const struct db_param *params,
+                              struct arena *a, struct rows **ret, struct err *e);
 /* Number of rows a change touched comes back in *ret_n. */
-MUST_USE enum err_code db_change(struct db *db, const struct stmt *stmt, const struct db_param *params, int64_t *ret_n,
-                                 struct err *e);
+MUST_USE enum err_code db_change(struct db *db, const struct stmt *stmt,
+                                 const struct db_param *params, int64_t *ret_n, struct err *e);
 
 int rows_count(const struct rows *r);
 bool rows_null(const struct rows *r, int row, int col);
-const char *rows_text(const struct rows *r, int row, int col); /* "" for NULL; lives as long as the arena */
+const char *rows_text(const struct rows *r, int row,
+                      int col); /* "" for NULL; lives as long as the arena */
 int64_t rows_int(const struct rows *r, int row, int col);
 bool rows_bool(const struct rows *r, int row, int col);
 struct slice rows_bytes(const struct rows *r, int row, int col);
-int64_t rows_time_ms(const struct rows *r, int row, int col);  /* timestamptz; 0 for NULL */
-json_t *rows_json(const struct rows *r, int row, int col);     /* borrowed: the arena owns it; NULL for NULL */
+int64_t rows_time_ms(const struct rows *r, int row, int col); /* timestamptz; 0 for NULL */
+json_t *rows_json(const struct rows *r, int row,
+                  int col); /* borrowed: the arena owns it; NULL for NULL */
 
-/* Begin, fn, commit; serialization failures and deadlocks run fn again (at most 5 times), so fn is repeatable and
- * sends nothing.  fn's error rolls back and is returned.  Not to be nested. */
+/* Begin, fn, commit; serialization failures and deadlocks run fn again (at most 5 times), so fn is
+ * repeatable and sends nothing.  fn's error rolls back and is returned.  Not to be nested. */
 typedef enum err_code (*tx_fn)(struct db *db, void *ctx, struct err *e);
 MUST_USE enum err_code tx_run(struct db *db, const char *name, tx_fn fn, void *ctx, struct err *e);
+bool db_in_tx(const struct db *db);
 
-struct db *db_open(const char *conninfo, const char *application_name); /* connects on first use; NULL without memory */
+struct db *db_open(const char *conninfo,
+                   const char *application_name); /* connects on first use; NULL without memory */
 void db_close(struct db *db);
 DEFINE_CLEANUP(struct db, db_close);
-/* Statements run by all connections since start: the test "unchanged polls cost zero SQL" reads it through /metrics. */
+
+/* Hints from other connections and parents (LISTEN/NOTIFY): they may get lost, so nothing may
+ * depend on one. Sending is SQL: SELECT pg_notify($1, $2) inside the transaction.  Channel names
+ * are [a-z_]+, fixed in the program. */
+MUST_USE enum err_code db_listen(struct db *db, const char *channel, struct err *e);
+/* Wait for a notification, at most timeout_ms.  ERR_OK with *ret_got false: none came.
+ * ERR_OVERLOADED: the connection is gone; the next use opens a new one, which listens to the same
+ * channels again. */
+struct db_hint {
+    char channel[32];
+    char payload[128]; /* cut */
+};
+MUST_USE enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *ret, bool *ret_got,
+                               struct err *e);
+
+/* Statements run by all connections since start: the test "unchanged polls cost zero SQL" reads it
+ * through /metrics. */
 uint64_t db_statement_count(void);

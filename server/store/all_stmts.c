@@ -1,0 +1,10 @@
+#include "store/all_stmts.h"
+
+/* One line a *_store.c, in order. */
+#define STORES(X) X(migrate_store_stmts)
+
+#define DECLARE(name) extern const struct stmt *const name[];
+STORES(DECLARE)
+
+#define ENTRY(name) name,
+const struct stmt *const *const all_stmts[] = {STORES(ENTRY) NULL};

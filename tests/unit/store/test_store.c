@@ -1,0 +1,311 @@
+/* db.c and migrate.c against a real PostgreSQL: started by pg.sh. */
+#include "store/all_stmts.h"
+#include "store/migrate.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const struct stmt ECHO = {
+    "test_echo", 6,
+    "SELECT $1::text, $2::bigint, $3::boolean, $4::bytea, $5::jsonb, $6::timestamptz"};
+static const struct stmt PUT = {"test_put", 2,
+                                "INSERT INTO meta (key, value) VALUES ($1::text, $2::jsonb)"};
+static const struct stmt GET = {"test_get", 1, "SELECT value FROM meta WHERE key = $1::text"};
+static const struct stmt SLEEP = {"test_sleep", 0, "SELECT pg_sleep(30)"};
+static const struct stmt KILL_ME = {"test_kill", 0,
+                                    "SELECT pg_terminate_backend(pg_backend_pid())"};
+static const struct stmt NOTIFY = {"test_notify", 2, "SELECT pg_notify($1::text, $2::text)"};
+static const struct stmt FORCE_NUMBER = {
+    "test_force", 0,
+    "INSERT INTO schema_migration (number, name, digest) VALUES (9999, 'future', '')"};
+static const struct stmt FORGET_NUMBER = {"test_forget", 0,
+                                          "DELETE FROM schema_migration WHERE number = 9999"};
+
+static struct db *open_db(void)
+{
+    const char *conninfo = getenv("INARI_TEST_DB");
+    struct db *db;
+
+    assert_non_null(conninfo);
+    db = db_open(conninfo, "test");
+    assert_non_null(db);
+    return db;
+}
+
+static void migrates_once_and_again(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(migrate_run(db, &e), ERR_OK);
+    assert_int_equal(migrate_run(db, &e), ERR_OK);
+    assert_true(migrate_latest() >= 1);
+}
+
+static void refuses_superuser_and_newer_schema(void **state)
+{
+    AUTO(db_close) struct db *super = db_open(getenv("INARI_TEST_DB_SUPER"), "test");
+    AUTO(db_close) struct db *db = open_db();
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(migrate_run(super, &e), ERR_REFUSED);
+    assert_non_null(strstr(e.msg, "superuser"));
+    assert_int_equal(db_run(db, &FORCE_NUMBER, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(migrate_run(db, &e), ERR_REFUSED);
+    assert_int_equal(db_run(db, &FORGET_NUMBER, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(migrate_run(db, &e), ERR_OK);
+}
+
+static void every_statement_prepares(void **state)
+{
+    AUTO(arena_free) struct arena *a = arena_new(MIB);
+    const char *seen[1024];
+    size_t n = 0;
+
+    (void)state;
+    for (size_t s = 0; all_stmts[s] != NULL; s++) {
+        for (size_t i = 0; all_stmts[s][i] != NULL; i++) {
+            const struct stmt *stmt = all_stmts[s][i];
+            struct err e = {0};
+            struct stmt prepare = {.name = arena_printf(a, "p_%s", stmt->name)};
+
+            for (size_t k = 0; k < n; k++)
+                if (strcmp(seen[k], stmt->name) == 0)
+                    fail_msg("two statements are named %s", stmt->name);
+            seen[n++] = stmt->name;
+            /* PREPARE by SQL: parses, plans types and names against the schema, runs nothing */
+            prepare.sql = arena_printf(a, "PREPARE %s AS %s", stmt->name, stmt->sql);
+            {
+                AUTO(db_close) struct db *one = open_db();
+                static const struct stmt count = {"test_count", 1,
+                                                  "SELECT cardinality(parameter_types) FROM "
+                                                  "pg_prepared_statements WHERE name = $1::text"};
+                struct rows *r = NULL;
+
+                if (db_run(one, &prepare, NULL, NULL, NULL, &e) != ERR_OK)
+                    fail_msg("statement %s: %s", stmt->name, e.msg);
+                assert_int_equal(
+                    db_one(one, &count, (struct db_param[]){P_TEXT(stmt->name)}, a, &r, &e),
+                    ERR_OK);
+                if (rows_int(r, 0, 0) != stmt->n_params)
+                    fail_msg("statement %s has %d parameters, its table says %d", stmt->name,
+                             (int)rows_int(r, 0, 0), stmt->n_params);
+            }
+        }
+    }
+    assert_true(n > 0);
+}
+
+static void values_come_back(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    AUTO(arena_free) struct arena *a = arena_new(MIB);
+    AUTO(json_free) json_t *j = json_pack("{s:[i,s],s:n}", "a", 1, "\xe6\xbc\xa2", "b");
+    struct err e = {0};
+    struct rows *r = NULL;
+    int64_t now = clock_wall_ms();
+
+    (void)state;
+    assert_int_equal(
+        db_one(db, &ECHO,
+               (struct db_param[]){P_TEXT("it's \\ \xe6\xbc\xa2"), P_INT(-5), P_BOOL(true),
+                                   P_BYTES("\0\xff\x10", 3), P_JSON(j), P_TIME(now)},
+               a, &r, &e),
+        ERR_OK);
+    assert_string_equal(rows_text(r, 0, 0), "it's \\ \xe6\xbc\xa2");
+    assert_int_equal(rows_int(r, 0, 1), -5);
+    assert_true(rows_bool(r, 0, 2));
+    assert_int_equal(rows_bytes(r, 0, 3).n, 3);
+    assert_memory_equal(rows_bytes(r, 0, 3).p, "\0\xff\x10", 3);
+    assert_true(json_equal(rows_json(r, 0, 4), j));
+    assert_int_equal(rows_time_ms(r, 0, 5), now);
+    assert_int_equal(db_one(db, &ECHO,
+                            (struct db_param[]){P_NULL, P_NULL, P_NULL, P_NULL, P_NULL, P_NULL}, a,
+                            &r, &e),
+                     ERR_OK);
+    assert_true(rows_null(r, 0, 0));
+    assert_null(rows_json(r, 0, 4));
+    assert_int_equal(rows_time_ms(r, 0, 5), 0);
+}
+
+static enum err_code put_twice(struct db *db, void *ctx, struct err *e)
+{
+    AUTO(json_free) json_t *v = json_integer(1);
+    enum err_code rc = db_run(db, &PUT, (struct db_param[]){P_TEXT(ctx), P_JSON(v)}, NULL, NULL, e);
+
+    return rc == ERR_OK
+               ? db_run(db, &PUT, (struct db_param[]){P_TEXT(ctx), P_JSON(v)}, NULL, NULL, e)
+               : rc;
+}
+
+static void conflict_rolls_back(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    AUTO(arena_free) struct arena *a = arena_new(MIB);
+    struct err e = {0};
+    struct rows *r = NULL;
+    char key[] = "twice";
+
+    (void)state;
+    assert_int_equal(tx_run(db, "test", put_twice, key, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.msg, "meta_pkey"));
+    assert_int_equal(db_one(db, &GET, (struct db_param[]){P_TEXT(key)}, a, &r, &e), ERR_NOT_FOUND);
+}
+
+static int runs;
+static enum err_code fail_serialization_twice(struct db *db, void *ctx, struct err *e)
+{
+    static const struct stmt do40001 = {"test_40001", 1,
+                                        "SELECT set_config('inari.x', CASE WHEN $1::int > 2 THEN "
+                                        "'fine' ELSE inari_test_40001() END, true)"};
+
+    (void)ctx;
+    runs++;
+    return db_run(db, &do40001, (struct db_param[]){P_INT(runs)}, NULL, NULL, e);
+}
+
+static void serialization_failure_is_repeated(void **state)
+{
+    static const struct stmt make = {
+        "test_make", 0,
+        "CREATE FUNCTION inari_test_40001() RETURNS text LANGUAGE plpgsql AS $f$ BEGIN "
+        "RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END $f$"};
+    AUTO(db_close) struct db *db = open_db();
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(db_run(db, &make, NULL, NULL, NULL, &e), ERR_OK);
+    runs = 0;
+    assert_int_equal(tx_run(db, "test", fail_serialization_twice, NULL, &e), ERR_OK);
+    assert_int_equal(runs, 3);
+}
+
+static enum err_code die_inside(struct db *db, void *ctx, struct err *e)
+{
+    AUTO(json_free) json_t *v = json_true();
+    struct err ignored;
+
+    (void)ctx;
+    assert_int_equal(
+        db_run(db, &PUT, (struct db_param[]){P_TEXT("died"), P_JSON(v)}, NULL, NULL, e), ERR_OK);
+    assert_int_equal(db_run(db, &KILL_ME, NULL, NULL, NULL, &ignored), ERR_OVERLOADED);
+    /* a new connection in the middle would store half a transaction */
+    assert_int_equal(
+        db_run(db, &PUT, (struct db_param[]){P_TEXT("half"), P_JSON(v)}, NULL, NULL, &ignored),
+        ERR_OVERLOADED);
+    return ERR_OK; /* even a careless caller does not commit */
+}
+
+static void lost_connection_is_no_half_transaction(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    AUTO(arena_free) struct arena *a = arena_new(MIB);
+    struct err e = {0};
+    struct rows *r = NULL;
+
+    (void)state;
+    assert_int_equal(tx_run(db, "test", die_inside, NULL, &e), ERR_OVERLOADED);
+    assert_int_equal(db_one(db, &GET, (struct db_param[]){P_TEXT("died")}, a, &r, &e),
+                     ERR_NOT_FOUND);
+    assert_int_equal(db_one(db, &GET, (struct db_param[]){P_TEXT("half")}, a, &r, &e),
+                     ERR_NOT_FOUND);
+}
+
+static void comes_back_after_restart(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    AUTO(arena_free) struct arena *a = arena_new(MIB);
+    struct err e = {0};
+    struct rows *r = NULL;
+    char cmd[400];
+    int64_t start;
+
+    (void)state;
+    assert_int_equal(db_one(db, &GET, (struct db_param[]){P_TEXT("none")}, a, &r, &e),
+                     ERR_NOT_FOUND);
+    (void)snprintf(cmd, sizeof cmd, "%s %s/pg_ctl -D %s/data -w -m immediate %s >/dev/null 2>&1",
+                   getuid() == 0 ? "runuser -u nobody --" : "", getenv("INARI_TEST_PG_BIN"),
+                   getenv("INARI_TEST_PG_DIR"), "stop");
+    assert_int_equal(system(cmd), 0);
+    assert_int_equal(db_one(db, &GET, (struct db_param[]){P_TEXT("none")}, a, &r, &e),
+                     ERR_OVERLOADED);
+    start = clock_mono_ms();
+    for (int i = 0; i < 1000; i++) /* backed off: no thousand connection attempts */
+        assert_int_equal(db_one(db, &GET, (struct db_param[]){P_TEXT("none")}, a, &r, &e),
+                         ERR_OVERLOADED);
+    assert_true(clock_mono_ms() - start < 2000);
+    (void)snprintf(cmd, sizeof cmd,
+                   "%s %s/pg_ctl -D %s/data -w -l %s/data/log -o \"-c listen_addresses='' -k %s -c "
+                   "fsync=off\" start "
+                   ">/dev/null 2>&1",
+                   getuid() == 0 ? "runuser -u nobody --" : "", getenv("INARI_TEST_PG_BIN"),
+                   getenv("INARI_TEST_PG_DIR"), getenv("INARI_TEST_PG_DIR"),
+                   getenv("INARI_TEST_PG_DIR"));
+    assert_int_equal(system(cmd), 0);
+    for (start = clock_mono_ms(); clock_mono_ms() - start < 10000;) {
+        if (db_one(db, &GET, (struct db_param[]){P_TEXT("none")}, a, &r, &e) == ERR_NOT_FOUND)
+            return;
+        (void)usleep(50000);
+    }
+    fail_msg("the connection did not come back");
+}
+
+static void slow_statement_is_given_up(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    struct err e = {0};
+    int64_t start = clock_mono_ms();
+
+    (void)state;
+    assert_int_equal(db_run(db, &SLEEP, NULL, NULL, NULL, &e), ERR_OVERLOADED);
+    assert_in_range(clock_mono_ms() - start, 4500, 7500);
+}
+
+static void hints_arrive(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    AUTO(db_close) struct db *other = open_db();
+    struct db_hint hint;
+    struct err e = {0};
+    bool got = true;
+
+    (void)state;
+    assert_int_equal(db_listen(db, "inari_change", &e), ERR_OK);
+    assert_int_equal(db_wait(db, 20, &hint, &got, &e), ERR_OK);
+    assert_false(got);
+    assert_int_equal(db_run(other, &NOTIFY,
+                            (struct db_param[]){P_TEXT("inari_change"), P_TEXT("device 1")}, NULL,
+                            NULL, &e),
+                     ERR_OK);
+    assert_int_equal(db_wait(db, 2000, &hint, &got, &e), ERR_OK);
+    assert_true(got);
+    assert_string_equal(hint.channel, "inari_change");
+    assert_string_equal(hint.payload, "device 1");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(migrates_once_and_again),
+        cmocka_unit_test(refuses_superuser_and_newer_schema),
+        cmocka_unit_test(every_statement_prepares),
+        cmocka_unit_test(values_come_back),
+        cmocka_unit_test(conflict_rolls_back),
+        cmocka_unit_test(serialization_failure_is_repeated),
+        cmocka_unit_test(lost_connection_is_no_half_transaction),
+        cmocka_unit_test(hints_arrive),
+        cmocka_unit_test(slow_statement_is_given_up),
+        cmocka_unit_test(comes_back_after_restart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
