@@ -1,0 +1,177 @@
+"""The verbs of deploy/lab."""
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from . import net as netlib
+from . import parts, postfix, world
+from .state import Lab
+from .util import LabError, say
+
+DEFAULT_DIR = "/var/lib/inari-lab"
+
+
+def up(lab, args):
+    t0 = time.monotonic()
+    with lab.locked():
+        lab.create(netlib.parse(args.net) if args.net else None)
+        netlib.hub_up(lab.net)
+        while len(lab.children()) < args.children:
+            lab.add_child()
+        lab.save()
+        world.start(lab)
+        say("the world is up: dns, inside, outside")
+        lab.switch_on("parent")
+        for name in lab.children():
+            lab.switch_on(name)
+            postfix.write(lab, lab.host(name))
+            postfix.start(lab.host(name))
+            say(f"{name}: Postfix answers as a person set it up")
+        lab.write_json()
+    say(f"up: {len(lab.children())} children run the Postfix a person set up ({time.monotonic() - t0:.1f} s)")
+
+
+def add_child(lab, args):
+    with lab.locked():
+        name = lab.add_child(args.name)
+        lab.switch_on(name)
+        world.write_zones(lab)
+        postfix.write(lab, lab.host(name))
+        postfix.start(lab.host(name))
+        lab.write_json()
+
+
+def execute(lab, args):
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
+        raise LabError("exec NAME -- COMMAND …: the command is missing")
+    return subprocess.run(lab.host(args.name).entered(command)).returncode
+
+
+def split(text):
+    name, _, part = text.partition("/")
+    return name, part
+
+
+def kill(lab, args):
+    name, part = split(args.name)
+    host = lab.host(name)
+    host.kill(parts.program(part) if part else None)
+    if lab.exists() and os.path.exists(os.path.join(lab.dir, "lab.json")):
+        lab.write_json()
+
+
+def start(lab, args):
+    name, part = split(args.name)
+    parts.start(lab, name, part)
+    lab.write_json()
+
+
+def pairs(lab, name):
+    """Who a partition of NAME separates it from: a child from the parent; the parent from every child; the other
+    hosts from everybody."""
+    def plain(n):
+        return [a for a, _ in lab.addresses(n)]
+    if name in lab.children():
+        others = ["parent"]
+    elif name == "parent":
+        others = lab.children()
+    else:
+        lab.host(name)
+        others = [h for h in lab.all_hosts() if h != name]
+    return [(name, plain(name), o, plain(o)) for o in others]
+
+
+def partition(lab, args):
+    for a, aa, b, bb in pairs(lab, args.name):
+        netlib.partition(lab.net, a, aa, b, bb)
+
+
+def heal(lab, args):
+    for a, aa, b, bb in pairs(lab, args.name):
+        netlib.heal(lab.net, a, aa, b, bb)
+
+
+def status(lab, _args):
+    for name in lab.all_hosts():
+        host = lab.host(name)
+        line = "on " if host.holder_pid() else "off"
+        running = [p for p, program in parts.PARTS.items() if host.named(program)]
+        print(f"{name:12} {line} {lab.addresses(name)[0][0]:15} {' '.join(running)}")
+
+
+def logs(lab, args):
+    host = lab.host(args.name)
+    files = sorted(os.path.join(host.logs, f) for f in os.listdir(host.logs))
+    argv = ["tail", "-n", str(args.lines), *(["-F"] if args.follow else []), "--", *files]
+    try:
+        return subprocess.run(argv).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+def down(lab, args):
+    if not lab.exists():
+        say(f"no lab in {lab.dir}: nothing to do")
+        return
+    with lab.locked():
+        for name in reversed(lab.all_hosts()):
+            lab.host(name).kill()
+            netlib.netns_del(lab.net.netns(name))
+        netlib.hub_down(lab.net)
+        netlib.netns_del(lab.net.netns("hub"))
+        lab.forget(args.keep)
+    say("down: nothing is left" + (f" but {lab.dir}" if args.keep else ""))
+
+
+def parser():
+    p = argparse.ArgumentParser(prog="lab", description="A whole Inari on one machine. See inari-lab(8).")
+    sub = p.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name, fn, text, *positional, needs=True):
+        s = sub.add_parser(name, help=text)
+        s.add_argument("--dir", default=os.environ.get("INARI_LAB_DIR", DEFAULT_DIR), help=f"default {DEFAULT_DIR}")
+        for a in positional:
+            s.add_argument(a)
+        s.set_defaults(fn=fn, needs=needs)
+        return s
+
+    s = verb("up", up, "start everything", needs=False)
+    s.add_argument("--children", type=int, default=2)
+    s.add_argument("--net", help="198.18.N.0/24; default: the first free N")
+    s = verb("exec", execute, "run a command inside parent, outside, inside, dns or a child", "name")
+    s.add_argument("command", nargs=argparse.REMAINDER)
+    verb("add-child", add_child, "one more child", "name")
+    verb("kill", kill, "SIGKILL NAME or NAME/postfix", "name")
+    verb("start", start, "start what is not running of NAME or NAME/part", "name")
+    verb("partition", partition, "child and parent no longer hear each other (mail goes on)", "name")
+    verb("heal", heal, "end the partition", "name")
+    verb("status", status, "hosts, processes and devices")
+    s = verb("logs", logs, "the logs of a host", "name")
+    s.add_argument("-n", "--lines", type=int, default=20)
+    s.add_argument("-f", "--follow", action="store_true")
+    s = verb("down", down, "end everything and remove DIR", needs=False)
+    s.add_argument("--keep", action="store_true", help="leave DIR with its logs")
+    return p
+
+
+def main(argv):
+    args = parser().parse_args(argv)
+    if os.geteuid() != 0:
+        print("lab: needs root for network namespaces: sudo deploy/lab …", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.umask(0o022)
+    try:
+        lab = Lab(args.dir)
+        if args.needs:
+            lab.need()
+        return args.fn(lab, args) or 0
+    except LabError as e:
+        print(f"lab: {e}", file=sys.stderr)
+        return 1
+
+
