@@ -2,7 +2,10 @@
  * fleet_cache.h - every device in memory, so that an unchanged poll costs no SQL (protocol.md 6.7, 6.18).
  * Filled from the database at start, then by the sequence of the change table: once a second, and at once after our own
  * commits.  While the database is away the table answers on for FLEET_STALE_MS, then fleet_usable() is false.
+ * Bundle BYTES are kept only from the moment they are wanted until the device confirms their ETag, so that an idle child
+ * costs well under 1 KiB: a poll that needs bytes which are not here asks for them (fleet_want_bundle) and waits.
  * Threads: any; one mutex a shard, held for a lookup and a copy.  Bundle bytes are immutable and counted.
+ * Lock order: refresh, then a shard; the work lock is taken alone.
  */
 #pragma once
 
@@ -30,7 +33,9 @@ struct fleet_view { /* a copy of one row */
     char id[37];
     enum device_state state;
     int64_t gen;
-    struct bundle_bytes *bundle; /* what is offered; counted, NULL: nothing yet; fleet_view_clear() */
+    int64_t epoch, rev;          /* what is offered; rev 0: nothing yet */
+    char etag[65];
+    struct bundle_bytes *bundle; /* its bytes; counted, NULL: not in memory now; fleet_view_clear() */
     char status_digest[65];      /* "" none stored */
     int64_t seen_wall_ms, seen_mono_ms; /* 0: not since this parent started */
     int64_t seq;
@@ -48,8 +53,13 @@ MUST_USE enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct 
 /* One upsert of who was seen since the last flush. */
 MUST_USE enum err_code fleet_cache_flush_presence(struct fleet_cache *f, struct db *db, struct err *e);
 bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms);
-/* Wake up to max of the queued polls; returns how many are left. */
+/* For the job thread: wait up to ms for something to do; wake up to max of the queued polls (returns how many are
+ * left); load the bundles that polls wait for. */
+void fleet_wait_work(struct fleet_cache *f, int64_t ms);
 size_t fleet_wake_queued(struct fleet_cache *f, size_t max);
+MUST_USE enum err_code fleet_load_wanted(struct fleet_cache *f, struct db *db, struct err *e);
+/* Did the trust documents or token keys change (asks once)? */
+bool fleet_take_trust_changed(struct fleet_cache *f);
 
 /* false: no such device. */
 bool fleet_get(struct fleet_cache *f, const char *id, struct fleet_view *ret);
@@ -57,6 +67,10 @@ bool fleet_get(struct fleet_cache *f, const char *id, struct fleet_view *ret);
 void fleet_seen(struct fleet_cache *f, const char *id, const char *boot, int64_t seq);
 /* Token bucket of one device (crash loops): false = answer 429. */
 bool fleet_poll_allowed(struct fleet_cache *f, const char *id, int64_t mono_ms);
+/* The device shows this ETag: its bytes are no longer needed. */
+void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag);
+/* Have the job thread load the offered bundle and wake the device's poll. */
+void fleet_want_bundle(struct fleet_cache *f, const char *id);
 void fleet_set_status(struct fleet_cache *f, const char *id, const char *digest);
 /* The park key of a device's held poll. */
 enum { FLEET_PARK_KEY_SIZE = 40 };

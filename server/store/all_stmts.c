@@ -1,7 +1,7 @@
 #include "store/all_stmts.h"
 
 /* One line a *_store.c, in order. */
-#define STORES(X) X(migrate_store_stmts)
+#define STORES(X) X(migrate_store_stmts) X(audit_store_stmts) X(key_store_stmts) X(fleet_store_stmts)
 
 #define DECLARE(name) extern const struct stmt *const name[];
 STORES(DECLARE)

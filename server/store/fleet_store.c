@@ -1,0 +1,182 @@
+#include "store/fleet_store.h"
+
+/* Commit order must be number order, or a cache that has seen 11 would never look for 10. */
+static const struct stmt LOCK = {"fleet_lock", 0, "SELECT pg_advisory_xact_lock(8445, 1)"};
+static const struct stmt NOTE = {"fleet_note", 2,
+                                 "INSERT INTO change (kind, id) VALUES ($1::text, $2::text)"};
+
+enum err_code fleet_store_note(struct db *db, const char *kind, const char *id, struct err *e)
+{
+    enum err_code rc = db_run(db, &LOCK, NULL, NULL, NULL, e);
+
+    return rc == ERR_OK
+               ? db_run(db, &NOTE, (struct db_param[]){P_TEXT(kind), P_TEXT(id)}, NULL, NULL, e)
+               : rc;
+}
+
+static const struct stmt NOTE_MANY = {
+    "fleet_note_many", 1,
+    "INSERT INTO change (kind, id) SELECT 'device', u FROM unnest($1::text[]) AS x(u)"};
+
+enum err_code fleet_store_note_devices(struct db *db, const char *ids, struct err *e)
+{
+    enum err_code rc = db_run(db, &LOCK, NULL, NULL, NULL, e);
+
+    return rc == ERR_OK ? db_run(db, &NOTE_MANY, (struct db_param[]){P_TEXT(ids)}, NULL, NULL, e)
+                        : rc;
+}
+
+static const struct stmt LAST = {
+    "fleet_last_change", 0,
+    "SELECT coalesce(max(seq), 0) FROM change WHERE kind IN ('device', 'trust')"};
+
+enum err_code fleet_store_last_change(struct db *db, int64_t *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : db_one(db, &LAST, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_int(r, 0, 0);
+    return rc;
+}
+
+static const struct stmt CHANGES = {
+    "fleet_changes", 1,
+    "SELECT seq, kind, id FROM change WHERE seq > $1::bigint AND kind IN ('device',"
+    " 'trust') ORDER BY seq LIMIT 5000"};
+
+enum err_code fleet_store_changes(struct db *db, int64_t after, struct arena *a,
+                                  struct fleet_change **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct fleet_change *v;
+    enum err_code rc = db_run(db, &CHANGES, (struct db_param[]){P_INT(after)}, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct fleet_change){rows_int(r, (int)i, 0), rows_text(r, (int)i, 1),
+                                     rows_text(r, (int)i, 2)};
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+#define ROWS                                                                                       \
+    "SELECT d.id, d.state, d.gen, coalesce(b.epoch, 0), coalesce(b.rev, 0), coalesce(b.etag, "     \
+    "''), coalesce(s.digest, '')"                                                                  \
+    " FROM device d LEFT JOIN bundle b ON b.device_id = d.id AND b.rev = d.offered_rev"            \
+    " LEFT JOIN device_status s ON s.device_id = d.id"
+static const struct stmt ALL_ROWS = {"fleet_rows_all", 0, ROWS};
+static const struct stmt SOME_ROWS = {"fleet_rows", 1, ROWS " WHERE d.id = ANY ($1::uuid[])"};
+
+enum err_code fleet_store_rows(struct db *db, const char *ids, struct arena *a,
+                               struct fleet_row **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct fleet_row *v;
+    enum err_code rc = ids == NULL
+                           ? db_run(db, &ALL_ROWS, NULL, a, &r, e)
+                           : db_run(db, &SOME_ROWS, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct fleet_row){rows_text(r, (int)i, 0), rows_text(r, (int)i, 1),
+                                  rows_int(r, (int)i, 2),  rows_int(r, (int)i, 3),
+                                  rows_int(r, (int)i, 4),  rows_text(r, (int)i, 5),
+                                  rows_text(r, (int)i, 6)};
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+static const struct stmt DIGESTS = {
+    "fleet_digests", 0,
+    "SELECT d.id, coalesce(s.digest, '') FROM device d LEFT JOIN device_status s"
+    " ON s.device_id = d.id"};
+
+enum err_code fleet_store_digests(struct db *db, struct arena *a, struct fleet_row **ret,
+                                  size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct fleet_row *v;
+    enum err_code rc = db_run(db, &DIGESTS, NULL, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct fleet_row){.id = rows_text(r, (int)i, 0),
+                                  .status_digest = rows_text(r, (int)i, 1)};
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+static const struct stmt BUNDLE = {
+    "fleet_bundle", 3,
+    "SELECT epoch, rev, pub, etag, content_digest, jws FROM bundle WHERE device_id ="
+    " $1::uuid AND epoch = $2::bigint AND rev = $3::bigint"};
+
+enum err_code fleet_store_bundle(struct db *db, const char *device_id, int64_t epoch, int64_t rev,
+                                 struct arena *a, struct fleet_bundle *ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(
+        db, &BUNDLE, (struct db_param[]){P_TEXT(device_id), P_INT(epoch), P_INT(rev)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = (struct fleet_bundle){rows_int(r, 0, 0),  rows_int(r, 0, 1),  rows_int(r, 0, 2),
+                                     rows_text(r, 0, 3), rows_text(r, 0, 4), rows_text(r, 0, 5)};
+    return rc;
+}
+
+static const struct stmt PRESENCE = {"fleet_presence", 2,
+                                     "INSERT INTO presence (device_id, seen_at) SELECT u::uuid, "
+                                     "to_timestamp(t / 1000.0) FROM unnest($1::text[],"
+                                     " $2::bigint[]) AS x(u, t) ON CONFLICT (device_id) DO UPDATE "
+                                     "SET seen_at = greatest(presence.seen_at,"
+                                     " excluded.seen_at)"};
+
+enum err_code fleet_store_presence(struct db *db, const char *ids, const char *times, struct err *e)
+{
+    return db_run(db, &PRESENCE, (struct db_param[]){P_TEXT(ids), P_TEXT(times)}, NULL, NULL, e);
+}
+
+static const struct stmt TRIM_CHANGE = {"fleet_trim_change", 0,
+                                        "DELETE FROM change WHERE at < now() - interval '1 day'"};
+static const struct stmt TRIM_JTI = {"fleet_trim_jti", 0,
+                                     "DELETE FROM jti WHERE expires_at < now()"};
+static const struct stmt TRIM_IDEMPOTENCY = {
+    "fleet_trim_idempotency", 0,
+    "DELETE FROM idempotency WHERE created_at < now() - interval '1 day'"};
+
+enum err_code fleet_store_trim(struct db *db, struct err *e)
+{
+    enum err_code rc = db_run(db, &TRIM_CHANGE, NULL, NULL, NULL, e);
+
+    if (rc == ERR_OK)
+        rc = db_run(db, &TRIM_JTI, NULL, NULL, NULL, e);
+    return rc == ERR_OK ? db_run(db, &TRIM_IDEMPOTENCY, NULL, NULL, NULL, e) : rc;
+}
+
+const struct stmt *const fleet_store_stmts[] = {
+    &LOCK,    &NOTE,   &NOTE_MANY, &LAST,        &CHANGES,  &ALL_ROWS,         &SOME_ROWS,
+    &DIGESTS, &BUNDLE, &PRESENCE,  &TRIM_CHANGE, &TRIM_JTI, &TRIM_IDEMPOTENCY, NULL};
