@@ -63,6 +63,17 @@ struct finding *finding_warn(struct findings *f, enum finding_id id, const char 
     return x;
 }
 
+size_t findings_blocking(const struct findings *f)
+{
+    size_t n = f->errors;
+
+    for (size_t i = 0; i < f->n; i++) {
+        if (!f->v[i].warning && f->v[i].forceable)
+            n--;
+    }
+    return n;
+}
+
 static void expand(const struct finding *f, const char *text, char *buf, size_t size)
 {
     size_t n = 0;

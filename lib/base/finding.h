@@ -35,6 +35,9 @@ struct finding *finding_add(struct findings *f, enum finding_id id, const char *
 /* Add one that refuses nothing. */
 struct finding *finding_warn(struct findings *f, enum finding_id id, const char *pointer, const char *a0,
                              const char *a1, const char *a2, const char *a3);
+/* How many refuse the change even when it is forced with a reason.  A device judges what the parent has signed by
+ * this number: what could be forced has been, or it would not be in the bundle. */
+size_t findings_blocking(const struct findings *f);
 /* The message with its arguments, in lang, into buf (always terminated). */
 void finding_message(const struct finding *f, enum lang lang, char *buf, size_t size);
 void finding_remedy(const struct finding *f, enum lang lang, char *buf, size_t size);

@@ -22,7 +22,8 @@ enum setting_type {
     SET_BOOL, SET_INT, SET_BYTES /* bytes */, SET_DURATION /* whole seconds */, SET_PORT, SET_ENUM,
     SET_TEXT /* one line, printable */, SET_ADDRESS /* IP address */, SET_CIDR, SET_HOST, SET_DOMAIN,
     SET_HOSTPORT /* "[host]:port", "host", "[1.2.3.4]:25" : a next hop in Postfix's words, or empty */,
-    SET_PATH /* absolute path of a file already on the device */, SET_LIST
+    SET_PATH /* absolute path of a file already on the device */,
+    SET_MAIL /* "user@domain", or "@domain" for all of it */, SET_LIST
 };
 
 enum setting_apply { APPLY_RELOAD, APPLY_RESTART };
@@ -31,13 +32,18 @@ struct setting_field { /* a column of a list, or the value itself */
     const char *name;
     enum setting_type type;
     bool required, optional_empty;
-    int64_t min, max;             /* numbers; for text the length */
+    bool note;                    /* SET_TEXT for people only: any printable UTF-8, never written to a daemon's file */
+    int64_t min, max;             /* numbers; for text the length; SET_HOSTPORT: how many, separated by ", " */
     const char *const *names;     /* SET_ENUM, NULL-terminated */
+    const char *const *name_labels[2]; /* beside names, by enum lang; NULL when it is no enum */
+    const char *label[2];         /* a list's key and members; the value itself has the setting's label */
+    const char *default_json;     /* a list's member: what a row without it means; NULL: nothing */
 };
 
 struct setting {
     const char *key;              /* "smtp.message_size_limit" */
     const char *area;             /* "smtp_routing" */
+    const char *area_label[2];
     struct setting_field value;   /* type SET_LIST: see key_field and fields */
     struct setting_field key_field; /* what a list's row key is */
     const struct setting_field *fields; /* a list row's members */

@@ -64,7 +64,9 @@ struct plan {
 };
 
 /* settings: effective (every key).  digest: content digest the running instance must show ("" on the parent).
- * *ret is written, in a, when f->errors stays 0.  Returns ERR_OK also when findings were added; only memory fails. */
+ * *ret is written, in a, when findings_blocking(f) stays 0, else it is NULL: the parent refuses on f->errors unless the
+ * change is forced; the child, which gets only signed settings, refuses on findings_blocking(f) alone.
+ * Returns ERR_OK also when findings were added; only memory fails. */
 MUST_USE enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, const char *digest,
                                  struct arena *a, struct plan **ret, struct findings *f, struct err *e);
 
