@@ -1,0 +1,245 @@
+#include "loop/identity.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { IDENTITY_MAX = 256 * 1024, PATH_SIZE = 512 };
+
+void identity_clear(struct identity *id)
+{
+    json_decref(id->addresses);
+    free(id->trust_text);
+    free(id->receipt);
+    trust_free(id->trust);
+    jose_key_free(id->sig);
+    jose_key_free(id->enc);
+    *id = (struct identity){0};
+}
+
+static void path_of(char *buf, const char *dir, const char *name)
+{
+    (void)snprintf(buf, PATH_SIZE, "%s/%s", dir, name);
+}
+
+static enum err_code read_object(const char *path, json_t **ret, struct err *e)
+{
+    AUTO_STR char *text = NULL;
+    size_t n = 0;
+    enum err_code rc = file_read(path, IDENTITY_MAX, &text, &n, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    rc = json_in_parse((struct slice){text, n}, IDENTITY_MAX, ret, e);
+    secret_wipe(text, n);
+    return rc == ERR_OK ? ERR_OK : err_wrap(e, "\"%s\"", path);
+}
+
+static enum err_code write_object(const char *path, const json_t *j, struct err *e)
+{
+    AUTO_STR char *text = json_dumps(j, JSON_INDENT(1) | JSON_SORT_KEYS);
+    enum err_code rc;
+
+    if (text == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = file_write_atomic(path, slice_of(text), 0600, e);
+    secret_wipe(text, strlen(text));
+    return rc;
+}
+
+static enum err_code decode(const json_t *j, struct identity *id, struct err *e)
+{
+    const char *trust = json_str(j, "trust", "");
+    json_t *addresses = json_object_get(j, "addresses");
+    enum err_code rc;
+
+    (void)snprintf(id->device_id, sizeof id->device_id, "%s", json_str(j, "device_id", ""));
+    (void)snprintf(id->fleet, sizeof id->fleet, "%s", json_str(j, "fleet", ""));
+    (void)snprintf(id->name, sizeof id->name, "%s", json_str(j, "name", ""));
+    (void)snprintf(id->fingerprint, sizeof id->fingerprint, "%s", json_str(j, "fingerprint", ""));
+    id->addresses = json_incref(addresses);
+    id->wait_s = json_int(j, "wait_s", 50);
+    id->interval_s = json_int(j, "interval_s", 60);
+    id->joined_ms = json_int(j, "joined_ms", 0);
+    id->trust_text = strdup(trust);
+    id->receipt = strdup(json_str(j, "receipt", ""));
+    if (id->device_id[0] == '\0' || !json_is_array(addresses) || json_array_size(addresses) == 0)
+        return err_set(e, ERR_INVALID, "no device id or no address");
+    if (id->trust_text == NULL || id->receipt == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = trust_first(slice_of(trust), id->fleet, &id->trust, e);
+    if (rc == ERR_OK)
+        rc = jose_key_from_pem(slice_of(json_str(j, "sig_key", "")), &id->sig, e);
+    if (rc == ERR_OK)
+        rc = jose_key_from_pem(slice_of(json_str(j, "enc_key", "")), &id->enc, e);
+    return rc;
+}
+
+enum err_code identity_load(const char *dir, struct identity *ret, struct err *e)
+{
+    AUTO(json_free) json_t *j = NULL;
+    struct identity id = {0};
+    char path[PATH_SIZE];
+    enum err_code rc;
+
+    path_of(path, dir, "identity.json");
+    rc = read_object(path, &j, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = decode(j, &id, e);
+    if (rc != ERR_OK) {
+        identity_clear(&id);
+        return err_wrap(e, "\"%s\"", path);
+    }
+    *ret = id;
+    return ERR_OK;
+}
+
+static enum err_code add_key(json_t *j, const char *name, const struct jose_key *k, struct err *e)
+{
+    AUTO_STR char *pem = NULL;
+    enum err_code rc = jose_key_to_pem(k, &pem, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    rc = json_object_set_new(j, name, json_string(pem)) == 0
+             ? ERR_OK
+             : err_set(e, ERR_NO_MEMORY, "out of memory");
+    secret_wipe(pem, strlen(pem));
+    return rc;
+}
+
+enum err_code identity_save(const char *dir, const struct identity *id, struct err *e)
+{
+    AUTO(json_free)
+    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:I,s:I,s:I}", "device_id", id->device_id,
+                          "fleet", id->fleet, "name", id->name, "fingerprint", id->fingerprint,
+                          "addresses", id->addresses, "trust", id->trust_text, "receipt",
+                          id->receipt, "wait_s", (json_int_t)id->wait_s, "interval_s",
+                          (json_int_t)id->interval_s, "joined_ms", (json_int_t)id->joined_ms);
+    char path[PATH_SIZE];
+    enum err_code rc;
+
+    if (j == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = add_key(j, "sig_key", id->sig, e);
+    if (rc == ERR_OK)
+        rc = add_key(j, "enc_key", id->enc, e);
+    path_of(path, dir, "identity.json");
+    return rc == ERR_OK ? write_object(path, j, e) : rc;
+}
+
+enum err_code identity_put_aside(const char *dir, const char *why, struct err *e)
+{
+    char from[PATH_SIZE], to[PATH_SIZE + 64];
+
+    path_of(from, dir, "identity.json");
+    (void)snprintf(to, sizeof to, "%s/identity.%lld.%s", dir, (long long)clock_wall_s(), why);
+    if (rename(from, to) != 0 && errno != ENOENT)
+        return err_errno(e, ERR_STORAGE, errno, "could not rename \"%s\"", from);
+    return file_fsync_dir(dir, e);
+}
+
+enum err_code identity_trust_next(const char *dir, struct identity *id, struct slice text,
+                                  struct err *e)
+{
+    AUTO(trust_free) struct trust *next = NULL;
+    AUTO_STR char *copy = NULL;
+    enum err_code rc = trust_next(id->trust, text, &next, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    copy = strndup(text.p, text.n);
+    if (copy == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    free(id->trust_text);
+    id->trust_text = TAKE(copy);
+    trust_free(id->trust);
+    id->trust = TAKE(next);
+    if (json_array_size(trust_addresses(id->trust)) > 0) {
+        json_decref(id->addresses);
+        id->addresses = json_deep_copy(trust_addresses(id->trust));
+    }
+    return identity_save(dir, id, e);
+}
+
+static enum err_code read_pending(const char *path, struct jose_key **ret_sig,
+                                  struct jose_key **ret_enc, struct err *e)
+{
+    AUTO(json_free) json_t *j = NULL;
+    AUTO(jose_key_free) struct jose_key *sig = NULL;
+    enum err_code rc = read_object(path, &j, e);
+
+    if (rc == ERR_OK)
+        rc = jose_key_from_pem(slice_of(json_str(j, "sig_key", "")), &sig, e);
+    if (rc == ERR_OK)
+        rc = jose_key_from_pem(slice_of(json_str(j, "enc_key", "")), ret_enc, e);
+    if (rc == ERR_OK)
+        *ret_sig = TAKE(sig);
+    return rc;
+}
+
+enum err_code identity_pending_keys(const char *dir, struct jose_key **ret_sig,
+                                    struct jose_key **ret_enc, struct err *e)
+{
+    AUTO(jose_key_free) struct jose_key *sig = NULL;
+    AUTO(jose_key_free) struct jose_key *enc = NULL;
+    AUTO(json_free) json_t *j = json_object();
+    char path[PATH_SIZE];
+    enum err_code rc;
+
+    path_of(path, dir, "pending.json");
+    rc = read_pending(path, ret_sig, ret_enc, e);
+    if (rc != ERR_NOT_FOUND)
+        return rc;
+    sig = jose_key_new();
+    enc = jose_key_new();
+    if (j == NULL || sig == NULL || enc == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = add_key(j, "sig_key", sig, e);
+    if (rc == ERR_OK)
+        rc = add_key(j, "enc_key", enc, e);
+    if (rc == ERR_OK)
+        rc = write_object(path, j, e);
+    if (rc != ERR_OK)
+        return rc;
+    *ret_sig = TAKE(sig);
+    *ret_enc = TAKE(enc);
+    return ERR_OK;
+}
+
+void identity_pending_done(const char *dir)
+{
+    char path[PATH_SIZE];
+
+    path_of(path, dir, "pending.json");
+    (void)unlink(path);
+}
+
+/* --- fingerprint --- */
+
+static void add_file(struct strbuf *b, const char *label, const char *path)
+{
+    AUTO_STR char *text = NULL;
+    size_t n = 0;
+
+    strbuf_printf(b, "%s=", label);
+    if (file_read(path, 4096, &text, &n, NULL) == ERR_OK)
+        strbuf_add(b, slice_trim((struct slice){text, n}));
+    strbuf_putc(b, '\n');
+}
+
+void identity_fingerprint(char ret[65])
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(16 * KIB);
+    unsigned char mac[SHA256_SIZE];
+
+    add_file(&b, "machine", "/etc/machine-id");
+    add_file(&b, "hardware", "/sys/class/dmi/id/product_uuid");
+    hmac_sha256(slice_of("inari device fingerprint 1"), strbuf_slice(&b), mac);
+    hex_encode(mac, sizeof mac, ret);
+}

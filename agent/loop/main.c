@@ -1,0 +1,120 @@
+/*
+ * inari-agent - the child: joins a parent, then keeps the host as the parent's signed bundles say.
+ */
+#include "base/log.h"
+#include "loop/join.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static int usage(FILE *to, int status)
+{
+    (void)fputs(say_tr("usage: inari-agent [--config FILE] COMMAND\n"
+                       "  join --join STRING | --join-file FILE | --parent URL [--parent-pin PIN] "
+                       "[--user NAME] [--password-stdin]\n"
+                       "       [--name NAME] [--placement edge|inner]     put this host under a "
+                       "parent; changes nothing on it\n"
+                       "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not "
+                       "reachable, 75 another one runs\n",
+                       "使い方: inari-agent [--config FILE] コマンド\n"
+                       "  join --join 文字列 | --join-file ファイル | --parent URL [--parent-pin "
+                       "PIN] [--user 管理者名] [--password-stdin]\n"
+                       "       [--name 名前] [--placement edge|inner]     "
+                       "このホストを上位デバイスに参加させます(設定は変更しません)\n"
+                       "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, "
+                       "75 別のプロセスが動作中\n"),
+                to);
+    return status;
+}
+
+static int join_main(const struct agent_settings *s, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"join", required_argument, NULL, 'j'},
+        {"join-file", required_argument, NULL, 'f'},
+        {"parent", required_argument, NULL, 'p'},
+        {"parent-pin", required_argument, NULL, 'k'},
+        {"user", required_argument, NULL, 'u'},
+        {"password-stdin", no_argument, NULL, 's'},
+        {"name", required_argument, NULL, 'n'},
+        {"placement", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
+    };
+    struct join_options o = {0};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        switch (c) {
+        case 'j':
+            o.join = optarg;
+            break;
+        case 'f':
+            o.join_file = optarg;
+            break;
+        case 'p':
+            o.parent = optarg;
+            break;
+        case 'k':
+            o.pin = optarg;
+            break;
+        case 'u':
+            o.user = optarg;
+            break;
+        case 's':
+            o.password_stdin = true;
+            break;
+        case 'n':
+            o.name = optarg;
+            break;
+        case 'l':
+            o.placement = optarg;
+            break;
+        default:
+            return usage(stderr, EXIT_USAGE);
+        }
+    }
+    if (optind != argc || (o.join != NULL) + (o.join_file != NULL) + (o.parent != NULL) != 1 ||
+        (o.placement != NULL && strcmp(o.placement, "edge") != 0 &&
+         strcmp(o.placement, "inner") != 0))
+        return usage(stderr, EXIT_USAGE);
+    return join_run(s, &o);
+}
+
+struct verb {
+    const char *name;
+    int (*run)(const struct agent_settings *s, int argc, char **argv);
+};
+
+static const struct verb verbs[] = {{"join", join_main}};
+
+int main(int argc, char **argv)
+{
+    struct agent_settings s = {0};
+    struct err e = {0};
+    const char *conf = NULL;
+    int at = 1, status = -1;
+
+    log_init("inari-agent", LOG_LEVEL_INFO);
+    (void)signal(SIGPIPE, SIG_IGN);
+    if (argc > 2 && strcmp(argv[1], "--config") == 0) {
+        conf = argv[2];
+        at = 3;
+    }
+    if (at >= argc)
+        return usage(stderr, EXIT_USAGE);
+    if (strcmp(argv[at], "help") == 0 || strcmp(argv[at], "--help") == 0)
+        return usage(stdout, EXIT_OK);
+    if (strcmp(argv[at], "--version") == 0)
+        return printf("inari-agent %s\n", INARI_VERSION) > 0 ? EXIT_OK : EXIT_FAILED;
+    if (agent_settings_load(conf, &s, &e) != ERR_OK) {
+        say_error(&e);
+        return EXIT_FAILED;
+    }
+    for (size_t i = 0; i < COUNT_OF(verbs) && status < 0; i++)
+        if (strcmp(argv[at], verbs[i].name) == 0)
+            status = verbs[i].run(&s, argc - at, argv + at);
+    agent_settings_clear(&s);
+    return status < 0 ? usage(stderr, EXIT_USAGE) : status;
+}

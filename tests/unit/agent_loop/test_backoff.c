@@ -1,0 +1,90 @@
+/* Waiting: full jitter, Retry-After (fault case B6), the loop guard (A12). */
+#include "loop/backoff.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+static void full_jitter(void **state)
+{
+    int64_t limit = BACKOFF_BASE_MS, seen_max = 0;
+    struct backoff b = {0};
+
+    (void)state;
+    for (int i = 0; i < 12; i++) {
+        struct backoff at = {.failures = (unsigned)i};
+        for (int k = 0; k < 200; k++) {
+            struct backoff copy = at;
+            int64_t wait = backoff_next(&copy);
+            assert_in_range(wait, 0, limit);
+            seen_max = wait > seen_max ? wait : seen_max;
+        }
+        limit = limit * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : limit * 2;
+    }
+    assert_true(seen_max > BACKOFF_MAX_MS / 2); /* it does use the whole range */
+    for (int i = 0; i < 1000; i++)
+        assert_in_range(backoff_next(&b), 0, BACKOFF_MAX_MS);
+    backoff_reset(&b);
+    assert_in_range(backoff_next(&b), 0, BACKOFF_BASE_MS);
+}
+
+static void retry_after(void **state)
+{
+    static const struct {
+        const char *name, *value;
+        int64_t least, most;
+    } t[] = {
+        {"absent", "", -1, -1},
+        {"ten seconds", "10", 10000, 12000},
+        {"zero", "0", 0, 0},
+        {"ten days", "864000", RETRY_AFTER_MAX_MS, RETRY_AFTER_MAX_MS},
+        {"larger than any number", "99999999999999999999999", -1, -1},
+        {"64 bit", "18446744073709551615", RETRY_AFTER_MAX_MS, RETRY_AFTER_MAX_MS},
+        {"negative", "-5", -1, -1},
+        {"not a number", "soon", -1, -1},
+        {"fraction", "1.5", -1, -1},
+        {"a date in the past", "Thu, 01 Jan 1970 00:00:10 GMT", -1, -1},
+        {"a date 60 s ahead", "Thu, 01 Jan 1970 00:02:00 GMT", 60000, 72000},
+        {"a date years ahead", "Sun, 06 Nov 2094 08:49:37 GMT", RETRY_AFTER_MAX_MS,
+         RETRY_AFTER_MAX_MS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        int64_t got = backoff_retry_after(slice_of(t[i].value), 60000);
+        if (got < t[i].least || got > t[i].most)
+            fail_msg("%s: %lld", t[i].name, (long long)got);
+    }
+}
+
+static void loop_guard(void **state)
+{
+    struct loop_guard g = {0};
+    int64_t now = 1000, waited = 0;
+
+    (void)state;
+    assert_int_equal(loop_guard_take(&g, now), 0);
+    assert_int_equal(loop_guard_take(&g, now), 0);
+    assert_in_range(loop_guard_take(&g, now), LOOP_GUARD_REFILL_MS - 10, LOOP_GUARD_REFILL_MS + 10);
+    /* A parent whose answers always differ gets one request each five seconds, for as long as it
+     * likes. */
+    now += LOOP_GUARD_REFILL_MS;
+    for (int i = 0; i < 100; i++) {
+        int64_t wait = loop_guard_take(&g, now);
+        waited += wait;
+        now += wait;
+    }
+    assert_in_range(waited, 99 * LOOP_GUARD_REFILL_MS, 102 * LOOP_GUARD_REFILL_MS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_jitter),
+        cmocka_unit_test(retry_after),
+        cmocka_unit_test(loop_guard),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
