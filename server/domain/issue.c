@@ -1,0 +1,386 @@
+#include "domain/issue.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "domain/fleet_cache.h"
+#include "domain/keyring.h"
+#include "proto/proto.h"
+#include "store/bundle_store.h"
+#include "store/fleet_store.h"
+#include "store/rollout_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* The content of one set of layers, rendered once however many devices share it. */
+struct rendering {
+    struct rendering *next;
+    const char *layers; /* "group,group": what it was merged from; only for devices without a layer
+                           of their own */
+    json_t *sections;
+    char digest[PROTO_DIGEST_SIZE];
+};
+
+struct issue {
+    struct db *db;
+    struct app *app;
+    struct arena *a;
+    int64_t pub;
+    const json_t *content;
+    const char *rollout_id;
+    const char *ids; /* array text; NULL: all */
+    struct bundle_target *targets;
+    size_t n_targets;
+    struct bundle_member *members;
+    size_t n_members;
+    struct rendering *renderings;
+    struct rendering **chosen; /* by target; NULL: nothing changes */
+    size_t n_changed;
+};
+
+static const json_t *layer_of(const json_t *content, const char *part, const char *id)
+{
+    const json_t *all = json_object_get(content, part);
+
+    return id == NULL ? all : json_object_get(all, id);
+}
+
+/* fleet, this device's groups, device; members: of this device only. */
+static enum err_code make_layers(const json_t *content, const char *device_id,
+                                 const struct bundle_member *members, size_t n_members,
+                                 struct arena *a, struct catalog_layer **ret, size_t *ret_n,
+                                 struct err *e)
+{
+    struct catalog_layer *v = arena_alloc(a, (n_members + 2) * sizeof *v);
+    size_t n = 0;
+
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    v[n++] = (struct catalog_layer){LAYER_FLEET, "", "", layer_of(content, "fleet", NULL)};
+    for (size_t i = 0; i < n_members; i++)
+        v[n++] = (struct catalog_layer){LAYER_GROUP, members[i].group_id, members[i].group_name,
+                                        layer_of(content, "groups", members[i].group_id)};
+    v[n++] = (struct catalog_layer){LAYER_DEVICE, device_id, "",
+                                    layer_of(content, "devices", device_id)};
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+/* "{a,b}" of the ids, in a; only UUIDs get here. */
+static const char *id_array(const char *const *ids, size_t n, struct arena *a)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(8 * MIB);
+
+    strbuf_putc(&b, '{');
+    for (size_t i = 0; i < n; i++)
+        strbuf_printf(&b, "%s%s", i == 0 ? "" : ",", ids[i]);
+    strbuf_putc(&b, '}');
+    return strbuf_ok(&b) ? arena_strdup(a, strbuf_str(&b)) : NULL;
+}
+
+enum err_code issue_layers(struct db *db, const json_t *content, const char *device_id,
+                           struct arena *a, struct catalog_layer **ret, size_t *ret_n,
+                           struct err *e)
+{
+    struct bundle_member *members = NULL;
+    size_t n = 0;
+    const char *ids = uuid_is_valid(device_id) ? id_array(&device_id, 1, a) : NULL;
+    enum err_code rc;
+
+    if (ids == NULL)
+        return err_set(e, ERR_INTERNAL, "not the id of a device");
+    rc = bundle_store_members(db, ids, a, &members, &n, e);
+    return rc == ERR_OK ? make_layers(content, device_id, members, n, a, ret, ret_n, e) : rc;
+}
+
+/* --- rendering --- */
+
+/* {"postfix":{"schema":1,"settings":{...}}} of the effective settings. */
+static json_t *make_sections(const json_t *effective)
+{
+    json_t *settings = json_object();
+
+    for (size_t i = 0; settings != NULL && i < catalog_count(); i++) {
+        const struct setting *s = catalog_at(i);
+        json_t *v = json_object_get(effective, s->key);
+        if (v != NULL && strcmp(s->daemon, "postfix") == 0)
+            (void)json_object_set(settings, s->key, v);
+    }
+    return json_pack("{s:{s:i,s:o,s:[],s:{}}}", "postfix", "schema", 1, "settings", settings,
+                     "blobs", "sealed");
+}
+
+static void rendering_drop(void *p)
+{
+    json_decref(((struct rendering *)p)->sections);
+}
+
+static enum err_code render(struct issue *is, const char *device_id, const struct bundle_member *m,
+                            size_t n_m, const char *key, struct rendering **ret, struct err *e)
+{
+    struct rendering *r = arena_alloc(is->a, sizeof *r);
+    struct catalog_layer *layers = NULL;
+    AUTO(json_free) json_t *effective = NULL;
+    size_t n = 0;
+    enum err_code rc = r == NULL
+                           ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                           : make_layers(is->content, device_id, m, n_m, is->a, &layers, &n, e);
+
+    if (rc == ERR_OK)
+        rc = catalog_merge(layers, n, &effective, e);
+    if (rc != ERR_OK)
+        return rc;
+    r->layers = key;
+    r->sections = make_sections(effective);
+    if (r->sections == NULL || !arena_defer(is->a, rendering_drop, r) ||
+        !proto_content_digest(r->sections, r->digest))
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (key != NULL) {
+        r->next = is->renderings;
+        is->renderings = r;
+    }
+    *ret = r;
+    return ERR_OK;
+}
+
+/* Devices without a layer of their own share what their groups make. */
+static const char *sharing_key(const struct issue *is, const char *device_id,
+                               const struct bundle_member *m, size_t n_m)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(64 * KIB);
+
+    if (json_object_size(layer_of(is->content, "devices", device_id)) > 0)
+        return NULL;
+    for (size_t i = 0; i < n_m; i++)
+        strbuf_printf(&b, "%s,", m[i].group_id);
+    return strbuf_ok(&b) ? arena_strdup(is->a, strbuf_str(&b)) : NULL;
+}
+
+static enum err_code rendering_for(struct issue *is, const char *device_id,
+                                   const struct bundle_member *m, size_t n_m,
+                                   struct rendering **ret, struct err *e)
+{
+    const char *key = sharing_key(is, device_id, m, n_m);
+
+    for (struct rendering *r = is->renderings; key != NULL && r != NULL; r = r->next) {
+        if (strcmp(r->layers, key) == 0) {
+            *ret = r;
+            return ERR_OK;
+        }
+    }
+    return render(is, device_id, m, n_m, key, ret, e);
+}
+
+static const char *made_for(const struct bundle_target *t, char buf[64])
+{
+    (void)snprintf(buf, 64, "%s,%s,%s", t->mode, t->placement, t->drift);
+    return buf;
+}
+
+/* Which targets need a new bundle.  members and targets are in the same order. */
+static enum err_code choose(struct issue *is, struct err *e)
+{
+    size_t m = 0;
+    enum err_code rc = ERR_OK;
+
+    is->chosen = arena_alloc(is->a, (is->n_targets + 1) * sizeof *is->chosen);
+    if (is->chosen == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < is->n_targets && rc == ERR_OK; i++) {
+        const struct bundle_target *t = &is->targets[i];
+        struct rendering *r = NULL;
+        char now[64];
+        size_t first;
+        while (m < is->n_members && strcmp(is->members[m].device_id, t->id) < 0)
+            m++; /* of a device that gets nothing */
+        first = m;
+        while (m < is->n_members && strcmp(is->members[m].device_id, t->id) == 0)
+            m++;
+        rc = rendering_for(is, t->id, is->members + first, m - first, &r, e);
+        if (rc == ERR_OK &&
+            (strcmp(r->digest, t->digest) != 0 || strcmp(made_for(t, now), t->made_for) != 0)) {
+            is->chosen[i] = r;
+            is->n_changed++;
+        }
+    }
+    return rc;
+}
+
+/* --- bundles --- */
+
+static json_t *make_payload(const struct issue *is, const struct bundle_target *t,
+                            const struct rendering *r, int64_t rev)
+{
+    char jti[UUID_TEXT_SIZE];
+    json_t *j, *prev, *rollout;
+
+    uuid7(jti);
+    prev = t->etag[0] == '\0' ? json_null() : json_string(t->etag);
+    rollout = is->rollout_id == NULL ? json_null()
+                                     : json_pack("{s:s,s:i}", "id", is->rollout_id, "wave", 0);
+    j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:[],s:O,s:{s:s},s:{s:s}}",
+                  "fleet", is->app->fleet_id, "device", t->id, "epoch", (json_int_t)is->app->epoch,
+                  "rev", (json_int_t)rev, "pub", (json_int_t)is->pub, "content_digest", r->digest,
+                  "jti", jti, "iat", (json_int_t)clock_wall_s(), "prev", prev, "rollout", rollout,
+                  "mode", t->mode, "min_agent", "0.1.0", "crit", "sections", r->sections, "drift",
+                  "postfix", t->drift, "device_facts", "placement", t->placement);
+    if (j != NULL)
+        (void)json_object_set_new(j, "apply",
+                                  json_pack("{s:[s],s:b,s:i,s:i,s:i,s:s}", "order", "postfix",
+                                            "atomic", 1, "apply_deadline_s", 60, "probe_soak_s", 0,
+                                            "confirm_window_s", 300, "failure_mode", "tempfail"));
+    return j;
+}
+
+static enum err_code put_bundle(struct issue *is, const struct bundle_target *t,
+                                const struct rendering *r, int64_t rev, struct err *e)
+{
+    AUTO(json_free) json_t *payload = make_payload(is, t, r, rev);
+    AUTO_STR char *text = payload == NULL ? NULL : json_canonical(payload);
+    AUTO_STR char *jws = NULL;
+    char etag[SHA256_HEX_SIZE], now[64];
+    enum err_code rc;
+
+    if (text == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = jose_jws_sign(keyring_bundle_key(is->app->keys), PROTO_TYP_BUNDLE, slice_of(text), false,
+                       &jws, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (strlen(jws) > PROTO_BUNDLE_MAX)
+        return err_set(
+            e, ERR_TOO_LARGE,
+            "the settings of device \"%s\" make a bundle of %zu bytes; at most %d are possible",
+            t->name, strlen(jws), PROTO_BUNDLE_MAX);
+    sha256_hex(slice_of(jws), etag);
+    return bundle_store_put(is->db,
+                            &(struct bundle_new){.device_id = t->id,
+                                                 .digest = r->digest,
+                                                 .etag = etag,
+                                                 .made_for = made_for(t, now),
+                                                 .rollout_id = is->rollout_id,
+                                                 .jws = jws,
+                                                 .epoch = is->app->epoch,
+                                                 .rev = rev,
+                                                 .pub = is->pub,
+                                                 .offer = !t->held},
+                            e);
+}
+
+static enum err_code make_rollout(struct issue *is, struct err *e)
+{
+    AUTO(json_free) json_t *waves = json_array();
+    json_t *wave = json_array();
+
+    if (is->rollout_id == NULL)
+        return ERR_OK;
+    if (waves == NULL || wave == NULL || json_array_append(waves, wave) != 0) {
+        json_decref(wave);
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    }
+    json_decref(wave);
+    for (size_t i = 0; i < is->n_targets; i++) {
+        if (is->chosen[i] != NULL)
+            (void)json_array_append_new(wave, json_string(is->targets[i].id));
+    }
+    return rollout_store_make(is->db, is->rollout_id, is->pub,
+                              is->n_changed == 0 ? "completed" : "running", waves, e);
+}
+
+static enum err_code put_all(struct issue *is, json_t *result, struct err *e)
+{
+    const char **ids = arena_alloc(is->a, (is->n_changed + 1) * sizeof *ids);
+    int64_t *revs = NULL;
+    size_t k = 0;
+    enum err_code rc = ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                   : bundle_store_revs(is->db, is->n_changed, is->a, &revs, e);
+
+    for (size_t i = 0; i < is->n_targets && rc == ERR_OK; i++) {
+        const struct bundle_target *t = &is->targets[i];
+        bool changed = is->chosen[i] != NULL;
+        int64_t rev = changed ? revs[k] : t->rev;
+        if (changed) {
+            rc = put_bundle(is, t, is->chosen[i], rev, e);
+            ids[k++] = t->id;
+        }
+        (void)json_array_append_new(result,
+                                    json_pack("{s:s,s:s,s:I,s:b}", "id", t->id, "name", t->name,
+                                              "rev", (json_int_t)rev, "changed", changed));
+    }
+    if (rc == ERR_OK && k > 0)
+        rc = fleet_store_note_devices(is->db, id_array(ids, k, is->a), e);
+    return rc;
+}
+
+static enum err_code run(struct issue *is, json_t **ret, struct err *e)
+{
+    AUTO(json_free) json_t *result = json_array();
+    enum err_code rc = result == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+
+    if (rc == ERR_OK)
+        rc = bundle_store_targets(is->db, is->ids, is->a, &is->targets, &is->n_targets, e);
+    if (rc == ERR_OK)
+        rc = bundle_store_members(is->db, is->ids, is->a, &is->members, &is->n_members, e);
+    if (rc == ERR_OK)
+        rc = choose(is, e);
+    if (rc == ERR_OK)
+        rc = make_rollout(is, e);
+    if (rc == ERR_OK)
+        rc = put_all(is, result, e);
+    if (rc == ERR_OK && ret != NULL)
+        *ret = TAKE(result);
+    return rc;
+}
+
+static enum err_code name_targets(struct issue *is, const char *const *device_ids, size_t n,
+                                  struct err *e)
+{
+    if (device_ids == NULL)
+        return ERR_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (!uuid_is_valid(device_ids[i]))
+            return err_set(e, ERR_INTERNAL, "not the id of a device");
+    }
+    is->ids = id_array(device_ids, n, is->a);
+    return is->ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
+enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
+                            const char *rollout_id, const char *const *device_ids, size_t n,
+                            struct arena *a, json_t **ret, struct err *e)
+{
+    struct issue is = {
+        .db = db, .app = app, .a = a, .pub = pub, .content = content, .rollout_id = rollout_id};
+    enum err_code rc = name_targets(&is, device_ids, n, e);
+
+    if (rc == ERR_OK)
+        rc = bundle_store_lock(db, e);
+    return rc == ERR_OK ? run(&is, ret, e) : rc;
+}
+
+enum err_code issue_reissue(struct db *db, struct app *app, const char *const *device_ids, size_t n,
+                            struct arena *a, json_t **ret, struct err *e)
+{
+    struct issue is = {.db = db, .app = app, .a = a};
+    json_t *content = NULL;
+    enum err_code rc = name_targets(&is, device_ids, n, e);
+
+    if (rc == ERR_OK)
+        rc = bundle_store_lock(
+            db, e); /* first, or a publication could slip in between reading and issuing */
+    if (rc == ERR_OK)
+        rc = bundle_store_newest(db, a, &is.pub, &content, e);
+    is.content = content;
+    return rc == ERR_OK ? run(&is, ret, e) : rc;
+}
+
+enum err_code issue_committed(struct db *db, struct app *app, struct err *e)
+{
+    enum err_code rc = app->fleet == NULL ? ERR_OK : fleet_cache_refresh(app->fleet, db, e);
+
+    if (rc != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "fleet.refresh_failed", KV_STR("error", err_word(rc)));
+    return rc;
+}

@@ -1,0 +1,39 @@
+/* bundle_store.h - SQL of issuing: what a bundle is made of, and the bundles. */
+#pragma once
+
+#include "store/db.h"
+
+extern const struct stmt *const bundle_store_stmts[];
+
+/* One issuer at a time, until the end of the transaction. */
+MUST_USE enum err_code bundle_store_lock(struct db *db, struct err *e);
+/* The newest revision; *ret_pub 0 and *ret_content NULL when there is none.  Borrowed from a. */
+MUST_USE enum err_code bundle_store_newest(struct db *db, struct arena *a, int64_t *ret_pub, json_t **ret_content,
+                                           struct err *e);
+struct bundle_target { /* a device that gets configuration, with its newest bundle */
+    const char *id, *name, *mode, *placement, *drift;
+    bool held;
+    const char *digest, *etag, *made_for; /* "" no bundle yet; made_for: "mode,placement,drift" */
+    int64_t rev;
+};
+/* In order of id; ids: array text, NULL: all. */
+MUST_USE enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena *a, struct bundle_target **ret,
+                                            size_t *ret_n, struct err *e);
+struct bundle_member {
+    const char *device_id, *group_id, *group_name;
+};
+/* In order of device id, then priority (lowest first). */
+MUST_USE enum err_code bundle_store_members(struct db *db, const char *ids, struct arena *a, struct bundle_member **ret,
+                                            size_t *ret_n, struct err *e);
+/* n fresh revisions, ascending, into a. */
+MUST_USE enum err_code bundle_store_revs(struct db *db, size_t n, struct arena *a, int64_t **ret, struct err *e);
+
+struct bundle_new {
+    const char *device_id, *digest, *etag, *made_for, *rollout_id /* NULL none */, *jws;
+    int64_t epoch, rev, pub;
+    bool offer; /* offered at once (not held) */
+};
+/* Stores it and moves the device's desired_rev (and offered_rev). */
+MUST_USE enum err_code bundle_store_put(struct db *db, const struct bundle_new *b, struct err *e);
+/* Bundles that no device may still fetch or be compared with: all but the newest keep of each device. */
+MUST_USE enum err_code bundle_store_trim(struct db *db, int keep, struct err *e);

@@ -1,0 +1,48 @@
+/* device_store.h - SQL of devices, their names, membership and status documents. */
+#pragma once
+
+#include "store/db.h"
+
+extern const struct stmt *const device_store_stmts[];
+
+struct device { /* one row with what belongs to it; all borrowed from the arena */
+    const char *id, *name, *state, *mode, *placement, *drift, *kid, *fingerprint, *receipt, *approver, *address;
+    const char *held_reason, *token_id;
+    const json_t *jwk, *inventory, *groups; /* groups: array of names */
+    int64_t gen, desired_rev, offered_rev, held_until_ms, version, enrolled_ms;
+    int64_t seen_ms;                        /* presence table; 0 never */
+    int64_t epoch, pub;                     /* of the bundle desired_rev */
+    const char *etag, *digest;              /* "" none yet */
+    const json_t *status;                   /* NULL none */
+    int64_t status_ms;
+};
+
+/* ref: id or name.  ERR_NOT_FOUND. */
+MUST_USE enum err_code device_store_get(struct db *db, const char *ref, struct arena *a, struct device *ret, struct err *e);
+/* The same, with the row locked until the end of the transaction. */
+MUST_USE enum err_code device_store_lock(struct db *db, const char *ref, struct arena *a, struct device *ret,
+                                         struct err *e);
+MUST_USE enum err_code device_store_by_kid(struct db *db, const char *kid, struct arena *a, struct device *ret,
+                                           struct err *e);
+/* By name, after the name of the cursor; state and group may be "". */
+MUST_USE enum err_code device_store_list(struct db *db, const char *after, const char *state, const char *group, int64_t limit,
+                                         struct arena *a, struct device **ret, size_t *ret_n, struct err *e);
+/* What came through a token: array of {"id","name","state"}, new reference. */
+MUST_USE enum err_code device_store_by_token(struct db *db, const char *token_id, json_t **ret, struct err *e);
+
+struct device_new {
+    const char *id, *name, *state, *placement, *kid, *fingerprint, *token_id, *receipt, *approver, *address;
+    const json_t *jwk, *enc_jwk, *inventory;
+};
+MUST_USE enum err_code device_store_insert(struct db *db, const struct device_new *d, struct err *e);
+/* Writes name, state, mode, placement, drift, gen, offered_rev, held_until_ms, held_reason, receipt and approver of d and
+ * counts the version up. */
+MUST_USE enum err_code device_store_save(struct db *db, const struct device *d, struct err *e);
+MUST_USE enum err_code device_store_delete(struct db *db, const char *id, struct err *e);
+MUST_USE enum err_code device_store_join(struct db *db, const char *device_id, const char *group_id, struct err *e);
+/* Names that are name or begin with "name-". */
+MUST_USE enum err_code device_store_names(struct db *db, const char *name, struct arena *a, const char ***ret, size_t *ret_n,
+                                          struct err *e);
+/* Ids of devices whose hold is over; array of ids in a. */
+MUST_USE enum err_code device_store_hold_over(struct db *db, struct arena *a, const char ***ret, size_t *ret_n,
+                                              struct err *e);
