@@ -1,0 +1,325 @@
+#include "draft.h"
+
+#include "change.h"
+
+#include <stdlib.h>
+
+static bool is_mine(const json_t *draft, const json_t *me)
+{
+    const char *owner = json_str(draft, "owner", "");
+    const char *owner_name = json_str(draft, "owner_name", "");
+
+    return owner[0] != '\0' && (strcmp(owner, json_str(me, "user", "?")) == 0 ||
+                                strcmp(owner, json_str(me, "id", "?")) == 0 ||
+                                strcmp(owner_name, json_str(me, "user", "?")) == 0);
+}
+
+enum cli_exit draft_find(struct cli *c, char ret_id[64])
+{
+    AUTO(json_free) json_t *me = NULL;
+    AUTO(json_free) json_t *all = NULL;
+    enum cli_exit rc;
+    size_t i;
+    int n = 0;
+    json_t *d;
+
+    ret_id[0] = '\0';
+    if (cli_opt(c, "draft") != NULL) {
+        snprintf(ret_id, 64, "%s", cli_opt(c, "draft"));
+        return EXIT_OK_;
+    }
+    rc = cli_get(c, "/api/v1/session", &me);
+    if (rc == EXIT_OK_)
+        rc = cli_list(c, "/api/v1/drafts", &all);
+    if (rc != EXIT_OK_)
+        return rc;
+    json_array_foreach(json_object_get(all, "items"), i, d)
+    {
+        if (!is_mine(d, me))
+            continue;
+        n++;
+        /* UUIDv7: the greatest id is the newest. */
+        if (strcmp(json_str(d, "id", ""), ret_id) > 0)
+            snprintf(ret_id, 64, "%s", json_str(d, "id", ""));
+    }
+    if (n > 1)
+        complain(c, T_MANY_DRAFTS, n, ret_id);
+    return EXIT_OK_;
+}
+
+enum cli_exit draft_need(struct cli *c, char ret_id[64], bool *ret_made)
+{
+    AUTO(json_free) json_t *made = NULL;
+    bool dry_run = c->dry_run;
+    enum cli_exit rc = draft_find(c, ret_id);
+
+    *ret_made = false;
+    if (rc != EXIT_OK_ || ret_id[0] != '\0')
+        return rc;
+    c->dry_run = false; /* a dry run needs a draft to try in; it is removed again */
+    rc = cli_send(c, "POST", "/api/v1/drafts", json_pack("{s:s}", "title", "inarictl"), &made);
+    c->dry_run = dry_run;
+    if (rc == EXIT_OK_) {
+        snprintf(ret_id, 64, "%s", json_str(made, "id", ""));
+        *ret_made = true;
+    }
+    return rc;
+}
+
+static void remove_draft(struct cli *c, const char *id)
+{
+    AUTO_STR char *path = apiclient_pathf("/api/v1/drafts/%s", id);
+    bool dry_run = c->dry_run;
+
+    c->dry_run = false;
+    if (path != NULL)
+        (void)cli_change(c, "DELETE", path, NULL, NULL);
+    c->dry_run = dry_run;
+}
+
+static void layer_cell(const struct cli *c, struct table *t, const json_t *item)
+{
+    const char *layer = json_str(item, "layer", "");
+    const char *name = json_str(item, "name", json_str(item, "id", ""));
+    enum text word = strcmp(layer, "group") == 0    ? T_GROUP
+                     : strcmp(layer, "device") == 0 ? T_DEVICE
+                     : strcmp(layer, "fleet") == 0  ? T_FLEET
+                                                    : T_BUILTIN;
+
+    table_cellf(t, "%s%s%s", tx(c, word), name[0] != '\0' && word != T_FLEET ? " " : "",
+                word == T_FLEET ? "" : name);
+}
+
+size_t draft_show_diff(const struct cli *c, const json_t *diff)
+{
+    static const enum text heads[] = {T_LAYER, T_KEY, T_OLD, T_NEW, T_LABEL};
+    AUTO(table_free) struct table *t = table_new(COUNT_OF(heads));
+    const json_t *items = json_object_get(diff, "items");
+    size_t i;
+    json_t *item;
+
+    if (t == NULL || json_array_size(items) == 0)
+        return 0;
+    for (i = 0; i < COUNT_OF(heads); i++)
+        table_cell(t, tx(c, heads[i]));
+    json_array_foreach(items, i, item)
+    {
+        const char *row = json_str(item, "row", "");
+        layer_cell(c, t, item);
+        if (row[0] != '\0')
+            table_cellf(t, "%s[%s]", json_str(item, "key", ""), row);
+        else
+            table_cell(t, json_str(item, "key", ""));
+        cell_json(c, t, item, "old", COL_VALUE);
+        cell_json(c, t, item, "new", COL_VALUE);
+        table_cell(t, json_str(item, "label", ""));
+    }
+    table_print(t, stdout, 0);
+    return json_array_size(items);
+}
+
+static void show_affected(const struct cli *c, const json_t *diff)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(256 * KIB);
+    size_t i;
+    json_t *d;
+
+    json_array_foreach(json_object_get(diff, "devices"), i, d)
+        strbuf_printf(&b, "%s%s", i == 0 ? "" : ", ", json_str(d, "name", json_str(d, "id", "?")));
+    if (b.n == 0)
+        say(c, T_AFFECTS_NONE);
+    else
+        say(c, T_AFFECTS, strbuf_str(&b));
+}
+
+/* findings[] of the whole and of each device of a check, in one array; new reference. */
+static json_t *all_findings(const json_t *check)
+{
+    json_t *all = json_array();
+    size_t i;
+    json_t *d;
+
+    json_array_extend(all, json_object_get(check, "findings"));
+    json_array_foreach(json_object_get(check, "devices"), i, d)
+        json_array_extend(all, json_object_get(d, "findings"));
+    return all;
+}
+
+/* What the draft is now: settings that would change, devices, every finding. */
+static enum cli_exit show_draft(struct cli *c, const char *id)
+{
+    AUTO_STR char *diff_path = apiclient_pathf("/api/v1/drafts/%s/diff", id);
+    AUTO_STR char *check_path = apiclient_pathf("/api/v1/drafts/%s/check", id);
+    AUTO(json_free) json_t *diff = NULL;
+    AUTO(json_free) json_t *check = NULL;
+    AUTO(json_free) json_t *findings = NULL;
+    size_t refused;
+    enum cli_exit rc = cli_get(c, diff_path, &diff);
+
+    if (rc == EXIT_OK_)
+        rc = cli_send(c, "POST", check_path, json_object(), &check);
+    if (rc != EXIT_OK_)
+        return rc;
+    findings = all_findings(check);
+    if (c->json) {
+        AUTO(json_free)
+        json_t *out = json_pack("{s:s, s:O?, s:O?, s:O}", "draft", id, "changes",
+                                json_object_get(diff, "items"), "devices",
+                                json_object_get(diff, "devices"), "findings", findings);
+        print_json(out);
+    } else {
+        if (draft_show_diff(c, diff) == 0)
+            say(c, T_DRAFT_EMPTY);
+        else
+            show_affected(c, diff);
+    }
+    refused = show_findings(c, findings);
+    return refused > 0 ? EXIT_REFUSED : EXIT_OK_;
+}
+
+static enum cli_exit edit(struct cli *c, json_t *changes)
+{
+    AUTO(json_free) json_t *body = json_pack("{s:o}", "changes", changes);
+    AUTO_STR char *path = NULL;
+    char id[64];
+    bool made = false;
+    bool dry_run = c->dry_run;
+    enum cli_exit rc = draft_need(c, id, &made);
+
+    if (rc != EXIT_OK_)
+        return rc;
+    path = apiclient_pathf("/api/v1/drafts/%s", id);
+    rc = cli_change(c, "PATCH", path, json_incref(body), NULL);
+    if (rc == EXIT_REFUSED)
+        say(c, T_NOTHING_STORED);
+    if (rc == EXIT_OK_ && !dry_run) {
+        rc = show_draft(c, id);
+        if (rc == EXIT_OK_)
+            say(c, T_DRAFT_KEPT);
+    } else if (rc == EXIT_OK_) {
+        (void)done(c, NULL);
+    }
+    if (made && (rc != EXIT_OK_ || dry_run))
+        remove_draft(c, id);
+    return rc;
+}
+
+static enum cli_exit check_layer_options(struct cli *c)
+{
+    if (cli_opt(c, "device") != NULL && cli_opt(c, "group") != NULL)
+        return usage(c, T_OPTION_BOTH, "device", "group");
+    return EXIT_OK_;
+}
+
+enum cli_exit verb_set(struct cli *c)
+{
+    AUTO(json_free) json_t *layer = json_object();
+    enum cli_exit rc = check_layer_options(c);
+
+    for (int i = 0; rc == EXIT_OK_ && i < c->n_args; i++)
+        rc = change_set(c, layer, c->arg[i]);
+    return rc == EXIT_OK_ ? edit(c, change_wrap(c, TAKE(layer))) : rc;
+}
+
+enum cli_exit verb_unset(struct cli *c)
+{
+    AUTO(json_free) json_t *layer = json_object();
+    enum cli_exit rc = check_layer_options(c);
+
+    for (int i = 0; rc == EXIT_OK_ && i < c->n_args; i++)
+        rc = change_unset(c, layer, c->arg[i], cli_flag(c, "default"));
+    return rc == EXIT_OK_ ? edit(c, change_wrap(c, TAKE(layer))) : rc;
+}
+
+enum cli_exit verb_diff(struct cli *c)
+{
+    AUTO_STR char *path = NULL;
+    AUTO(json_free) json_t *diff = NULL;
+    char id[64];
+    enum cli_exit rc = draft_find(c, id);
+
+    if (rc != EXIT_OK_)
+        return rc;
+    if (id[0] == '\0') {
+        if (c->json)
+            fputs("{\"items\":[],\"devices\":[]}\n", stdout);
+        say(c, T_NO_DRAFT);
+        return EXIT_OK_;
+    }
+    if (!c->json)
+        return show_draft(c, id);
+    path = apiclient_pathf("/api/v1/drafts/%s/diff", id);
+    rc = cli_get(c, path, &diff);
+    if (rc == EXIT_OK_)
+        print_json(diff);
+    return rc;
+}
+
+/* Drop single values from the draft: a merge patch with null takes them out of its changes. */
+static enum cli_exit drop_values(struct cli *c, const char *id)
+{
+    AUTO_STR char *path = apiclient_pathf("/api/v1/drafts/%s", id);
+    AUTO_STRBUF struct strbuf names = STRBUF_INIT(16 * KIB);
+    json_t *layer = json_object();
+    enum cli_exit rc;
+
+    for (int i = 0; i < c->n_args; i++) {
+        struct assignment a;
+        if (!assignment_parse(c->arg[i], &a) || a.value != NULL || a.field[0] != '\0') {
+            json_decref(layer);
+            return usage(c, T_NOT_A_KEY, c->arg[i]);
+        }
+        if (a.has_row && !json_is_object(json_object_get(layer, a.key)))
+            json_object_set_new(layer, a.key, json_object());
+        if (a.has_row)
+            json_object_set_new(json_object_get(layer, a.key), a.row, json_null());
+        else
+            json_object_set_new(layer, a.key, json_null());
+        strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", c->arg[i]);
+    }
+    rc = cli_change(c, "PATCH", path, json_pack("{s:o}", "changes", change_wrap(c, layer)), NULL);
+    if (rc == EXIT_OK_) {
+        say(c, T_DRAFT_DROPPED, strbuf_str(&names));
+        rc = show_draft(c, id);
+    }
+    return rc;
+}
+
+enum cli_exit verb_discard(struct cli *c)
+{
+    AUTO_STR char *path = NULL;
+    char id[64];
+    enum cli_exit rc = check_layer_options(c);
+
+    if (rc == EXIT_OK_)
+        rc = draft_find(c, id);
+    if (rc != EXIT_OK_)
+        return rc;
+    if (id[0] == '\0') {
+        if (c->json)
+            fputs("{}\n", stdout);
+        say(c, T_NO_DRAFT);
+        return EXIT_OK_;
+    }
+    if (c->n_args > 0)
+        return drop_values(c, id);
+    path = apiclient_pathf("/api/v1/drafts/%s", id);
+    rc = cli_change(c, "DELETE", path, NULL, NULL);
+    if (rc == EXIT_OK_) {
+        if (c->json)
+            fputs("{}\n", stdout);
+        say(c, T_DRAFT_DISCARDED);
+    }
+    return rc;
+}
+
+enum cli_exit verb_drafts(struct cli *c)
+{
+    static const struct column cols[] = {{T_ID, "id", COL_TEXT},
+                                         {T_OWNER, "owner", COL_TEXT},
+                                         {T_TITLE, "title", COL_TEXT},
+                                         {T_BASE, "base_pub", COL_VALUE},
+                                         {T_UPDATED, "updated_at", COL_TIME}};
+
+    return cli_get_list_show(c, "/api/v1/drafts", cols, COUNT_OF(cols));
+}

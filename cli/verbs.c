@@ -1,0 +1,147 @@
+/* verbs.c - the table of contents of inarictl: help, the manual page and the parser read it. */
+#include "cli.h"
+
+#include <string.h>
+
+/* clang-format off */
+const struct verb common_options = {
+    "", "", "json url= ca= pin= lang= help dry-run", 0, 0, NULL, {"", ""}, {NULL, NULL}
+};
+
+const struct verb verbs[] = {
+    {"login", "[--user USER] [--url URL] [--ca FILE | --pin PIN] [--token]", "user= token", 0, 0, verb_login,
+     {"sign in and remember the session in ~/.config/inari/inarictl.json", "ログインし、セッションを ~/.config/inari/inarictl.json に保存する"},
+     {"The password is asked for, or read from standard input when that is not a terminal; a new one too when it must be changed. "
+      "With --token an API token is read instead and stored.",
+      "パスワードは入力を求めます。端末でない場合は標準入力から読みます。変更が必要なときは新しいパスワードも読みます。--token を付けると API トークンを読んで保存します。"}},
+    {"logout", "", "", 0, 0, verb_logout,
+     {"end the session and forget it", "ログアウトし、保存した資格情報を消す"}, {NULL, NULL}},
+    {"set", "KEY=VALUE ... [--device NAME | --group NAME]", "device= group= draft=", 1, -1, verb_set,
+     {"edit your draft: print what it would change and every finding", "下書きを編集し、変更内容と検出事項をすべて表示する"},
+     {"KEY=VALUE sets a plain setting (sizes like 40M, times like 5m, yes or no). Lists: KEY+=ROW[,ROW...] adds rows, KEY-=ROW[,ROW...] takes them out, "
+      "KEY+=@FILE reads rows from a file (one a line), KEY[ROW].FIELD=VALUE sets one member of a row, KEY[ROW]=JSON and KEY=JSON whole rows. "
+      "Without --device or --group the value is set for the whole fleet. When anything is refused nothing is stored and the exit status is 3. "
+      "Nothing reaches a device before publish. Examples: inarictl set smtp.message_size_limit=40M; inarictl set smtp.relay_domains+=example.org; "
+      "inarictl set 'smtp.routes[example.org].next_hop=[10.0.0.1]:25'",
+      "KEY=VALUE で単一の設定 (40M のようなサイズ、5m のような時間、yes / no)。一覧は KEY+=ROW[,ROW...] で行を追加、KEY-=ROW[,ROW...] で削除、"
+      "KEY+=@FILE でファイルから (1 行に 1 件)、KEY[ROW].FIELD=VALUE で行の 1 項目、KEY[ROW]=JSON と KEY=JSON で行全体を指定します。"
+      "--device も --group もなければ全体に設定します。1 つでも拒否されると何も保存せず、終了ステータスは 3 です。publish するまでデバイスには反映されません。"}},
+    {"unset", "KEY[[ROW]] ... [--default] [--device NAME | --group NAME]", "default device= group= draft=", 1, -1, verb_unset,
+     {"let a layer say nothing about a setting any more", "レイヤーから設定を取り除く"},
+     {"With --default the layer sets the built-in default instead, whatever lower layers say.",
+      "--default を付けると、下のレイヤーの値にかかわらず初期設定に戻します。"}},
+    {"diff", "[--draft ID]", "draft=", 0, 0, verb_diff,
+     {"what your draft would change, where, with every finding", "下書きの変更内容、影響するデバイス、検出事項を表示する"}, {NULL, NULL}},
+    {"discard", "[KEY[[ROW]] ...] [--device NAME | --group NAME] [--draft ID]", "draft= device= group=", 0, -1, verb_discard,
+     {"throw your draft away, or single values of it", "下書き、またはその一部を破棄する"}, {NULL, NULL}},
+    {"drafts", "", "", 0, 0, verb_drafts, {"open drafts of everybody", "全員の開いている下書きの一覧"}, {NULL, NULL}},
+    {"publish", "--reason TEXT [--force REASON] [--wait running|fetched|none] [--timeout TIME] [--draft ID]",
+     "reason= force= wait= timeout= draft=", 0, 0, verb_publish,
+     {"make your draft a revision and wait until every targeted device runs it", "下書きをリビジョンとして公開し、対象のすべてのデバイスで実行されるまで待つ"},
+     {"Waits for --wait running (the default) at most --timeout (120 s): exit status 0 only when desired, on disk and running agree on every managed device, "
+      "else 4 with the reason of each device that does not run it. Observed devices are named but not waited for: nothing is written there. "
+      "--force REASON overrides findings that can be forced; the reason is kept in the audit log.",
+      "既定では --wait running を最大 --timeout (120 秒) 待ちます。管理中のすべてのデバイスで指定・ディスク・実行中が一致したときだけ終了ステータス 0、"
+      "そうでなければデバイスごとの理由を示して 4 で終わります。監視のみのデバイスは表示だけで待ちません。--force 理由 は強行可能な検出事項を上書きし、理由は監査ログに残ります。"}},
+    {"get", "KEY [--device NAME | --group NAME]", "device= group=", 1, 1, verb_get,
+     {"the published value: of the fleet, of a group, or in force on a device", "公開済みの値を表示する (全体、グループ、またはデバイスで有効な値)"}, {NULL, NULL}},
+    {"explain", "KEY --device NAME", "device=", 1, 1, verb_explain,
+     {"which layer set a value, who, when and why, and what runs", "値をどのレイヤーで、誰が、いつ、なぜ設定したか、何が実行中かを表示する"}, {NULL, NULL}},
+    {"catalog", "[KEY]", "", 0, 1, verb_catalog, {"the settings there are", "設定の一覧と説明"}, {NULL, NULL}},
+    {"revisions", "", "", 0, 0, verb_revisions, {"what was published, newest first", "公開されたリビジョンの一覧"}, {NULL, NULL}},
+    {"show", "REVISION", "", 1, 1, verb_show, {"one revision with what it changed", "リビジョンとその変更内容を表示する"}, {NULL, NULL}},
+    {"restore", "REVISION --reason TEXT [--force REASON] [--wait ...] [--timeout TIME]", "reason= force= wait= timeout=", 1, 1, verb_restore,
+     {"publish everything as it was in a revision", "指定したリビジョンの状態に戻して公開する"}, {NULL, NULL}},
+    {"undo", "REVISION --reason TEXT [--force REASON] [--wait ...] [--timeout TIME]", "reason= force= wait= timeout=", 1, 1, verb_undo,
+     {"publish the inverse of one revision, keeping later changes", "後の変更を残したまま、指定したリビジョンの変更だけを元に戻す"}, {NULL, NULL}},
+    {"devices", "", "", 0, 0, verb_devices, {"every device: desired, on disk, running, last attempt", "すべてのデバイスの指定・ディスク・実行中の状態"}, {NULL, NULL}},
+    {"device", "NAME", "", 1, 1, verb_device, {"one device in full", "1 台のデバイスの詳細"}, {NULL, NULL}},
+    {"mode", "NAME observe|manage", "", 2, 2, verb_mode, {"only watch a device, or write to it", "デバイスを監視のみにする、または管理する"}, {NULL, NULL}},
+    {"rename", "NAME NEW-NAME", "", 2, 2, verb_rename, {"give a device another name", "デバイスの名前を変える"}, {NULL, NULL}},
+    {"hold", "NAME --reason TEXT [--for TIME]", "reason= for=", 1, 1, verb_hold, {"freeze a device for a while (1h)", "デバイスを一定時間保留する (既定 1h)"}, {NULL, NULL}},
+    {"release", "NAME", "", 1, 1, verb_release, {"end a hold", "保留を解除する"}, {NULL, NULL}},
+    {"approve", "NAME", "", 1, 1, verb_approve, {"let a pending device in", "承認待ちのデバイスを承認する"}, {NULL, NULL}},
+    {"reject", "NAME", "", 1, 1, verb_reject, {"turn a pending device away", "承認待ちのデバイスを拒否する"}, {NULL, NULL}},
+    {"revoke", "NAME --reason TEXT --yes", "reason= yes", 1, 1, verb_revoke, {"take a device's credentials away", "デバイスの資格情報を失効させる"}, {NULL, NULL}},
+    {"retire", "NAME --yes", "yes", 1, 1, verb_retire, {"remove a device for good", "デバイスを廃止する"}, {NULL, NULL}},
+    {"proposal", "NAME", "", 1, 1, verb_proposal, {"what an observed device runs now", "監視中のデバイスの現在の設定を表示する"}, {NULL, NULL}},
+    {"adopt", "NAME KEY ...", "", 2, -1, verb_adopt, {"take found values over into a draft", "見つかった値を下書きに取り込む"}, {NULL, NULL}},
+    {"plan", "NAME", "", 1, 1, verb_plan, {"files, ports and services that follow from the settings", "設定から導かれるファイル、ポート、サービスを表示する"}, {NULL, NULL}},
+    {"status", "[--watch]", "watch", 0, 0, verb_status, {"parent and devices at a glance", "上位デバイスと全デバイスの状態"}, {NULL, NULL}},
+    {"rollouts", "[ID]", "", 0, 1, verb_rollouts, {"how revisions reached the devices", "リビジョンの展開状況"}, {NULL, NULL}},
+    {"groups", "", "", 0, 0, verb_groups, {"the groups", "グループの一覧"}, {NULL, NULL}},
+    {"group", "create NAME [--kind set|mx] [--priority N] | add NAME DEVICE ... | remove NAME DEVICE ... | members NAME | delete NAME",
+     "kind= priority=", 2, -1, verb_group, {"make, fill, empty and delete groups", "グループの作成、メンバーの追加と削除、グループの削除"}, {NULL, NULL}},
+    {"join-token", "create [NAME] [--uses N] [--expires TIME] [--group NAME] [--networks CIDR,...] [--name-pattern GLOB] [--placement edge|inner] [--approval] | list | revoke ID",
+     "uses= expires= group= networks= name-pattern= placement= approval", 1, 2, verb_join_token,
+     {"join strings for new devices", "新しいデバイスの参加トークン"},
+     {"create prints the join string on standard output, once; give it to: inari-agent join", "create は参加文字列を標準出力に一度だけ表示します。inari-agent join に渡してください。"}},
+    {"tokens", "[list | create NAME --scopes SCOPE,... [--expires TIME] | revoke ID]", "scopes= expires=", 0, 2, verb_tokens,
+     {"API tokens for scripts", "スクリプト用の API トークン"}, {NULL, NULL}},
+    {"accounts", "[list | add NAME [--role viewer|operator|admin] [--language en|ja] | set NAME [--role ROLE] [--language en|ja] [--disable | --enable] | password NAME | delete NAME --yes]",
+     "role= language= disable enable yes", 0, 2, verb_accounts, {"accounts of people", "アカウントの管理"}, {NULL, NULL}},
+    {"audit", "[--since TIME] [--action ACTION] [--actor NAME] | --verify", "since= action= actor= verify", 0, 0, verb_audit,
+     {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
+    {"version", "", "", 0, 0, verb_version, {"version of inarictl, and of the parent when it is known", "inarictl と上位デバイスのバージョン"}, {NULL, NULL}},
+    {"help", "[VERB]", "roff", 0, 1, verb_help, {"this text, or a verb's", "この説明、または動詞の説明"}, {NULL, NULL}},
+    {NULL, NULL, NULL, 0, 0, NULL, {NULL, NULL}, {NULL, NULL}}
+};
+
+const struct option_text option_texts[] = {
+    {"json", {"one JSON document on standard output", "標準出力に JSON を 1 つ出力する"}},
+    {"url", {"address of the parent (INARI_API)", "上位デバイスのアドレス (INARI_API)"}},
+    {"ca", {"PEM file of the certificate to trust (INARI_CA)", "信頼する証明書の PEM ファイル (INARI_CA)"}},
+    {"pin", {"base64url SHA-256 of the server's public key, instead of a certificate", "証明書の代わりにサーバー公開鍵の SHA-256 (base64url)"}},
+    {"lang", {"en or ja; otherwise LC_ALL, LC_MESSAGES, LANG", "en か ja。なければ LC_ALL、LC_MESSAGES、LANG"}},
+    {"help", {"explain the verb", "動詞の説明"}},
+    {"dry-run", {"ask the parent what would happen; change nothing", "何も変えず、結果だけを確認する"}},
+    {"user", {"account to sign in with", "ログインするアカウント"}},
+    {"token", {"store an API token instead of a session", "セッションの代わりに API トークンを保存する"}},
+    {"device", {"the layer of this device (or the device asked about)", "このデバイスのレイヤー (または対象のデバイス)"}},
+    {"group", {"the layer of this group (or the group to join)", "このグループのレイヤー (または参加するグループ)"}},
+    {"draft", {"another draft than your newest", "最新以外の下書きを指定する"}},
+    {"default", {"set the built-in default", "初期設定にする"}},
+    {"reason", {"why; kept in the revision and the audit log", "理由。リビジョンと監査ログに残る"}},
+    {"force", {"override findings that can be forced, with this reason", "強行可能な検出事項をこの理由で上書きする"}},
+    {"wait", {"what to wait for: running (default), fetched, none", "待つ対象: running (既定)、fetched、none"}},
+    {"timeout", {"how long to wait: 90, 5m (default 120)", "待つ時間: 90、5m (既定 120)"}},
+    {"for", {"how long: 30m, 2h, 1d (default 1h)", "期間: 30m、2h、1d (既定 1h)"}},
+    {"yes", {"yes, this cannot be undone", "取り消せない操作を実行する"}},
+    {"watch", {"again every two seconds", "2 秒ごとに更新する"}},
+    {"kind", {"set or mx (gateways that back each other up)", "set または mx (互いに補うゲートウェイ)"}},
+    {"priority", {"order of the group's layer; higher wins", "グループのレイヤーの順序。大きいほうが優先"}},
+    {"uses", {"how many devices may use it (default 1)", "使用できるデバイス数 (既定 1)"}},
+    {"expires", {"how long it is valid: 90m, 24h, 30d", "有効期間: 90m、24h、30d"}},
+    {"networks", {"from these networks only", "このネットワークからのみ"}},
+    {"name-pattern", {"for device names like this only", "この形のデバイス名のみ"}},
+    {"placement", {"edge or inner", "edge または inner"}},
+    {"approval", {"each device waits for approve", "デバイスごとに承認を必要とする"}},
+    {"scopes", {"what the token may do: settings:read,publish,...", "トークンの権限: settings:read,publish,..."}},
+    {"role", {"viewer, operator or admin", "viewer、operator、admin"}},
+    {"language", {"language of the account: en or ja", "アカウントの言語: en または ja"}},
+    {"disable", {"the account may not sign in", "ログインできないようにする"}},
+    {"enable", {"the account may sign in again", "再びログインできるようにする"}},
+    {"since", {"from this time on (RFC 3339)", "この日時以降 (RFC 3339)"}},
+    {"action", {"only this action", "この処理のみ"}},
+    {"actor", {"only by this account or token", "このアカウントまたはトークンのみ"}},
+    {"verify", {"check the hash chain", "ハッシュチェーンを検証する"}},
+    {"roff", {"the manual page in roff", "マニュアルページを roff で出力する"}},
+    {NULL, {NULL, NULL}}
+};
+/* clang-format on */
+
+const struct verb *verb_find(const char *name)
+{
+    for (const struct verb *v = verbs; v->name != NULL; v++)
+        if (strcmp(v->name, name) == 0)
+            return v;
+    return NULL;
+}
+
+const struct option_text *option_text_find(const char *name)
+{
+    for (const struct option_text *t = option_texts; t->name != NULL; t++)
+        if (strcmp(t->name, name) == 0)
+            return t;
+    return NULL;
+}
