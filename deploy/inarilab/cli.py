@@ -7,7 +7,8 @@ import sys
 import time
 
 from . import net as netlib
-from . import parts, postfix, world
+from . import parts, world
+from .host import remove_mount_points
 from .state import Lab
 from .util import LabError, say
 
@@ -24,23 +25,19 @@ def up(lab, args):
         lab.save()
         world.start(lab)
         say("the world is up: dns, inside, outside")
-        lab.switch_on("parent")
-        for name in lab.children():
-            lab.switch_on(name)
-            postfix.write(lab, lab.host(name))
-            postfix.start(lab.host(name))
-            say(f"{name}: Postfix answers as a person set it up")
+        parts.install(lab, args.prefix)
+        parts.parent_start(lab)
+        say(f"the parent answers at {lab.api}")
+        parts.adopt(lab, lab.children())
         lab.write_json()
-    say(f"up: {len(lab.children())} children run the Postfix a person set up ({time.monotonic() - t0:.1f} s)")
+    say(f"up: {len(lab.children())} children in sync, {lab.api} ({time.monotonic() - t0:.1f} s)")
 
 
 def add_child(lab, args):
     with lab.locked():
         name = lab.add_child(args.name)
-        lab.switch_on(name)
         world.write_zones(lab)
-        postfix.write(lab, lab.host(name))
-        postfix.start(lab.host(name))
+        parts.adopt(lab, [name])
         lab.write_json()
 
 
@@ -101,6 +98,8 @@ def status(lab, _args):
         line = "on " if host.holder_pid() else "off"
         running = [p for p, program in parts.PARTS.items() if host.named(program)]
         print(f"{name:12} {line} {lab.addresses(name)[0][0]:15} {' '.join(running)}")
+    for line in parts.device_lines(lab):
+        print(line)
 
 
 def logs(lab, args):
@@ -111,6 +110,14 @@ def logs(lab, args):
         return subprocess.run(argv).returncode
     except KeyboardInterrupt:
         return 0
+
+
+def wait_ehlo(lab, args):
+    """Poll every child's live greeting until it says the line; print each one's time since --since."""
+    line = args.line.removeprefix("250-").removeprefix("250 ")
+    where = [f"{name}={lab.addresses(name)[0][0]}" for name in lab.children()]
+    for name, seconds in world.wait_ehlo(lab, line, where, args.timeout, args.since or time.time_ns()).items():
+        print(f"  {name}: {args.line} after {seconds:.2f} s")
 
 
 def down(lab, args):
@@ -124,6 +131,8 @@ def down(lab, args):
         netlib.hub_down(lab.net)
         netlib.netns_del(lab.net.netns("hub"))
         lab.forget(args.keep)
+        if not netlib.used():
+            remove_mount_points()
     say("down: nothing is left" + (f" but {lab.dir}" if args.keep else ""))
 
 
@@ -139,13 +148,14 @@ def parser():
         s.set_defaults(fn=fn, needs=needs)
         return s
 
-    s = verb("up", up, "start everything", needs=False)
+    s = verb("up", up, "start everything; returns when every child is in sync", needs=False)
     s.add_argument("--children", type=int, default=2)
+    s.add_argument("--prefix", help="build folder or install prefix; default: the newest of build/release, ci, dev")
     s.add_argument("--net", help="198.18.N.0/24; default: the first free N")
     s = verb("exec", execute, "run a command inside parent, outside, inside, dns or a child", "name")
     s.add_argument("command", nargs=argparse.REMAINDER)
-    verb("add-child", add_child, "one more child", "name")
-    verb("kill", kill, "SIGKILL NAME or NAME/postfix", "name")
+    verb("add-child", add_child, "one more child, enrolled, managed and in sync", "name")
+    verb("kill", kill, "SIGKILL NAME or NAME/agent|helper|postfix|inarid|postgres", "name")
     verb("start", start, "start what is not running of NAME or NAME/part", "name")
     verb("partition", partition, "child and parent no longer hear each other (mail goes on)", "name")
     verb("heal", heal, "end the partition", "name")
@@ -153,6 +163,9 @@ def parser():
     s = verb("logs", logs, "the logs of a host", "name")
     s.add_argument("-n", "--lines", type=int, default=20)
     s.add_argument("-f", "--follow", action="store_true")
+    s = verb("wait-ehlo", wait_ehlo, "wait until every child's EHLO answer has a line", "line")
+    s.add_argument("--since", type=int, help="nanoseconds since the epoch: times are counted from then")
+    s.add_argument("--timeout", type=float, default=60)
     s = verb("down", down, "end everything and remove DIR", needs=False)
     s.add_argument("--keep", action="store_true", help="leave DIR with its logs")
     return p

@@ -20,6 +20,42 @@ def netns_inode(netns):
         return None
 
 
+MOUNT_POINTS = "/run/inari-lab/mount-points"
+
+
+def mount_point(source, target):
+    """A mount point that this machine lacks: made empty, and remembered so that the last lab's end removes it."""
+    parts = target.strip("/").split("/")
+    for i in range(1, len(parts) + 1):
+        path = "/" + "/".join(parts[:i])
+        if os.path.lexists(path):
+            continue
+        if i < len(parts) or os.path.isdir(source):
+            os.mkdir(path)
+        else:
+            open(path, "a").close()
+        with open(MOUNT_POINTS, "a") as f:
+            f.write(path + "\n")
+
+
+def remove_mount_points():
+    """What mount_point() made and nobody has filled since."""
+    try:
+        with open(MOUNT_POINTS) as f:
+            paths = f.read().split()
+    except FileNotFoundError:
+        return
+    for path in reversed(paths):
+        try:
+            if os.path.isdir(path):
+                os.rmdir(path)
+            elif os.path.getsize(path) == 0:
+                os.unlink(path)
+        except OSError:
+            pass
+    os.unlink(MOUNT_POINTS)
+
+
 class Host:
     """dir: DIR/<name>; root: the private folders; netns: its network namespace."""
 
@@ -106,11 +142,8 @@ class Host:
             target = f"/{b}"
             if not os.path.exists(source):
                 make_dir(source)
-            if not os.path.exists(target):  # a mount point that this machine lacks: an empty folder does no harm
-                if os.path.isdir(source):
-                    os.makedirs(target, exist_ok=True)
-                else:
-                    open(target, "a").close()
+            if not os.path.exists(target):
+                mount_point(source, target)
             pairs.append((source, target))
         spec = {"name": self.name, "binds": pairs, "log": os.path.join(self.logs, "mail.log"),
                 "sockets": list(sockets)}

@@ -1,9 +1,15 @@
-"""The parts of a host that can be killed and started by name."""
-from . import postfix, world
-from .util import LabError
+"""Inari's own programs in the lab: laid out, configured, started, killed and joined."""
+import os
+import shutil
+
+from . import control, postfix, system, users, world
+from .host import HERE
+from .util import LabError, make_dir, say, wait_until, write_file
 
 PARTS = {"agent": "inari-agent", "helper": "inari-helper", "postfix": "postfix", "inarid": "inarid",
          "postgres": "postgres", "dns": "dnsd", "sink": "sink"}
+# A crash of a build with sanitizers ends the process and leaves its words in the log.
+SANITIZERS = {"ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
 def program(part):
@@ -12,12 +18,152 @@ def program(part):
     return PARTS[part]
 
 
+# -- programs ------------------------------------------------------------------------------------------------------
+def install(lab, prefix):
+    """Lay the programs out in DIR/system; when they changed, what runs of the old ones is ended."""
+    users.ensure()
+    if not prefix:
+        installed = os.path.realpath(os.path.join(HERE, "../../.."))  # PREFIX/share/inari/inarilab
+        source = os.path.dirname(os.path.dirname(HERE))
+        prefix = system.newest_build(source) if os.path.exists(f"{source}/CMakePresets.json") else installed
+    _, changed = system.lay_out(os.path.abspath(prefix), f"{lab.dir}/system")
+    if changed:
+        say(f"programs from {prefix}")
+        for name in lab.all_hosts():
+            for part in ("inari-agent", "inari-helper", "inarid"):
+                lab.host(name).kill(part)
+
+
+def path_of(lab, name):
+    try:
+        return system.programs(f"{lab.dir}/system")[name]
+    except KeyError:
+        raise LabError(f"{name} is not in {lab.dir}/system: deploy/lab up lays it out") from None
+
+
+# -- parent --------------------------------------------------------------------------------------------------------
+def parent_config(lab):
+    """/etc/inari/inarid.conf of the parent: the whole of what it needs."""
+    return f"""# the parent of the lab in {lab.dir}
+api.listen = [::]:8445
+api.name = parent.{lab.zone}
+api.addresses = {lab.api}
+db.conninfo = host=/run/inari-db dbname=inari user=inari
+state = /var/lib/inari-parent
+lab = yes
+"""
+
+
+def parent_start(lab, part=""):
+    host = lab.switch_on("parent")
+    root = host.root
+    write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf", parent_config(lab))
+    for folder, user, mode in (("var/lib/inari-db", "inari-db", 0o700), ("run/inari-db", "inari-db", 0o755),
+                               ("var/lib/inari-parent", "inari", 0o700)):
+        make_dir(f"{root}/{folder}", mode, *users.ids(user))
+    if part in ("", "postgres") and not host.named("postgres"):
+        host.spawn("postgres", [path_of(lab, "inari-postgres"), "--data", "/var/lib/inari-db/data",
+                                "--socket", "/run/inari-db", "--client", "inari"], user="inari-db")
+        wait_until(lambda: host.run(["pg_isready", "-q", "-h", "/run/inari-db"], check=False).returncode == 0,
+                   "PostgreSQL in the parent", 60)
+    if part in ("", "inarid") and not host.named("inarid"):
+        host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
+                   env=SANITIZERS)
+        wait_until(lambda: world.listening(host, 8445) or not host.named("inarid"), "inarid to listen", 60)
+        if not host.named("inarid"):
+            raise LabError(f"inarid did not start:\n{host.tail('inarid')}")
+        certificate(lab, host)
+        wait_until(lambda: control.ready(lab), f"{lab.api}/readyz", 60)
+        first_password(lab, host)
+
+
+def certificate(lab, host):
+    """The parent's certificate, for curl --cacert and browsers."""
+    shutil.copy(f"{host.root}/var/lib/inari-parent/tls/server.crt", lab.ca)
+    os.chmod(lab.ca, 0o644)
+
+
+def first_password(lab, host):
+    """An administrator whose password the lab knows."""
+    if lab.state.get("admin"):
+        return
+    r = host.run([path_of(lab, "inarid"), "reset-admin", "--config", "/etc/inari/inarid.conf"], user="inari")
+    words = r.stdout.split()
+    lab.state["admin"] = {"user": "admin", "password": words[-1]}
+    lab.save()
+
+
+# -- children ------------------------------------------------------------------------------------------------------
+def child_start(lab, name, part=""):
+    host = lab.switch_on(name)
+    run_dir = make_dir(f"{host.root}/run/inari", 0o775, 0, users.ids("inari-agent")[1])
+    var = make_dir(f"{host.root}/var/lib/inari", 0o755)
+    make_dir(f"{var}/agent", 0o700, *users.ids("inari-agent"))
+    make_dir(f"{var}/helper", 0o700)
+    make_dir(f"{var}/trial", 0o755)
+    del run_dir
+    conf = make_dir(f"{host.root}/etc/inari") + "/agent.conf"
+    if not os.path.exists(conf):
+        write_file(conf, "# a child of the lab: everything else is the default or comes from the parent\nlog.level = info\n")
+    postfix.write(lab, host)
+    if part in ("", "postfix"):
+        postfix.start(host)
+    if part in ("", "helper") and not host.named("inari-helper"):
+        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"], env=SANITIZERS)
+    joined = lab.child_state(name).get("device_id")
+    if part in ("", "agent") and joined and not host.named("inari-agent"):
+        host.spawn("agent", [path_of(lab, "inari-agent"), "run", "--config", "/etc/inari/agent.conf"],
+                   user="inari-agent", env=SANITIZERS)
+
+
+def join(lab, api, name):
+    """Enrol a child that has not joined, as a person does: a token, one command on the device."""
+    state = lab.child_state(name)
+    if state.get("device_id"):
+        return
+    host = lab.host(name)
+    token = api.post("/enrolment-tokens", {"name": f"lab {name}", "uses": 1, "expires_in_s": 3600})
+    host.run([path_of(lab, "inari-agent"), "join", "--config", "/etc/inari/agent.conf", "--join", token["join"],
+              "--name", name], user="inari-agent", timeout=60)
+    state["device_id"] = api.device(name)["id"]
+    lab.save()
+    say(f"{name}: joined as {state['device_id']}")
+
+
+def adopt(lab, names):
+    """Join, manage, and wait until the children run what is published."""
+    api = control.admin(lab)
+    for name in names:
+        child_start(lab, name)
+        say(f"{name}: Postfix and helper are up")
+        join(lab, api, name)
+        child_start(lab, name)
+    made = api.publish(control.fleet_settings(lab), "lab: mail for the domain goes to inside")
+    if made:
+        say(f"published revision {made['pub']}")
+    for name in names:
+        if api.device(name)["mode"] == "observed":
+            api.change(f"/devices/{name}", {"mode": "managed"})
+    control.wait_in_sync(api, names)
+
+
 def start(lab, name, part=""):
     """Start what is not running of NAME, or one part of it."""
     if part:
         program(part)
-    host = lab.switch_on(name)
-    if name in lab.children() and part in ("", "postfix"):
-        postfix.start(host)
-    elif name in ("dns", "inside"):
+    if name == "parent":
+        parent_start(lab, part)
+    elif name in lab.children():
+        child_start(lab, name, part)
+    else:
         world.start(lab)
+
+
+def device_lines(lab):
+    if not lab.state.get("token") or not lab.host("parent").named("inarid"):
+        return []
+    try:
+        api = control.Api(lab.api, lab.ca, lab.state["token"])
+        return [f"{d['name']:12} {control.describe(d)}" for d in api.get("/devices")["items"]]
+    except (OSError, LabError) as e:
+        return [f"the API does not answer: {e}"]

@@ -103,6 +103,10 @@ class Lab:
         return f"https://{self.parent_address}:8445"
 
     @property
+    def ca(self):
+        return os.path.join(self.dir, "ca.pem")
+
+    @property
     def maildir(self):
         return os.path.join(self.dir, "inside", "maildir")
 
@@ -143,7 +147,7 @@ class Lab:
         if name in self.children():
             return Host(self, name)
         if name in (*OCTET, "outside"):
-            return Host(self, name, ("etc/inari", "run/inari", "var/lib/inari") if name == "parent" else ())
+            return Host(self, name, ("etc/inari", "run/inari-db", "var/lib/inari-db", "var/lib/inari-parent") if name == "parent" else ())
         raise LabError(f"there is no host {name}: {', '.join(self.all_hosts())}")
 
     def all_hosts(self):
@@ -169,7 +173,7 @@ class Lab:
             "api": self.api,
             "parent": {**plain("parent"), "root": parent.root,
                        "pids": {w: parent.named(w) for w in ("inarid", "postgres")}},
-            "ca": os.path.join(self.dir, "ca.pem"),
+            "ca": self.ca,
             "admin": self.state.get("admin"),
             "outside": {**plain("outside"), 
                         "addresses": [a for a, _ in self.addresses("outside") if ":" not in a],

@@ -30,7 +30,7 @@ def start(lab):
         lab.switch_on(name)
     write_zones(lab)
     tools = make_dir(f"{lab.dir}/tools")  # readable for everybody, wherever the sources lie
-    for name in ("dnsd.py", "sink.py"):
+    for name in ("dnsd.py", "ehlo.py", "sink.py"):
         shutil.copy(f"{HERE}/{name}", tools)
     dns, inside = lab.host("dns"), lab.host("inside")
     if not dns.named("dnsd"):
@@ -60,12 +60,10 @@ def listening(host, port):
     return False
 
 
-def greeting(lab, name, port=25, timeout=5):
-    """The first line a host's mail port says to a client in outside, and its EHLO answer; None when it does not."""
-    code = ("import smtplib,sys\ns=smtplib.SMTP(sys.argv[1],int(sys.argv[2]),timeout=float(sys.argv[3]))\n"
-            "s.ehlo('outside.lab.test');print(s.ehlo_resp.decode());s.quit()")
-    r = lab.host("outside").run(["/usr/bin/python3", "-c", code, lab.addresses(name)[0][0], str(port), str(timeout)],
-                                check=False, timeout=timeout + 10)
-    return r.stdout if r.returncode == 0 else None
-
-
+def wait_ehlo(lab, line, where, timeout, since):
+    """{name: seconds since `since` (ns since the epoch) until its EHLO answer had the line}."""
+    r = lab.host("outside").run(["/usr/bin/python3", f"{lab.dir}/tools/ehlo.py", line, str(timeout), str(since), *where],
+                                check=False, timeout=timeout + 30)
+    if r.returncode != 0:
+        raise LabError(f"waited {timeout:g} s for {line}: {r.stderr.strip()}")
+    return {w.split()[0]: float(w.split()[1]) for w in r.stdout.splitlines()}

@@ -20,8 +20,8 @@ struct stmt {
     int n_params;
     const char *sql;
 };
-/* Every *_store.c exports  const struct stmt *const x_store_stmts[]  (NULL-terminated); a test
- * prepares all of them. */
+/* Every *_store.c exports  const struct stmt *const x_store_stmts[]  (NULL-terminated), x being the file; the build
+ * lists them (all_stmts.h) and a test prepares all of them. */
 
 struct db_param {
     enum { DB_NULL, DB_TEXT, DB_INT, DB_BOOL, DB_BYTES, DB_JSON, DB_TIME } kind;
