@@ -257,6 +257,23 @@ enum err_code session_start(struct db *db, const struct who *who, const char *ad
     return rc;
 }
 
+enum err_code session_expiry(struct db *db, const char *cookie, int64_t *ret_expires_at_ms,
+                             struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    unsigned char hash[SHA256_SIZE];
+    struct session_row row;
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    sha256(slice_of(cookie), hash);
+    rc = session_store_find(db, (struct slice){(const char *)hash, sizeof hash}, a, &row, e);
+    if (rc == ERR_OK)
+        *ret_expires_at_ms = row.expires_at_ms;
+    return rc;
+}
+
 struct ending {
     struct slice hash;
     const struct actor *by;

@@ -29,6 +29,8 @@ MUST_USE enum err_code session_start(struct db *db, const struct who *who, const
                                      int64_t *ret_expires_at_ms, struct err *e);
 MUST_USE enum err_code session_end(struct db *db, const char *cookie, const struct actor *by,
                                    struct err *e);
+MUST_USE enum err_code session_expiry(struct db *db, const char *cookie, int64_t *ret_expires_at_ms,
+                                      struct err *e);
 /* All sessions of the account end; the caller gets a new one.  Failures of the old password count
  * like a sign-in. */
 MUST_USE enum err_code password_change(struct db *db, struct app *app, const struct who *who,

@@ -79,6 +79,7 @@ struct reply {
     size_t n_headers;
     struct findings findings; /* with an error code: become errors[] of the problem, in the caller's language */
     json_t *problem_extra;    /* owned object: members added to a problem document */
+    bool secret;              /* the body shows a secret once: never kept for an Idempotency-Key */
     /* Hold the request (R_HOLD routes only): the handler is run again, on an I/O thread, when park_wake() names park_key
      * or at the deadline (then with rq->conn's "expired" mark: req_expired()). */
     bool park;
