@@ -80,6 +80,12 @@ class Api:
         return self.get(f"/devices/{name}")
 
 
+def admin_words(output):
+    """(user, password) from what `inarid reset-admin` prints."""
+    words = output.split()
+    return "admin", words[-1]
+
+
 def ready(lab):
     try:
         return Api(lab.api, lab.ca).call("GET", "/readyz")[0] == 200

@@ -2,7 +2,7 @@
 import os
 import shutil
 
-from . import control, postfix, system, users, world
+from . import conf, control, postfix, system, users, world
 from .host import HERE
 from .util import LabError, make_dir, say, wait_until, write_file
 
@@ -42,22 +42,11 @@ def path_of(lab, name):
 
 
 # -- parent --------------------------------------------------------------------------------------------------------
-def parent_config(lab):
-    """/etc/inari/inarid.conf of the parent: the whole of what it needs."""
-    return f"""# the parent of the lab in {lab.dir}
-api.listen = [::]:8445
-api.name = parent.{lab.zone}
-api.addresses = {lab.api}
-db.conninfo = host=/run/inari-db dbname=inari user=inari
-state = /var/lib/inari-parent
-lab = yes
-"""
-
-
 def parent_start(lab, part=""):
     host = lab.switch_on("parent")
     root = host.root
-    write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf", parent_config(lab))
+    write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf",
+               conf.inarid("[::]:8445", lab.api, "host=/run/inari-db dbname=inari user=inari", "/var/lib/inari-parent"))
     for folder, user, mode in (("var/lib/inari-db", "inari-db", 0o700), ("run/inari-db", "inari-db", 0o755),
                                ("var/lib/inari-parent", "inari", 0o700)):
         make_dir(f"{root}/{folder}", mode, *users.ids(user))
@@ -88,23 +77,22 @@ def first_password(lab, host):
     if lab.state.get("admin"):
         return
     r = host.run([path_of(lab, "inarid"), "reset-admin", "--config", "/etc/inari/inarid.conf"], user="inari")
-    words = r.stdout.split()
-    lab.state["admin"] = {"user": "admin", "password": words[-1]}
+    user, password = control.admin_words(r.stdout)
+    lab.state["admin"] = {"user": user, "password": password}
     lab.save()
 
 
 # -- children ------------------------------------------------------------------------------------------------------
 def child_start(lab, name, part=""):
     host = lab.switch_on(name)
-    run_dir = make_dir(f"{host.root}/run/inari", 0o775, 0, users.ids("inari-agent")[1])
+    make_dir(f"{host.root}/run/inari", 0o775, 0, users.ids("inari-agent")[1])
     var = make_dir(f"{host.root}/var/lib/inari", 0o755)
     make_dir(f"{var}/agent", 0o700, *users.ids("inari-agent"))
     make_dir(f"{var}/helper", 0o700)
     make_dir(f"{var}/trial", 0o755)
-    del run_dir
-    conf = make_dir(f"{host.root}/etc/inari") + "/agent.conf"
-    if not os.path.exists(conf):
-        write_file(conf, "# a child of the lab: everything else is the default or comes from the parent\nlog.level = info\n")
+    path = make_dir(f"{host.root}/etc/inari") + "/agent.conf"
+    if not os.path.exists(path):
+        write_file(path, "# a child of the lab: everything else is the default or comes from the parent\nlog.level = info\n")
     postfix.write(lab, host)
     if part in ("", "postfix"):
         postfix.start(host)
@@ -112,7 +100,7 @@ def child_start(lab, name, part=""):
         host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"], env=SANITIZERS)
     joined = lab.child_state(name).get("device_id")
     if part in ("", "agent") and joined and not host.named("inari-agent"):
-        host.spawn("agent", [path_of(lab, "inari-agent"), "run", "--config", "/etc/inari/agent.conf"],
+        host.spawn("agent", [path_of(lab, "inari-agent"), "--config", "/etc/inari/agent.conf", "run"],
                    user="inari-agent", env=SANITIZERS)
 
 
@@ -123,7 +111,7 @@ def join(lab, api, name):
         return
     host = lab.host(name)
     token = api.post("/enrolment-tokens", {"name": f"lab {name}", "uses": 1, "expires_in_s": 3600})
-    host.run([path_of(lab, "inari-agent"), "join", "--config", "/etc/inari/agent.conf", "--join", token["join"],
+    host.run([path_of(lab, "inari-agent"), "--config", "/etc/inari/agent.conf", "join", "--join", token["join"],
               "--name", name], user="inari-agent", timeout=60)
     state["device_id"] = api.device(name)["id"]
     lab.save()

@@ -48,3 +48,49 @@ def postgres(workdir, system_users):
     db = parentlib.Postgres(parentlib.folder(workdir, "db")).start()
     yield db
     db.stop()
+
+
+@pytest.fixture(scope="session")
+def programs(installed):
+    """{program: path}, laid out as installed."""
+    from inarilab import system
+    return system.programs(installed)
+
+
+@pytest.fixture(scope="session")
+def parent(workdir, postgres, programs):
+    """A running parent, shared by the session: restart(), kill(), start(), login(), token(), postgres.psql()."""
+    p = parentlib.Parent(parentlib.folder(workdir, "parent"), postgres, programs).start()
+    yield p
+    if p.alive():
+        p.stop()
+
+
+@pytest.fixture
+def new_parent(workdir, system_users, programs):
+    """new_parent(**settings): a parent of this test alone, with a database of its own."""
+    made = []
+
+    def make(start=True, **extra):
+        d = parentlib.folder(workdir, f"parent-{os.urandom(3).hex()}")
+        db = parentlib.Postgres(d).start()
+        made.append(db)
+        p = parentlib.Parent(d, db, programs, {k.replace("__", "."): v for k, v in extra.items()})
+        made.append(p)
+        return p.start() if start else p
+    yield make
+    for m in reversed(made):
+        m.end(15 if isinstance(m, parentlib.Parent) else 2)
+        m.check_sanitizers()
+
+
+@pytest.fixture(scope="session")
+def admin(parent):
+    """The administrator, signed in (cookie)."""
+    return parent.login()
+
+
+@pytest.fixture(scope="session")
+def api(parent):
+    """A session with an API token that may do everything."""
+    return parent.token()

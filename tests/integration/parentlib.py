@@ -4,6 +4,7 @@ Nothing here is a stand-in: PostgreSQL is started by deploy/inari-postgres as on
 inari.  Everything is killed by pid, logs stay in the folder.
 """
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -13,11 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
+
+import requests
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(SOURCE, "deploy"))
-from inarilab import system, users  # noqa: E402
+from inarilab import conf, control, system, users  # noqa: E402
 
 SANITIZER = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|runtime error:")
 # A crash must be seen in the log and in the status; leaks are looked for at a clean end.
@@ -171,3 +175,128 @@ class Postgres(Process):
             wait_until(lambda p=pid: not os.path.exists(f"/proc/{p}") or
                        open(f"/proc/{p}/stat").read().rpartition(")")[2].split()[0] == "Z", "its children to die", 10)
 
+
+
+class Session(requests.Session):
+    """requests against the API: paths below /api/v1, the cookie's protection header, the parent's certificate."""
+
+    def __init__(self, base, ca, token=None):
+        super().__init__()
+        self.base, self.verify, self.trust_env = base, ca, False
+        self.headers.update({"Accept": "application/json", "X-Inari-Request": "1"})
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method, url, **kw):
+        if url.startswith("/"):
+            outside = url.startswith(("/healthz", "/readyz", "/metrics", "/oauth2", "/api/"))
+            url = self.base + (url if outside else "/api/v1" + url)
+        kw.setdefault("timeout", 30)
+        return super().request(method, url, **kw)
+
+    def ok(self, method, url, body=None, **kw):
+        """The JSON of a call that must succeed."""
+        if body is not None:
+            kw["data"] = json.dumps(body)
+            kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+            kw["headers"] = {"Content-Type": kind, **kw.get("headers", {})}
+        r = self.request(method, url, **kw)
+        assert r.status_code < 300, f"{method} {url}: {r.status_code} {r.text[:2000]}"
+        return r.json() if r.content else None
+
+    def change(self, url, body):
+        """PATCH of what is there now."""
+        etag = self.get(url).headers["ETag"]
+        return self.ok("PATCH", url, body, headers={"If-Match": etag})
+
+    def publish(self, changes, reason="test", **body):
+        draft = self.ok("POST", "/drafts", {"title": reason})
+        self.change(f"/drafts/{draft['id']}", changes)
+        return self.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": reason, **body})
+
+
+class Parent(Process):
+    """inarid on a free loopback port, with its own folder; the database is given (several may share one)."""
+
+    def __init__(self, folder_, postgres, programs, extra=None, name="inarid"):
+        super().__init__(name, folder_)
+        self.dir, self.postgres, self.programs = folder_, postgres, programs
+        self.state = os.path.join(folder_, f"{name}-state")
+        self.conf = os.path.join(folder_, f"{name}.conf")
+        self.port, self.extra = free_port(), dict(extra or {})
+        self.base = f"https://localhost:{self.port}"
+        self.admin = None  # (name, password)
+
+    @property
+    def ca(self):
+        return os.path.join(self.dir, f"{self.name}-ca.pem")
+
+    def start(self, env=None, wait=True):
+        """Configuration, process, readiness; safe to repeat."""
+        if self.alive():
+            return self
+        os.makedirs(self.state, exist_ok=True)
+        os.chmod(self.state, 0o700)
+        if os.geteuid() == 0:
+            os.chown(self.state, *users.ids("inari"))
+        with open(self.conf, "w") as f:
+            f.write(conf.inarid(f"127.0.0.1:{self.port}", self.base, self.postgres.conninfo, self.state, self.extra))
+        self.launch(as_user("inari", [self.programs["inarid"], "--config", self.conf]), env)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def wait_ready(self, timeout=60):
+        wait_until(lambda: self.ready() or not self.alive(), f"{self.name} to be ready", timeout)
+        assert self.alive(), f"{self.name} ended: {self.log()[-3000:]}"
+        return self
+
+    def ready(self):
+        crt = os.path.join(self.state, "tls", "server.crt")
+        if not os.path.exists(crt):
+            return False
+        shutil.copy(crt, self.ca)
+        try:
+            return self.session().get("/readyz", timeout=3).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def session(self, token=None):
+        return Session(self.base, self.ca, token)
+
+    def reset_admin(self):
+        """(user, password) of an administrator; the program's own command."""
+        r = subprocess.run(as_user("inari", [self.programs["inarid"], "reset-admin", "--config", self.conf]),
+                           capture_output=True, text=True, cwd="/", env={**os.environ, **SAN_ENV})
+        assert r.returncode == 0, r.stdout + r.stderr
+        self.admin = control.admin_words(r.stdout)
+        return self.admin
+
+    def login(self, user=None, password=None):
+        """A signed-in session; the administrator's when none is named."""
+        if user is None:
+            user, password = self.admin or self.reset_admin()
+        s = self.session()
+        s.ok("POST", "/session", {"user": user, "password": password})
+        return s
+
+    def token(self, scopes=None):
+        """A session with a new API token of the administrator."""
+        s = self.login()
+        if scopes is None:
+            scopes = s.ok("GET", "/session")["permissions"]
+        made = s.ok("POST", "/api-tokens", {"name": f"test-{uuid.uuid4().hex[:8]}", "scopes": scopes,
+                                            "expires_at": None})
+        return self.session(made["token"])
+
+    def stop(self):
+        status = self.end(signal.SIGTERM)
+        self.check_sanitizers()
+        return status
+
+    def kill(self):
+        return self.end(signal.SIGKILL)
+
+    def restart(self):
+        self.stop()
+        return self.start()
