@@ -94,3 +94,26 @@ def admin(parent):
 def api(parent):
     """A session with an API token that may do everything."""
     return parent.token()
+
+
+@pytest.fixture(scope="session")
+def lab(workdir, system_users, request):
+    """A whole lab with three children (labrig.Rig); shared: a test leaves it running, healed and in sync."""
+    import labrig
+    rig = labrig.Rig(os.path.join(workdir, "lab"))
+    try:
+        rig.up(3)
+        yield rig
+    finally:
+        keep = ["--keep"] if getattr(request.config, "_inari_failed", False) else []
+        rig.verb("down", *keep, check=False)
+
+
+@pytest.fixture
+def healthy_lab(lab):
+    """The lab, and afterwards the lab as it was: everything started, healed and in sync."""
+    yield lab
+    for name in ["parent", *lab.children]:
+        lab.verb("heal", name)
+        lab.verb("start", name)
+    lab.wait_in_sync()
