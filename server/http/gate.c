@@ -39,7 +39,8 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One segment of the path: no dots-only segment, no escape that would decode to a separator or a control byte. */
+/* One segment of the path: no dots-only segment, no escape that would decode to a separator or a
+ * control byte. */
 static bool segment_ok(struct slice s)
 {
     size_t dots = 0, bytes = 0;
@@ -68,10 +69,13 @@ static enum err_code check_target(struct slice target, struct gate_result *ret, 
     if (target.n == 0 || target.p[0] != '/')
         return err_set(e, ERR_MALFORMED, "the request target must begin with a slash");
     if (target.n > GATE_TARGET_MAX)
-        return err_set(e, ERR_MALFORMED, "the request target is longer than %d bytes", GATE_TARGET_MAX);
+        return err_set(e, ERR_MALFORMED, "the request target is longer than %d bytes",
+                       GATE_TARGET_MAX);
     for (size_t i = 0; i < target.n; i++)
-        if ((unsigned char)target.p[i] <= 0x20 || (unsigned char)target.p[i] >= 0x7f || target.p[i] == '#')
-            return err_set(e, ERR_MALFORMED, "the request target holds a byte that must be percent-encoded");
+        if ((unsigned char)target.p[i] <= 0x20 || (unsigned char)target.p[i] >= 0x7f ||
+            target.p[i] == '#')
+            return err_set(e, ERR_MALFORMED,
+                           "the request target holds a byte that must be percent-encoded");
     path = slice_cut(&rest, '?');
     ret->path = path;
     ret->query = rest;
@@ -122,12 +126,12 @@ bool gate_host(struct slice text, char ret[GATE_HOST_MAX])
 
 /* Headers that decide about framing or identity: at most one each. */
 enum { ONE_HOST, ONE_LENGTH, ONE_CODING, ONE_AUTH, ONE_TYPE, ONE_COOKIE, ONE_ORIGIN, ONE_N };
-static const char *const only_once[ONE_N] = {"Host",         "Content-Length", "Transfer-Encoding",
+static const char *const only_once[ONE_N] = {"Host",          "Content-Length", "Transfer-Encoding",
                                              "Authorization", "Content-Type",   "Cookie",
                                              "Origin"};
 
-static enum err_code check_fields(const struct gate_request *rq, const struct gate_field *one[ONE_N],
-                                  struct err *e)
+static enum err_code check_fields(const struct gate_request *rq,
+                                  const struct gate_field *one[ONE_N], struct err *e)
 {
     for (size_t i = 0; i < rq->n_fields; i++) {
         const struct gate_field *f = &rq->fields[i];

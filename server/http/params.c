@@ -42,7 +42,7 @@ char *params_segment(struct slice raw, size_t max, struct arena *a)
     return s != NULL && strlen(s) <= max ? s : NULL;
 }
 
-const char *params_get(const struct params *p, const char *name)
+const char *params_get(const struct param_list *p, const char *name)
 {
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->v[i].name, name) == 0)
@@ -50,9 +50,9 @@ const char *params_get(const struct params *p, const char *name)
     return NULL;
 }
 
-enum err_code params_parse(struct slice text, struct arena *a, struct params *ret, struct err *e)
+enum err_code params_parse(struct slice text, struct arena *a, struct param_list *ret, struct err *e)
 {
-    *ret = (struct params){0};
+    *ret = (struct param_list){0};
     if (text.n == 0)
         return ERR_OK;
     ret->v = arena_alloc(a, PARAMS_MAX * sizeof *ret->v);

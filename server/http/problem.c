@@ -8,9 +8,9 @@ static json_t *finding_json(const struct finding *f, enum lang lang)
 
     finding_message(f, lang, message, sizeof message);
     finding_remedy(f, lang, remedy, sizeof remedy);
-    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "pointer", f->pointer, "id", finding_texts[f->id].id,
-                     "message", message, "remedy", remedy, "warning", (int)f->warning, "forceable",
-                     (int)f->forceable);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "pointer", f->pointer, "id",
+                     finding_texts[f->id].id, "message", message, "remedy", remedy, "warning",
+                     (int)f->warning, "forceable", (int)f->forceable);
 }
 
 json_t *problem_findings(const struct findings *findings, enum lang lang)
@@ -28,8 +28,8 @@ static json_t *field_json(const struct err *err, enum lang lang)
 {
     const struct problem_text *t = &problem_texts[err->code];
 
-    return json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b}]", "pointer", err->pointer, "id", t->id, "message",
-                     err->msg, "remedy", t->remedy[lang], "warning", 0, "forceable", 0);
+    return json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b}]", "pointer", err->pointer, "id", t->id,
+                     "message", err->msg, "remedy", t->remedy[lang], "warning", 0, "forceable", 0);
 }
 
 json_t *problem_json(const struct err *err, const struct findings *findings, enum lang lang,
@@ -42,8 +42,9 @@ json_t *problem_json(const struct err *err, const struct findings *findings, enu
     char type[96];
 
     (void)snprintf(type, sizeof type, "%s%s", PROBLEM_TYPE_PREFIX, t->id);
-    doc = json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title", t->title[lang], "status",
-                    t->status, "detail", detail, "remedy", t->remedy[lang], "request_id", request_id);
+    doc =
+        json_pack("{s:s, s:s, s:i, s:s, s:s, s:s}", "type", type, "title", t->title[lang], "status",
+                  t->status, "detail", detail, "remedy", t->remedy[lang], "request_id", request_id);
     if (doc == NULL)
         return NULL;
     if (findings != NULL && findings->n > 0)

@@ -11,6 +11,6 @@
 struct req_source {
     const struct gate_field *fields;
     size_t n_fields;
-    struct params query, form;
+    struct param_list query, form;
     bool expired; /* parked, and its time is over */
 };

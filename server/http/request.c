@@ -5,8 +5,22 @@
 #include <stdlib.h>
 
 const char *const scope_names[] = {
-    "", "settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read",
-    "admin", "", "", "", "", "", "", "",
+    "",
+    "settings:read",
+    "settings:write",
+    "publish",
+    "device:read",
+    "device:write",
+    "enrol",
+    "audit:read",
+    "admin",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
+    "",
 };
 
 const char *req_header(const struct req *rq, const char *name)
@@ -38,8 +52,8 @@ bool req_expired(const struct req *rq)
     return src->expired;
 }
 
-enum err_code req_query_int(const struct req *rq, const char *name, int64_t min, int64_t max, int64_t fallback,
-                            int64_t *ret, struct err *e)
+enum err_code req_query_int(const struct req *rq, const char *name, int64_t min, int64_t max,
+                            int64_t fallback, int64_t *ret, struct err *e)
 {
     const char *text = req_query(rq, name);
     int64_t v = fallback;
@@ -47,8 +61,8 @@ enum err_code req_query_int(const struct req *rq, const char *name, int64_t min,
     if (text != NULL && !parse_i64(slice_of(text), min, max, &v)) {
         char pointer[96];
         (void)snprintf(pointer, sizeof pointer, "/query/%s", name);
-        return err_field(e, ERR_INVALID, pointer, "parameter %s must be a number from %lld to %lld", name,
-                         (long long)min, (long long)max);
+        return err_field(e, ERR_INVALID, pointer, "parameter %s must be a number from %lld to %lld",
+                         name, (long long)min, (long long)max);
     }
     *ret = v;
     return ERR_OK;

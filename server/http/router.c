@@ -7,7 +7,8 @@ struct pattern {
     struct slice method;
     struct slice segment[ROUTER_SEGMENTS];
     size_t n;
-    unsigned literal; /* bit i, counted from the left: segment i is no placeholder; a bigger value wins */
+    unsigned literal; /* bit i, counted from the left: segment i is no placeholder; a bigger value
+                         wins */
 };
 
 struct router {
@@ -83,7 +84,8 @@ static bool fits(const struct pattern *p, const struct slice *segment)
     return true;
 }
 
-static void take_params(const struct pattern *p, const struct slice *segment, struct router_match *ret)
+static void take_params(const struct pattern *p, const struct slice *segment,
+                        struct router_match *ret)
 {
     size_t k = 0;
 

@@ -1,0 +1,79 @@
+#include "http/status.h"
+
+#include "base/clock.h"
+#include "http/http_private.h"
+
+#include <sys/resource.h>
+
+static _Atomic(struct http *) serving;
+
+void status_serve(struct http *h)
+{
+    atomic_store(&serving, h);
+}
+
+enum err_code health_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    (void)rq;
+    return reply_json(rp, 200, json_pack("{s:s}", "status", "ok"), e);
+}
+
+enum err_code ready_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct http *h = atomic_load(&serving);
+
+    (void)rq;
+    if (h == NULL || !atomic_load(&h->ready))
+        return err_set(e, ERR_OVERLOADED, "the database was not reached yet");
+    if (atomic_load(&h->stopping))
+        return err_set(e, ERR_MAINTENANCE, "the parent is stopping");
+    return reply_json(rp, 200, json_pack("{s:s}", "status", "ready"), e);
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+
+    (void)getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static double open_connections(struct http *h)
+{
+    unsigned n;
+
+    (void)pthread_mutex_lock(&h->conns.lock);
+    n = h->conns.n;
+    (void)pthread_mutex_unlock(&h->conns.lock);
+    return n;
+}
+
+enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct http *h = atomic_load(&serving);
+    AUTO_STRBUF struct strbuf out = STRBUF_INIT(4 * MIB);
+
+    (void)rq;
+    if (h == NULL)
+        return err_set(e, ERR_MAINTENANCE, "the parent is stopping");
+    const struct metric_value more[] = {
+        {"inari_http_connections", "gauge", "Connections open now.", open_connections(h)},
+        {"inari_http_parked", "gauge", "Requests held now.", park_count()},
+        {"inari_http_parked_total", "counter", "Requests held since start.", (double)park_total()},
+        {"inari_http_queue", "gauge", "Requests waiting for a worker.", pool_waiting(h->pool)},
+        {"inari_http_running", "gauge", "Requests between request line and end of answer.",
+         atomic_load(&h->running)},
+        {"inari_db_statements_total", "counter", "SQL statements run.",
+         h->cfg.hooks.db_statements == NULL ? 0 : (double)h->cfg.hooks.db_statements()},
+        {"inari_ready", "gauge", "1: database and keys are there.", atomic_load(&h->ready)},
+        {"process_cpu_seconds_total", "counter", "CPU time of the process.", cpu_seconds()},
+    };
+    metrics_write(h->metrics, more, COUNT_OF(more), &out);
+    if (strbuf_check(&out, e) != ERR_OK)
+        return e->code;
+    rp->text_n = out.n;
+    rp->text = strbuf_take(&out);
+    rp->content_type = "text/plain; version=0.0.4; charset=utf-8";
+    return ERR_OK;
+}
