@@ -176,6 +176,7 @@ void conns_notify(void *http, struct MHD_Connection *mc, void **ctx,
     struct http *h = http;
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        metrics_count(h->metrics, METRIC_CONNECTIONS);
         const union MHD_ConnectionInfo *i =
             MHD_get_connection_info(mc, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         *ctx = conn_new(h, mc);

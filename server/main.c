@@ -1,0 +1,341 @@
+/* inarid - the Inari parent: one process that serves children and administrators over HTTPS. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "domain/account.h"
+#include "domain/auth.h"
+#include "domain/device_auth.h"
+#include "http/http.h"
+#include "http/static.h"
+#include "http/tls.h"
+#include "sandbox.h"
+#include "settings.h"
+#include "startup.h"
+#include "store/migrate.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, ADDRESSES_MAX = 16, SPARE_FILES = 500, WATCH_S = 2 };
+
+static const char usage[] =
+    "usage: inarid [--config FILE] [COMMAND]\n"
+    "Serve the parent's HTTPS interface, or one of:\n"
+    "  --check          read the settings, say what is wrong with them\n"
+    "  --show-settings  print the settings in force\n"
+    "  --sample         print a commented sample of the settings file\n"
+    "  --version        print the version\n"
+    "  migrate          bring the database to this program's schema\n"
+    "  reset-admin      give account \"admin\" a new password and print it\n"
+    "The settings file is " INARID_CONFIG " unless --config names another.\n";
+
+struct parent {
+    struct inarid_settings set;
+    const char *config;
+    struct hosts hosts;
+    struct app app;
+    const char *addresses[ADDRESSES_MAX + 1];
+    char *addresses_text;
+    char default_address[300];
+    struct tls *tls;
+    struct static_files *files;
+    struct http *http;
+    struct startup *startup;
+};
+
+static int complain(const struct err *e)
+{
+    (void)fprintf(stderr, "inarid: %s\n", e->msg);
+    return EXIT_FAILURE;
+}
+
+static enum log_level level_of(const char *word)
+{
+    return word[0] == 'd'   ? LOG_LEVEL_DEBUG
+           : word[0] == 'w' ? LOG_LEVEL_WARN
+           : word[0] == 'e' ? LOG_LEVEL_ERROR
+                            : LOG_LEVEL_INFO;
+}
+
+/* The names of api.name, api.hosts and the hosts in api.addresses: all of them reach this parent.
+ */
+static enum err_code collect_hosts(const struct inarid_settings *set, struct hosts *ret,
+                                   struct err *e)
+{
+    AUTO_STRBUF struct strbuf all = STRBUF_INIT(64 * KIB);
+    struct slice rest = slice_of(set->addresses);
+
+    strbuf_printf(&all, "%s %s", set->name == NULL ? "" : set->name,
+                  set->hosts == NULL ? "" : set->hosts);
+    while (rest.n > 0) {
+        size_t n = strcspn(rest.p, ", \t");
+        struct slice one = {rest.p, n}, after = {rest.p + n, rest.n - n};
+        if (slice_starts(one, "https://")) {
+            one = (struct slice){one.p + 8, one.n - 8};
+            strbuf_putc(&all, ' ');
+            strbuf_add(&all, slice_cut(&one, '/'));
+        }
+        rest = after.n > 0 ? (struct slice){after.p + 1, after.n - 1} : after;
+    }
+    if (strbuf_check(&all, e) != ERR_OK)
+        return e->code;
+    return hosts_collect(strbuf_str(&all), ret, e);
+}
+
+/* A limit of descriptors that the connections fit into; fewer connections when the hard limit is
+ * low. */
+static unsigned fit_descriptors(int64_t connections)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return 512;
+    if (r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r);
+        (void)getrlimit(RLIMIT_NOFILE, &r);
+    }
+    if (r.rlim_cur > SPARE_FILES + 16 && (int64_t)(r.rlim_cur - SPARE_FILES) < connections) {
+        connections = (int64_t)(r.rlim_cur - SPARE_FILES);
+        log_event(LOG_LEVEL_WARN, "parent.few_descriptors", KV_INT("limit", r.rlim_cur),
+                  KV_INT("connections", connections));
+    }
+    return (unsigned)connections;
+}
+
+static enum err_code fill_addresses(struct parent *p, struct err *e)
+{
+    const char *name = p->set.name != NULL ? p->set.name : p->hosts.name[0];
+    const char *port = strrchr(p->set.listen, ':');
+    size_t n = 0;
+
+    (void)snprintf(p->default_address, sizeof p->default_address, "https://%s%s", name,
+                   port == NULL ? "" : port);
+    (void)snprintf(p->app.issuer, sizeof p->app.issuer, "%s", p->default_address);
+    p->app.addresses = p->addresses;
+    p->addresses[0] = p->default_address;
+    if (p->set.addresses == NULL)
+        return ERR_OK;
+    p->addresses_text = strdup(p->set.addresses);
+    if (p->addresses_text == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (char *at = p->addresses_text; *at != '\0' && n < ADDRESSES_MAX;) {
+        size_t length = strcspn(at, ", \t");
+        bool last = at[length] == '\0';
+        at[length] = '\0';
+        if (length > 0)
+            p->addresses[n++] = at;
+        at += length + !last;
+    }
+    return ERR_OK;
+}
+
+static enum err_code prepare(struct parent *p, struct err *e)
+{
+    if (collect_hosts(&p->set, &p->hosts, e) != ERR_OK ||
+        file_mkdirs(p->set.state, 0700, e) != ERR_OK || fill_addresses(p, e) != ERR_OK)
+        return e->code;
+    p->app.state_dir = p->set.state;
+    p->app.lab = p->set.lab;
+    if (tls_open(p->set.state, p->set.certificate, p->set.private_key, &p->hosts, &p->tls, e) !=
+        ERR_OK)
+        return e->code;
+    p->app.tls_pins = tls_pins(p->tls);
+    return static_load(p->set.web_dir, &p->files, e);
+}
+
+static enum err_code serve(struct parent *p, struct err *e)
+{
+    const struct http_config cfg = {
+        .listen = p->set.listen,
+        .hosts = &p->hosts,
+        .routes = routes,
+        .app = &p->app,
+        .tls = p->tls,
+        .files = p->files,
+        .hooks = {auth_session, auth_api_token, auth_device_token, db_open, db_close,
+                  db_statement_count},
+        .conninfo = p->set.conninfo,
+        .io_threads = (unsigned)p->set.io_threads,
+        .workers = (unsigned)p->set.workers,
+        .queue_max = (unsigned)p->set.queue,
+        .connections = fit_descriptors(p->set.connections),
+        .connections_address = (unsigned)p->set.connections_address,
+        .strangers_address = (unsigned)p->set.strangers_address,
+        .body_memory = (size_t)p->set.body_memory,
+        .header_deadline_ms = p->set.header_deadline_ms,
+        .idle_ms = p->set.idle_ms,
+    };
+
+    if (http_start(&cfg, &p->http, e) != ERR_OK)
+        return e->code;
+    log_event(LOG_LEVEL_INFO, "parent.listening", KV_STR("address", p->set.listen),
+              KV_INT("port", http_port(p->http)), KV_STR("issuer", p->app.issuer),
+              KV_STR("pin", p->app.tls_pins[0]), KV_INT("files", static_count(p->files)));
+    return startup_begin(&p->app, p->http, p->set.conninfo, &p->startup, e);
+}
+
+/* SIGHUP: names, addresses and certificate again.  The rest needs a restart, and a bad file changes
+ * nothing. */
+static void reload(struct parent *p)
+{
+    struct inarid_settings set;
+    struct hosts hosts;
+    struct err e;
+
+    tls_refresh(p->tls, true);
+    if (inarid_settings_load(p->config, &set, &e) != ERR_OK) {
+        log_event(LOG_LEVEL_ERROR, "parent.not_reloaded", KV_STR("error", e.msg));
+        return;
+    }
+    if (collect_hosts(&set, &hosts, &e) == ERR_OK) {
+        http_set_hosts(p->http, &hosts);
+        log_event(LOG_LEVEL_INFO, "parent.reloaded", KV_INT("names", hosts.n));
+    } else {
+        log_event(LOG_LEVEL_ERROR, "parent.not_reloaded", KV_STR("error", e.msg));
+    }
+    inarid_settings_clear(&set);
+}
+
+static void watch(struct parent *p, const sigset_t *signals)
+{
+    static const struct timespec pause = {.tv_sec = WATCH_S};
+
+    for (;;) {
+        int got = sigtimedwait(signals, NULL, &pause);
+        if (got == SIGTERM || got == SIGINT)
+            return;
+        if (got == SIGHUP)
+            reload(p);
+        else
+            tls_refresh(p->tls, false);
+    }
+}
+
+static int run(struct parent *p)
+{
+    sigset_t signals;
+    struct err e;
+
+    if (geteuid() == 0) {
+        (void)fputs("inarid: does not run as root; start it as its own user (inari)\n", stderr);
+        return EXIT_FAILURE;
+    }
+    (void)umask(077);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (prepare(p, &e) != ERR_OK || sandbox_enter(&e) != ERR_OK || serve(p, &e) != ERR_OK)
+        return complain(&e);
+    watch(p, &signals);
+    log_event(LOG_LEVEL_INFO, "parent.stopping", KV_INT("drain_ms", p->set.drain_ms));
+    if (!http_stop(p->http, p->set.drain_ms)) {
+        log_event(LOG_LEVEL_ERROR, "parent.not_drained", KV_STR("effect", "requests were cut off"));
+        _exit(EXIT_FAILURE);
+    }
+    startup_stop(p->startup);
+    log_event(LOG_LEVEL_INFO, "parent.stopped", KV_INT("pid", getpid()));
+    return EXIT_SUCCESS;
+}
+
+static void parent_clear(struct parent *p)
+{
+    tls_free(p->tls);
+    static_free(p->files);
+    free(p->addresses_text);
+    inarid_settings_clear(&p->set);
+}
+
+static int migrate(const struct inarid_settings *set)
+{
+    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid migrate");
+    struct err e = {0};
+
+    if (db == NULL || migrate_run(db, &e) != ERR_OK)
+        return complain(&e);
+    (void)printf("the schema is at version %d\n", migrate_latest());
+    return EXIT_SUCCESS;
+}
+
+static int reset_admin(const struct inarid_settings *set)
+{
+    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid reset-admin");
+    char password[BOOTSTRAP_PASSWORD_SIZE] = "";
+    struct err e = {0};
+
+    if (db == NULL || migrate_run(db, &e) != ERR_OK ||
+        account_reset_admin(db, password, &e) != ERR_OK)
+        return complain(&e);
+    (void)printf("user: admin\npassword: %s\n", password);
+    secret_wipe(password, sizeof password);
+    return EXIT_SUCCESS;
+}
+
+static int show(const struct inarid_settings *set, bool sample)
+{
+    AUTO_STRBUF struct strbuf out = STRBUF_INIT(MIB);
+
+    if (sample)
+        settings_sample(inarid_rows, inarid_rows_n, &out);
+    else
+        settings_show(inarid_rows, inarid_rows_n, set, &out);
+    (void)fputs(strbuf_str(&out), stdout);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"show-settings", no_argument, NULL, 's'},
+        {"sample", no_argument, NULL, 'e'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    static struct parent p;
+    int what = 0, o, rc;
+    struct err e;
+
+    while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+        if (o == '?')
+            return EXIT_USAGE;
+        if (o == 'c')
+            p.config = optarg;
+        else
+            what = o;
+    }
+    if (what == 'v' || what == 'h') {
+        (void)fputs(what == 'v' ? "inarid " INARI_VERSION "\n" : usage, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (optind < argc &&
+        (what != 0 || optind + 1 < argc ||
+         (strcmp(argv[optind], "migrate") != 0 && strcmp(argv[optind], "reset-admin") != 0))) {
+        (void)fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    if (what == 'e')
+        return show(NULL, true);
+    if (inarid_settings_load(p.config, &p.set, &e) != ERR_OK)
+        return complain(&e);
+    log_init("inarid", level_of(p.set.log_level));
+    rc = what == 's'              ? show(&p.set, false)
+         : what == 'k'            ? EXIT_SUCCESS
+         : optind == argc         ? run(&p)
+         : argv[optind][0] == 'm' ? migrate(&p.set)
+                                  : reset_admin(&p.set);
+    parent_clear(&p);
+    return rc;
+}

@@ -1,0 +1,16 @@
+/*
+ * startup.h - reaching the database, in the background: migrations, keys, first account, the fleet in memory; then
+ * the listener is told that it may serve everything.  Away or too slow: again with back-off, for ever.
+ */
+#pragma once
+
+#include "domain/app.h"
+#include "http/http.h"
+
+struct startup;
+
+/* app and conninfo: borrowed until startup_stop(). */
+MUST_USE enum err_code startup_begin(struct app *app, struct http *http, const char *conninfo, struct startup **ret,
+                                     struct err *e);
+/* Joins the thread (at most one try's time) and frees what it made in app.  After http_stop(). */
+void startup_stop(struct startup *s);
