@@ -1,0 +1,46 @@
+/* P09: limits agree along the path. */
+#include "plan/plan_private.h"
+
+#include <stdio.h>
+
+struct order {
+    const char *smaller, *larger;
+    bool zero_is_none; /* 0 in the smaller one means "no limit", and is as large as can be */
+    bool plain_only;
+};
+
+static const struct order orders[] = {
+    {"smtp.header_size_limit", "smtp.message_size_limit", false, false},
+    {"smtp.client_connection_limit", "smtp.process_limit", true, false},
+    {"smtp.soft_error_limit", "smtp.hard_error_limit", false, false},
+    {"queue.bounce_lifetime", "queue.maximal_lifetime", false, false},
+    {"queue.minimal_backoff", "queue.maximal_backoff", false, false},
+    {"queue.maximal_backoff", "queue.maximal_lifetime", false, false},
+    {"queue.run_delay", "queue.minimal_backoff", false, false},
+    {"queue.warning_time", "queue.maximal_lifetime", false, false},
+    {"scan.concurrency_limit", "scan.reinject_process_limit", false, true},
+    {"scan.connect_timeout", "scan.timeout", false, true},
+};
+
+void plan_check_limits(struct plan_builder *b)
+{
+    int64_t size = plan_int(b, "smtp.message_size_limit"), room = plan_int(b, "queue.min_free");
+    char is[24], bound[24];
+
+    for (size_t i = 0; i < COUNT_OF(orders); i++) {
+        const struct order *o = &orders[i];
+        int64_t x = plan_int(b, o->smaller), y = plan_int(b, o->larger);
+        if ((o->plain_only && !b->plain) || (o->zero_is_none && x == 0) || x <= y)
+            continue;
+        (void)snprintf(is, sizeof is, "%lld", (long long)x);
+        (void)snprintf(bound, sizeof bound, "%lld", (long long)y);
+        (void)finding_add(b->f, F_P09_ORDER, plan_at(b, o->smaller, NULL), o->smaller, is,
+                          o->larger, bound);
+    }
+    if (room > 0 && room < size + size / 2) {
+        (void)snprintf(is, sizeof is, "%lld", (long long)room);
+        (void)snprintf(bound, sizeof bound, "%lld", (long long)size);
+        (void)finding_add(b->f, F_P09_QUEUE_SPACE, plan_at(b, "queue.min_free", NULL), is, bound,
+                          NULL, NULL);
+    }
+}
