@@ -42,6 +42,19 @@ endif()
 if(TARGET inarictl)
     install(TARGETS inarictl DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+# Sample configuration files, written by the programs themselves, so they cannot fall behind.
+function(inari_sample target file)
+    if(TARGET ${target})
+        set(out ${CMAKE_CURRENT_BINARY_DIR}/samples/${file})
+        add_custom_command(OUTPUT ${out} COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_CURRENT_BINARY_DIR}/samples
+            COMMAND $<TARGET_FILE:${target}> --sample > ${out} DEPENDS ${target} VERBATIM)
+        add_custom_target(sample-${target} ALL DEPENDS ${out})
+        install(FILES ${out} DESTINATION ${CMAKE_INSTALL_DATADIR}/inari/samples)
+    endif()
+endfunction()
+inari_sample(inarid inarid.conf)
+inari_sample(inari-helper agent.conf)
+
 install(PROGRAMS inari-postgres DESTINATION ${INARI_LIBEXEC})
 
 # The lab, runnable from where it is installed: inari-lab is a link to it.

@@ -11,7 +11,7 @@ BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper"
 FILES = ("lib/systemd/system/inarid.service", "lib/systemd/system/inari-postgres.service",
          "lib/systemd/system/inari-agent.service", "lib/systemd/system/inari-helper.service",
          "lib/sysusers.d/inari.conf", "lib/tmpfiles.d/inari.conf", "sbin/inari-lab", "share/inari/lab",
-         "sbin/inarid", "bin/inari-agent", "bin/inarictl")
+         "sbin/inarid", "share/inari/samples/inarid.conf", "share/inari/samples/agent.conf", "bin/inari-agent", "bin/inarictl")
 
 
 def test_every_file_is_laid_out(installed):
