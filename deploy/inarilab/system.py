@@ -26,7 +26,7 @@ def newest_build(source):
     return max(found)[1]
 
 
-def lay_out(prefix, dest):
+def lay_out(prefix, dest, need=NAMES):
     """Install prefix (a build folder or an install prefix) into dest; returns {program: path}."""
     new = f"{dest}.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -39,7 +39,7 @@ def lay_out(prefix, dest):
     else:
         raise LabError(f"--prefix {prefix}: no such folder")
     found = programs(new)
-    missing = [n for n in NAMES if n not in found]
+    missing = [n for n in need if n not in found]
     if missing:
         raise LabError(f"{prefix} lacks {', '.join(missing)}: build it first (cmake --build {prefix})")
     changed = digest(new) != (digest(dest) if os.path.isdir(dest) else None)

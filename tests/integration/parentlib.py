@@ -66,7 +66,7 @@ def build_dir():
 
 def install(dest):
     """The build under test laid out in dest; {program: path}."""
-    return system.lay_out(build_dir(), dest)[0]
+    return system.lay_out(build_dir(), dest, ("inarid",))[0]
 
 
 def as_user(user, argv):
