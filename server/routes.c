@@ -2,6 +2,9 @@
  * The table of contents of the API: every address, who may call it, how large its body may be.  A test compares it
  * with api/openapi.yaml both ways.
  */
+#include "handlers/account.h"
+#include "handlers/audit.h"
+#include "handlers/session.h"
 #include "http/request.h"
 #include "http/status.h"
 
@@ -11,6 +14,22 @@ const struct route routes[] = {
     { "GET",   "/healthz",  health_get,  PERM_NONE,        0,    R_INLINE },
     { "GET",   "/readyz",   ready_get,   PERM_NONE,        0,    R_INLINE },
     { "GET",   "/metrics",  metrics_get, PERM_DEVICE_READ, 0,    R_INLINE | R_LOOPBACK },
+
+    /* signing in, accounts, API tokens, audit */
+    { "POST",   "/api/v1/session",          session_post,         PERM_NONE,       4 * KIB,  0 },
+    { "GET",    "/api/v1/session",          session_get,          PERM_SESSION,    0,        R_OPEN_PW },
+    { "DELETE", "/api/v1/session",          session_delete,       PERM_SESSION,    0,        R_OPEN_PW },
+    { "PUT",    "/api/v1/session/password", session_password_put, PERM_SESSION,    4 * KIB,  R_OPEN_PW },
+    { "GET",    "/api/v1/accounts",         account_list_get,     PERM_ADMIN,      0,        0 },
+    { "POST",   "/api/v1/accounts",         account_post,         PERM_ADMIN,      4 * KIB,  0 },
+    { "GET",    "/api/v1/accounts/{id}",    account_get_one,      PERM_ADMIN,      0,        0 },
+    { "PATCH",  "/api/v1/accounts/{id}",    account_patch,        PERM_ADMIN,      4 * KIB,  R_MERGE },
+    { "DELETE", "/api/v1/accounts/{id}",    account_delete_one,   PERM_ADMIN,      0,        0 },
+    { "GET",    "/api/v1/api-tokens",       api_token_list_get,   PERM_SESSION,    0,        0 },
+    { "POST",   "/api/v1/api-tokens",       api_token_post,       PERM_SESSION,    4 * KIB,  0 },
+    { "DELETE", "/api/v1/api-tokens/{id}",  api_token_delete,     PERM_SESSION,    0,        0 },
+    { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
+    { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
 
     { NULL, NULL, NULL, 0, 0, 0 },
 };
