@@ -1,0 +1,368 @@
+"""The planner's output on the real Postfix: rendered into a private instance, started in a network namespace of its
+own, and asked over SMTP.  Needs root, Postfix 3.7 and the environment variable PLAN_TOOL; else it is skipped."""
+import ctypes
+import json
+import os
+import pathlib
+import shutil
+import smtplib
+import socket
+import socketserver
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+
+import pytest
+
+TOOL = os.environ.get("PLAN_TOOL", "")
+DEVICE = "0199d000-0000-7000-8000-000000000001"
+PROBE = "probe@%s.inari.invalid" % DEVICE
+DIGEST = "0123456789abcdef" * 4
+OUTSIDE, INSIDE, LISTED, OWN = "198.18.0.66", "198.18.0.9", "198.18.7.5", "198.18.0.2"
+STOCK = """pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+"""
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not TOOL or shutil.which("postfix") is None, reason="needs root, Postfix and PLAN_TOOL")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x40000000) != 0:  # CLONE_NEWNET: our ports disturb nobody
+        pytest.skip("no network namespaces here")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for a in (OUTSIDE + "/32", INSIDE + "/32", LISTED + "/32", OWN + "/32", "2001:db8::2/128"):
+        subprocess.run(["ip", "addr", "add", a, "dev", "lo"], check=True)
+
+
+def plan(settings, facts=None):
+    doc = {"settings": settings, "digest": DIGEST,
+           "facts": dict({"device_id": DEVICE, "hostname": "mx1.example.test", "postfix": "3.7.11",
+                          "addresses": [OWN, "127.0.0.1", "2001:db8::2", "::1"], "map_types": ["cidr", "texthash"]}, **(facts or {}))}
+    r = subprocess.run([TOOL], input=json.dumps(doc), capture_output=True, text=True, timeout=20)
+    return r.returncode, json.loads(r.stdout)
+
+
+class Instance:
+    def __init__(self, settings):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="inari-plan-"))
+        self.dir.chmod(0o755)
+        rc, self.plan = plan(settings)
+        assert rc == 0, self.plan
+        self.etc = self.dir / "etc"
+        for d in ("etc", "spool", "data"):
+            (self.dir / d).mkdir()
+        shutil.chown(self.dir / "data", "postfix")
+        (self.dir / "data").chmod(0o700)
+        self.render()
+
+    def render(self):
+        main = ["config_directory = %s" % self.etc, "queue_directory = %s/spool" % self.dir, "data_directory = %s/data" % self.dir,
+                "command_directory = /usr/sbin", "daemon_directory = /usr/lib/postfix/sbin", "mail_owner = postfix",
+                "setgid_group = postdrop", "syslog_name = inari-plan-test", "smtp_host_lookup = native", "myhostname = mx1.example.test"]
+        main += ["%s = %s" % kv for kv in self.plan["parameters"].items()]
+        (self.etc / "main.cf").write_text("\n".join(main) + "\n")
+        master = [STOCK]
+        for s in self.plan["services"]:
+            master.append(" ".join(s[k] for k in ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")))
+            master += ["  -o { %s = %s }" % kv for kv in s["options"].items()]
+        (self.etc / "master.cf").write_text("\n".join(master) + "\n")
+        tables = self.etc / self.plan["tables_dir"]
+        tables.mkdir(parents=True)
+        for t in self.plan["tables"]:
+            (tables / t["name"]).write_text(t["content"])
+
+    def postfix(self, *verb):
+        return subprocess.run(["postfix", "-c", str(self.etc), *verb], capture_output=True, text=True, timeout=60)
+
+    def queue(self):
+        return subprocess.run(["postqueue", "-c", str(self.etc), "-j"], capture_output=True, text=True, timeout=20).stdout.splitlines()
+
+    def __enter__(self):
+        r = self.postfix("start")
+        assert r.returncode == 0, r.stderr
+        wait(lambda: talk(25), "a banner")
+        return self
+
+    def __exit__(self, *_):
+        self.postfix("stop")
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def wait(ready, what, seconds=10):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if ready():
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("no " + what)
+
+
+def talk(port, *lines, host="127.0.0.1", source=None, first=b""):
+    """Send the lines one by one; the last line of each reply, the banner first."""
+    with socket.create_connection((host, port), 5, source_address=(source, 0) if source else None) as s:
+        s.settimeout(10)
+        f = s.makefile("rb")
+        replies = []
+
+        def reply():
+            while True:
+                line = f.readline()
+                if not line or line[3:4] != b"-":
+                    replies.append(line.decode().strip())
+                    return
+        s.sendall(first)
+        reply()
+        for line in lines:
+            s.sendall(line if isinstance(line, bytes) else line.encode() + b"\r\n")
+            reply()
+        return replies
+
+
+def rcpt(to, port=25, sender="a@sender.test", **kw):
+    return talk(port, "EHLO client.sender.test", "MAIL FROM:<%s>" % sender, "RCPT TO:<%s>" % to, **kw)[-1]
+
+
+def proxy(address, command=1):
+    v6 = ":" in address
+    body = socket.inet_pton(socket.AF_INET6 if v6 else socket.AF_INET, address)
+    body += socket.inet_pton(socket.AF_INET6, "2001:db8::2") if v6 else socket.inet_aton(OWN)
+    body += struct.pack("!HH", 4000, 25)
+    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([0x20 | command, 0x21 if v6 else 0x11]) + struct.pack("!H", len(body)) + body
+
+
+class Sink(socketserver.ThreadingTCPServer):
+    """An SMTP or LMTP server that keeps every message; with reinject it passes it on to 10026, as scand does."""
+    allow_reuse_address, daemon_threads = True, True
+
+    def __init__(self, address, port, reinject=False):
+        self.messages, self.reinject, self.xforward = [], reinject, []
+        super().__init__((address, port), Session)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class Session(socketserver.StreamRequestHandler):
+    def say(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def handle(self):
+        self.say("220 sink")
+        lmtp, sender, to = False, "", []
+        while line := self.rfile.readline():
+            verb = line[:4].upper()
+            if verb in (b"EHLO", b"LHLO"):
+                lmtp = verb == b"LHLO"
+                self.say("250-sink\r\n250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE\r\n250 8BITMIME")
+            elif verb == b"DATA":
+                self.say("354 go")
+                data = b""
+                while (part := self.rfile.readline()) != b".\r\n":
+                    data += part[1:] if part.startswith(b"..") else part
+                self.server.messages.append((sender, to, data))
+                if self.server.reinject:
+                    with smtplib.SMTP("127.0.0.1", 10026, timeout=20) as s:
+                        s.ehlo("scand")
+                        s.docmd("XFORWARD", self.server.xforward[-1])
+                        s.sendmail(sender, to, b"X-Scanned: yes\r\n" + data)
+                for _ in to if lmtp else [0]:
+                    self.say("250 2.0.0 ok")
+                sender, to = "", []
+            elif verb == b"QUIT":
+                self.say("221 bye")
+                return
+            else:
+                if verb == b"MAIL":
+                    sender = line.split(b"<")[1].split(b">")[0].decode()
+                elif verb == b"RCPT":
+                    to.append(line.split(b"<")[1].split(b">")[0].decode())
+                elif verb == b"XFOR":
+                    self.server.xforward.append(line.decode().strip()[9:])
+                self.say("250 2.0.0 ok")
+
+
+BASE = {"smtp.relay_domains": {"example.test": {"subdomains": True}, "b.test": {}}, "smtp.relay_networks": {"198.18.7.0/24": {}},
+        "smtp.routes": {"example.test": {"next_hop": "[%s]:2600" % INSIDE, "subdomains": True},
+                        "b.test": {"next_hop": "[%s]:2600" % INSIDE, "tls": "none"}},
+        "smtp.relayhost": "[%s]:2600" % INSIDE, "smtp.postmaster": "admin@example.test", "smtp.banner_text": "Example",
+        "smtp.recipient_map": {"joe@b.test": {}}}
+
+
+def send(to, body="Subject: hi\r\n\r\nhello\r\n", source=OUTSIDE, port=25):
+    with smtplib.SMTP("127.0.0.1", port, source_address=(source, 0), timeout=20) as s:
+        s.ehlo("client.sender.test")
+        return s.sendmail("a@sender.test", [to], body)
+
+
+@pytest.mark.parametrize("mode", ["direct", "plain"])
+def test_check_is_silent(mode):
+    i = Instance(dict(BASE, **{"path.mode": mode}))
+    try:
+        i.postfix("check")  # creates the spool
+        r = i.postfix("check")
+        assert (r.returncode, r.stderr) == (0, "")
+        p = subprocess.run(["postconf", "-c", str(i.etc), "-n"], capture_output=True, text=True, timeout=20)
+        assert p.stderr == "" and p.returncode == 0
+        p = subprocess.run(["postconf", "-c", str(i.etc), "-Mf"], capture_output=True, text=True, timeout=20)
+        assert p.stderr == "" and p.returncode == 0
+    finally:
+        shutil.rmtree(i.dir)
+
+
+def test_direct():
+    with Sink(INSIDE, 2600) as inside, Sink("127.0.0.1", 10028) as sink, Instance(BASE):
+        assert talk(25)[0] == "220 mx1.example.test ESMTP Example"
+        assert talk(25, host="2001:db8::2")[0].startswith("220 ")
+        assert talk(10029)[0] == "220 inari %s %s" % (DIGEST, DIGEST)
+        assert rcpt("x@example.test", port=10029)[:3] == "554"
+        # relay domains from everyone, the rest from the listed network only
+        for to in ("x@example.test", "x@sub.example.test", "joe@b.test", "postmaster@b.test", "postmaster@mx1.example.test", "postmaster"):
+            assert rcpt(to, source=OUTSIDE)[:3] == "250", to
+        for to in ("x@foreign.test", "x@sub.b.test", "x%foreign.test@example.test", "@example.test:x@foreign.test",
+                   '"x@foreign.test"@example.test', "foreign.test!x@example.test"):
+            answer = rcpt(to, source=OUTSIDE)
+            if answer[:3] == "250":  # then as a local part of our own domain, never as a route
+                assert "%" in to or "!" in to or '"' in to, to
+        assert rcpt("x@foreign.test", source=OUTSIDE)[:9] == "554 5.7.1"
+        assert rcpt("x@foreign.test")[:9] == "554 5.7.1"  # the device itself is not listed either
+        assert rcpt("x@foreign.test", source=LISTED)[:3] == "250"
+        assert rcpt("nobody@b.test", source=OUTSIDE)[:9] == "550 5.1.1"
+        assert rcpt("nobody@mx1.example.test", source=OUTSIDE)[:9] == "550 5.1.1"
+        assert talk(25, "EHLO c.test", "VRFY joe")[-1][:3] == "502"
+        assert talk(25, "MAIL FROM:<a@b.test>")[-1][:3] == "503"
+        # the test message: only through the probe listener
+        for source in (OUTSIDE, LISTED):
+            assert rcpt(PROBE, source=source)[:9] == "550 5.1.2"
+        for client in ("192.0.2.1", "2001:db8::1"):
+            assert rcpt("x@foreign.test", port=10027, first=proxy(client))[:9] == "554 5.7.1"
+            assert rcpt("x@example.test", port=10027, first=proxy(client))[:3] == "250"
+            assert rcpt(PROBE, port=10027, first=proxy(client))[:3] == "250"
+        assert rcpt("x@foreign.test", port=10027, first=proxy("198.18.7.9"))[:3] == "250"
+        assert rcpt("x@foreign.test", port=10027, first=proxy("127.0.0.1"))[:9] == "554 5.7.1"
+        assert rcpt("x@foreign.test", port=10027, first=proxy("192.0.2.1", command=0))[:9] == "554 5.7.1"  # LOCAL
+        r = talk(10027, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<%s>" % PROBE, "DATA", b"Subject: probe\r\n\r\n.\r\n", first=proxy("192.0.2.1"))
+        assert r[-1][:3] == "250"
+        wait(lambda: sink.messages, "the test message in the sink")
+        assert sink.messages[0][1] == [PROBE]
+        assert send("x@sub.example.test") == {}
+        assert send("joe@b.test") == {}
+        assert send("postmaster@mx1.example.test") == {}
+        wait(lambda: len(inside.messages) == 3, "three messages inside")
+        assert sorted(m[1][0] for m in inside.messages) == ["admin@example.test", "joe@b.test", "x@sub.example.test"]
+
+
+@pytest.mark.parametrize("mode", ["normalize", "reject"])
+def test_smuggling(mode):
+    with Sink(INSIDE, 2600) as inside, Instance(dict(BASE, **{"smtp.forbid_bare_newline": mode})):
+        for end in (b"\n.\n", b"\n.\r\n", b"\r\n.\n"):
+            with socket.create_connection(("127.0.0.1", 25), 5, source_address=(LISTED, 0)) as s:
+                s.settimeout(10)
+                f = s.makefile("rb")
+                f.readline()
+                for line in (b"HELO c.test\r\n", b"MAIL FROM:<a@sender.test>\r\n", b"RCPT TO:<x@example.test>\r\n", b"DATA\r\n"):
+                    s.sendall(line)
+                    f.readline()
+                s.sendall(b"Subject: one\r\n\r\nbody" + end + b"MAIL FROM:<evil@sender.test>\r\nRCPT TO:<x@example.test>\r\nDATA\r\nsmuggled\r\n.\r\n")
+                answer = f.readline()
+                assert answer[:3] == (b"250" if mode == "normalize" else b"550"), answer
+        if mode == "normalize":
+            wait(lambda: len(inside.messages) == 3, "three messages")
+        time.sleep(0.3)
+        assert all(m[0] == "a@sender.test" for m in inside.messages)
+
+
+def test_plain():
+    limit = 100000
+    with Sink(INSIDE, 2600) as inside, Sink("127.0.0.1", 10028) as sink:
+        with Instance(dict(BASE, **{"path.mode": "plain", "smtp.message_size_limit": limit, "smtp.header_size_limit": 50000,
+                                    "queue.minimal_backoff": 10, "queue.run_delay": 10})) as postfix:
+            # scanner away: taken, kept, not passed on (P04)
+            assert send("x@example.test") == {}
+            wait(lambda: any('"deferred"' in q for q in postfix.queue()), "a waiting message")
+            assert inside.messages == []
+            with Sink("127.0.0.1", 10025, reinject=True) as scan:
+                subprocess.run(["postqueue", "-c", str(postfix.etc), "-f"], check=True, timeout=20)
+                wait(lambda: len(inside.messages) == 1, "the message behind the scanner", 20)
+                assert b"X-Scanned: yes" in inside.messages[0][2]
+                assert "ADDR=%s" % OUTSIDE in " ".join(scan.xforward)
+                # postmaster is mapped once, behind the filter
+                assert send("postmaster@mx1.example.test") == {}
+                wait(lambda: len(inside.messages) == 2, "mail to postmaster")
+                assert scan.messages[1][1] == ["postmaster@mx1.example.test"]
+                assert inside.messages[1][1] == ["admin@example.test"]
+                # the largest message the door lets in is not too large behind the scanner
+                for lines in range(limit // 80, 0, -1):
+                    try:
+                        assert send("x@example.test", "Subject: big\r\n\r\n" + ("x" * 78 + "\r\n") * lines) == {}
+                        break
+                    except smtplib.SMTPResponseException as e:
+                        assert e.smtp_code == 552
+                assert lines * 80 > limit - 2000
+                wait(lambda: len(inside.messages) == 3, "the big message")
+                r = talk(10027, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<%s>" % PROBE, "DATA", b"Subject: probe\r\n\r\n.\r\n", first=proxy("192.0.2.1"))
+                assert r[-1][:3] == "250"
+                wait(lambda: sink.messages, "the test message in the sink")
+                assert b"X-Scanned: yes" in sink.messages[0][2]
+                assert postfix.queue() == []
+        # nobody but loopback reaches 10026 at all
+        with Instance(dict(BASE, **{"path.mode": "plain"})):
+            with pytest.raises(OSError):
+                talk(10026, host=OWN)
+            assert rcpt("x@foreign.test", port=10026)[:3] == "250"
+
+
+def test_connection_control():
+    with Instance(dict(BASE, **{"smtp.client_access": {"198.18.0.0/24": {}}})):
+        assert rcpt("x@example.test", source=OUTSIDE)[:9] == "554 5.7.1"
+        assert rcpt("x@example.test", source=LISTED)[:3] == "250"
+    with Instance(dict(BASE, **{"smtp.client_access": {"198.18.0.0/24": {}}, "smtp.client_connection_mode": "permit_list"})):
+        assert rcpt("x@example.test", source=OUTSIDE)[:3] == "250"
+        assert rcpt("x@foreign.test", source=OUTSIDE)[:9] == "554 5.7.1"  # permitted to connect, never to relay
+        assert rcpt("x@example.test", source=LISTED)[:9] == "554 5.7.1"
+
+
+def test_listen_address_and_size():
+    with Instance(dict(BASE, **{"smtp.listen_address": "127.0.0.1", "smtp.message_size_limit": 65536, "smtp.header_size_limit": 5000})):
+        with pytest.raises(OSError):
+            talk(25, host=OWN)
+        assert talk(25, "EHLO c.test", "MAIL FROM:<a@b.test> SIZE=70000")[-1][:3] == "552"
+        assert any("65536" in line for line in smtplib.SMTP("127.0.0.1", 25).ehlo()[1].decode().splitlines())
+
+
+def test_refused_settings():
+    for settings, want in (({"smtp.relay_networks": {"0.0.0.0/1": {}, "128.0.0.0/1": {}}}, "P05.everyone"),
+                           ({"smtp.banner_text": "$(id)"}, "V.character"),
+                           ({"smtp.relayhost": "[198.18.0.2]:25"}, "P06.own-address")):
+        rc, found = plan(settings)
+        assert rc == 1 and want in [x["id"] for x in found]
