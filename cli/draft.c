@@ -4,14 +4,16 @@
 
 #include <stdlib.h>
 
+/* A draft belongs to an account, also one made with an API token of it. */
 static bool is_mine(const json_t *draft, const json_t *me)
 {
+    static const char *const mine[] = {"account", "id", "user"};
     const char *owner = json_str(draft, "owner", "");
-    const char *owner_name = json_str(draft, "owner_name", "");
 
-    return owner[0] != '\0' && (strcmp(owner, json_str(me, "user", "?")) == 0 ||
-                                strcmp(owner, json_str(me, "id", "?")) == 0 ||
-                                strcmp(owner_name, json_str(me, "user", "?")) == 0);
+    for (size_t i = 0; i < COUNT_OF(mine); i++)
+        if (owner[0] != '\0' && strcmp(owner, json_str(me, mine[i], "")) == 0)
+            return true;
+    return false;
 }
 
 enum cli_exit draft_find(struct cli *c, char ret_id[64])

@@ -37,7 +37,7 @@ static void count(const json_t *devices, int *n)
         n[1] += same;
         n[2] += !same && !bad;
         n[3] += bad;
-        n[4] += strcmp(json_str(d, "presence", ""), "offline") == 0;
+        n[4] += strcmp(json_str(d, "presence", ""), "online") != 0;
     }
 }
 

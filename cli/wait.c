@@ -101,7 +101,7 @@ enum wait_verdict wait_judge(const struct cli *c, const json_t *device, int64_t 
         return WAIT_FAILED;
     if (why->n > 0)
         return WAIT_PENDING;
-    if (is_one_of(presence_of(device), "offline|lost|never|away"))
+    if (is_one_of(presence_of(device), "late|lost|never"))
         because(c, why, T_WHY_OFFLINE, json_str(device, "last_seen", "?"));
     else
         because(c, why, observed || on_disk ? T_WHY_APPLYING : T_WHY_NOT_FETCHED, "");
