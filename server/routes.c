@@ -3,6 +3,7 @@
  * with api/openapi.yaml both ways.
  */
 #include "handlers/account.h"
+#include "handlers/agent.h"
 #include "handlers/audit.h"
 #include "handlers/session.h"
 #include "http/request.h"
@@ -30,6 +31,17 @@ const struct route routes[] = {
     { "DELETE", "/api/v1/api-tokens/{id}",  api_token_delete,     PERM_SESSION,    0,        0 },
     { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
     { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
+
+    /* children (docs/internals/wire.md) */
+    { "GET",    "/api/agent/v1/hello",      agent_hello,    PERM_NONE,   0,         R_INLINE },
+    { "GET",    "/api/agent/v1/trust/{n}",  agent_trust,    PERM_NONE,   0,         R_INLINE },
+    { "GET",    "/api/agent/v1/notice",     agent_notice,   PERM_NONE,   0,         R_INLINE },
+    { "POST",   "/oauth2/token",            oauth_token,    PERM_NONE,   8 * KIB,   R_FORM },
+    { "POST",   "/api/agent/v1/enrolments", agent_enrol,    PERM_NONE,   64 * KIB,  R_RAW },
+    { "GET",    "/api/agent/v1/desired",    agent_desired,  PERM_DEVICE, 0,         R_INLINE | R_HOLD },
+    { "PUT",    "/api/agent/v1/status",     agent_status,   PERM_DEVICE, 64 * KIB,  R_RAW },
+    { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },
+    { "DELETE", "/api/agent/v1/self",       agent_leave,    PERM_DEVICE, 0,         0 },
 
     { NULL, NULL, NULL, 0, 0, 0 },
 };

@@ -7,6 +7,7 @@
 #include "domain/account.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "jobs/jobs.h"
 #include "store/migrate.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct startup {
     const char *conninfo;
     pthread_t thread;
     atomic_bool stop;
+    struct jobs *jobs;
 };
 
 /* What is shown once lies in a file only its owner can read, until it is deleted: a log would keep
@@ -82,6 +84,8 @@ static enum err_code load(struct startup *s, struct db *db, struct err *e)
         return err_wrap(e, "schema");
     if (first_start(app, db, e) != ERR_OK)
         return err_wrap(e, "keys and accounts");
+    if (app->fleet != NULL)
+        return ERR_OK;
     fleet = fleet_cache_new();
     if (fleet == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -109,7 +113,8 @@ static void *run(void *arg)
     while (!atomic_load(&s->stop)) {
         AUTO(db_close) struct db *db = db_open(s->conninfo, "inarid start");
         struct err e = {0};
-        if (db != NULL && load(s, db, &e) == ERR_OK) {
+        if (db != NULL && load(s, db, &e) == ERR_OK &&
+            jobs_start(s->app, s->conninfo, &s->jobs, &e) == ERR_OK) {
             http_ready(s->http, true);
             log_event(LOG_LEVEL_INFO, "parent.ready", KV_STR("fleet", s->app->fleet_id),
                       KV_INT("devices", fleet_count(s->app->fleet)));
@@ -147,6 +152,7 @@ void startup_stop(struct startup *s)
         return;
     atomic_store(&s->stop, true);
     (void)pthread_join(s->thread, NULL);
+    jobs_stop(s->jobs);
     fleet_cache_free(s->app->fleet);
     keyring_free(s->app->keys);
     s->app->fleet = NULL;

@@ -136,7 +136,7 @@ def wait_in_sync(api, names, timeout=120):
     def all_there():
         for n in names:
             seen[n] = api.device(n)
-        return all(d.get("sync") == "in_sync" and d.get("mode") == "managed" for d in seen.values())
+        return all(d.get("sync") == "in-sync" and d.get("mode") == "manage" for d in seen.values())
     try:
         wait_until(all_there, "the children to be in sync", timeout, 0.2)
     except LabError as e:

@@ -131,7 +131,7 @@ def adopt(lab, names):
         say(f"published revision {made['pub']}")
     for name in names:
         if api.device(name)["mode"] == "observed":
-            api.change(f"/devices/{name}", {"mode": "managed"})
+            api.change(f"/devices/{name}", {"mode": "manage"})
     control.wait_in_sync(api, names)
 
 

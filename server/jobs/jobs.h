@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/err.h"
 #include "domain/app.h"
 
 struct jobs;

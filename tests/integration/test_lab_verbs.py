@@ -51,7 +51,7 @@ def test_status_and_logs_speak(lab):
     out = lab.verb("status").stdout
     for child in lab.children:
         assert f"{child}" in out
-    assert "inarid" in out and "in_sync" in out
+    assert "inarid" in out and "in-sync" in out
     assert "master" in lab.verb("logs", "child1").stdout
 
 

@@ -1,0 +1,237 @@
+#include "domain/device.h"
+
+#include "base/clock.h"
+#include "domain/device_status.h"
+#include "domain/fleet_cache.h"
+#include "domain/issue.h"
+#include "plan/plan.h"
+#include "store/bundle_store.h"
+#include "store/fleet_store.h"
+#include "store/status_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LATE_MS = 3 * 60 * 1000, LOST_MS = 15 * 60 * 1000 };
+
+static json_t *time_or_null(int64_t ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (ms == 0)
+        return json_null();
+    clock_format(ms, text);
+    return json_string(text);
+}
+
+/* The newest of what this parent saw and what any parent flushed. */
+static int64_t last_seen(const struct app *app, const struct device *d, int64_t *ret_limited)
+{
+    struct fleet_view v;
+    int64_t seen = d->seen_ms;
+
+    *ret_limited = 0;
+    if (app->fleet != NULL && fleet_get(app->fleet, d->id, &v)) {
+        if (v.seen_wall_ms > seen)
+            seen = v.seen_wall_ms;
+        *ret_limited = v.limited;
+        fleet_view_clear(&v);
+    }
+    return seen;
+}
+
+static const char *presence(int64_t seen_ms)
+{
+    int64_t age = clock_wall_ms() - seen_ms;
+
+    if (seen_ms == 0)
+        return "never";
+    return age < LATE_MS ? "online" : age < LOST_MS ? "late" : "lost";
+}
+
+static json_t *part(const json_t *status, const char *name)
+{
+    json_t *v = json_object_get(status, name);
+
+    return v == NULL ? json_null() : json_incref(v);
+}
+
+static json_t *desired_json(const struct device *d)
+{
+    if (d->digest[0] == '\0')
+        return json_null();
+    return json_pack("{s:I,s:I,s:I,s:s}", "epoch", (json_int_t)d->epoch, "pub", (json_int_t)d->pub,
+                     "rev", (json_int_t)d->desired_rev, "digest", d->digest);
+}
+
+static json_t *device_json(const struct app *app, const struct device *d)
+{
+    int64_t limited = 0, seen = last_seen(app, d, &limited);
+    const char *agent =
+        json_str(d->status, "agent_version", json_str(d->inventory, "agent_version", ""));
+    json_t *j = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "id", d->id, "name",
+        d->name, "state", d->state, "mode", d->mode, "placement", d->placement, "drift", d->drift,
+        "groups", d->groups, "presence", presence(seen), "sync", device_sync(d), "desired",
+        desired_json(d), "observed", part(d->status, "observed"), "on_disk",
+        part(d->status, "on_disk"), "running", part(d->status, "running"), "last_attempt",
+        part(d->status, "last_attempt"), "conditions",
+        json_is_array(json_object_get(d->status, "conditions")) ? part(d->status, "conditions")
+                                                                : json_array());
+    json_t *more = json_pack(
+        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I}", "agent_version", agent, "address",
+        d->address, "last_seen", time_or_null(seen), "enrolled_at", time_or_null(d->enrolled_ms),
+        "version", (json_int_t)d->version, "fingerprint", d->fingerprint, "kid", d->kid,
+        "held_reason", d->held_reason, "held_until", time_or_null(d->held_until_ms), "offered_rev",
+        (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited);
+
+    if (j == NULL || more == NULL || json_object_update_missing(j, more) != 0) {
+        json_decref(j);
+        j = NULL;
+    }
+    json_decref(more);
+    return j;
+}
+
+enum err_code device_get(struct db *db, struct app *app, const char *ref, struct arena *a,
+                         json_t **ret, int64_t *ret_version, struct err *e)
+{
+    struct device d;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    *ret = device_json(app, &d);
+    *ret_version = d.version;
+    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
+enum err_code device_list(struct db *db, struct app *app, const char *cursor, const char *state,
+                          const char *group, int64_t limit, struct arena *a, json_t **ret,
+                          struct err *e)
+{
+    AUTO(json_free) json_t *items = json_array();
+    struct device *v = NULL;
+    size_t n = 0;
+    enum err_code rc = device_store_list(db, cursor, state, group, limit, a, &v, &n, e);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        (void)json_array_append_new(items, device_json(app, &v[i]));
+    if (rc == ERR_OK)
+        *ret = json_pack("{s:O,s:o}", "items", items, "next",
+                         n > 0 && (int64_t)n == limit ? json_string(v[n - 1].name) : json_null());
+    return rc;
+}
+
+/* --- what it reported and what it gets --- */
+
+enum err_code device_status_get(struct db *db, const char *ref, struct arena *a, json_t **ret,
+                                struct err *e)
+{
+    struct device d;
+    json_t *doc = NULL;
+    const char *jws = "";
+    int64_t at = 0;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc == ERR_OK)
+        rc = status_store_get(db, d.id, a, &doc, &jws, &at, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "device \"%s\" has sent no status yet", ref);
+    if (rc == ERR_OK)
+        *ret =
+            json_pack("{s:O,s:s,s:o}", "status", doc, "jws", jws, "received_at", time_or_null(at));
+    return rc;
+}
+
+enum err_code device_proposal_get(struct db *db, const char *ref, struct arena *a, json_t **ret,
+                                  struct err *e)
+{
+    struct device d;
+    json_t *doc = NULL;
+    int64_t at = 0;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc == ERR_OK)
+        rc = status_store_proposal(db, d.id, a, &doc, &at, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "device \"%s\" has proposed nothing yet", ref);
+    if (rc == ERR_OK) {
+        *ret = json_copy(doc);
+        (void)json_object_set_new(*ret, "received_at", time_or_null(at));
+    }
+    return rc;
+}
+
+static enum err_code effective(struct db *db, const struct device *d, struct arena *a,
+                               int64_t *ret_pub, json_t **ret, struct err *e)
+{
+    struct catalog_layer *layers = NULL;
+    json_t *content = NULL;
+    size_t n = 0;
+    enum err_code rc = bundle_store_newest(db, a, ret_pub, &content, e);
+
+    if (rc == ERR_OK)
+        rc = issue_layers(db, content, d->id, a, &layers, &n, e);
+    return rc == ERR_OK ? catalog_merge(layers, n, ret, e) : rc;
+}
+
+enum err_code device_effective(struct db *db, const char *ref, struct arena *a, json_t **ret,
+                               struct err *e)
+{
+    AUTO(json_free) json_t *settings = NULL;
+    struct device d;
+    int64_t pub = 0;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc == ERR_OK)
+        rc = effective(db, &d, a, &pub, &settings, e);
+    if (rc == ERR_OK)
+        *ret = json_pack("{s:I,s:O}", "pub", (json_int_t)pub, "settings", settings);
+    return rc;
+}
+
+enum err_code device_bundle(struct db *db, const char *ref, struct arena *a, char **ret,
+                            char ret_etag[65], struct err *e)
+{
+    struct device d;
+    struct fleet_bundle b;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc == ERR_OK)
+        rc = fleet_store_bundle(db, d.id, d.epoch, d.desired_rev, a, &b, e);
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "device \"%s\" has no bundle", ref);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(ret_etag, 65, "%s", b.etag);
+    *ret = strdup(b.jws);
+    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
+enum err_code device_plan(struct db *db, const char *ref, struct arena *a, json_t **ret,
+                          struct findings *f, struct err *e)
+{
+    AUTO(json_free) json_t *settings = NULL;
+    const json_t *known;
+    struct plan_facts facts = {0};
+    struct plan *plan = NULL;
+    struct device d;
+    int64_t pub = 0;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc == ERR_OK)
+        rc = effective(db, &d, a, &pub, &settings, e);
+    known = rc == ERR_OK ? json_object_get(d.inventory, "facts") : NULL;
+    if (rc == ERR_OK && json_is_object(known))
+        rc = plan_facts_from_json(known, a, &facts, e);
+    if (rc == ERR_OK) {
+        facts.device_id = d.id;
+        facts.placement = d.placement;
+        rc = plan_make(settings, &facts, "", a, &plan, f, e);
+    }
+    if (rc == ERR_OK)
+        *ret = json_pack("{s:I,s:b,s:o}", "pub", (json_int_t)pub, "facts", json_is_object(known),
+                         "plan", plan == NULL || f->errors > 0 ? json_null() : plan_to_json(plan));
+    return rc;
+}

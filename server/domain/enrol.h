@@ -1,0 +1,56 @@
+/*
+ * enrol.h - joining: enrolment tokens, the enrolment itself, and the tokens a child authenticates with
+ * (protocol.md 6.5, 6.6; docs/internals/wire.md).
+ * Towards the peer failed credentials are one text; the cause is in the audit log.
+ * Secrets: token texts are stored as SHA-256 only, and never logged.
+ */
+#pragma once
+
+#include "domain/app.h"
+#include "domain/audit.h"
+#include "http/request.h"
+#include "jose/jose.h"
+
+enum { ENROL_TOKEN_SIZE = 64, ENROL_LOGIN_TTL_S = 300, ENROL_PER_S = 10, ENROL_BURST = 20, DEVICE_TOKEN_TTL_S = 900 };
+
+/* A name people give a device: letters a-z, digits, ".", "-", "_"; 1..63; not shaped like an id. */
+bool device_name_ok(const char *name);
+
+/* --- tokens people make --- */
+struct enrol_spec {
+    const char *name, *group /* id or name, NULL */, *name_pattern, *placement;
+    const json_t *networks; /* array of CIDR texts, NULL */
+    int64_t uses, expires_in_s;
+    bool approval;
+};
+/* *ret: with "token" and "join", which nobody can read again; new reference.  ERR_INVALID names the field. */
+MUST_USE enum err_code enrol_token_create(struct db *db, struct app *app, const struct enrol_spec *spec,
+                                          const struct actor *by, bool dry_run, struct arena *a, json_t **ret,
+                                          struct err *e);
+/* *ret: {"items","next"}; each with the devices that came through it. */
+MUST_USE enum err_code enrol_token_list(struct db *db, const char *cursor, int64_t limit, struct arena *a, json_t **ret,
+                                        struct err *e);
+/* *ret: {"devices":[...]} that came through it. */
+MUST_USE enum err_code enrol_token_revoke(struct db *db, const char *id, const struct actor *by, bool dry_run, json_t **ret,
+                                          struct err *e);
+/* The one-use token behind grant_type=password: who has signed in already (login.h) and may enrol. */
+MUST_USE enum err_code enrol_token_for_login(struct db *db, const struct who *who, const struct actor *by,
+                                             char ret_token[ENROL_TOKEN_SIZE], struct err *e);
+
+/* --- what children send --- */
+/* jws: the enrolment document.  *ret_pending: 202, approval is waited for; *ret: the body, new reference.
+ * ERR_TOKEN_INVALID, ERR_TOKEN_EXPIRED, ERR_ENROLMENT_REJECTED (used up, foreign network, name, rejected),
+ * ERR_DEVICE_REVOKED, ERR_DEVICE_RETIRED, ERR_SLOW_DOWN. */
+MUST_USE enum err_code enrol_device(struct db *db, struct app *app, const char *token, struct slice jws, const char *address,
+                                    struct arena *a, char ret_id[37], bool *ret_pending, json_t **ret, struct err *e);
+/* A client assertion -> access token.  *ret: the OAuth answer.  ERR_TOKEN_INVALID, ERR_CLOCK_SKEW, ERR_DEVICE_REVOKED,
+ * ERR_DEVICE_RETIRED, ERR_ENROLMENT_REJECTED, ERR_TOKEN_SCOPE (approval is waited for). */
+MUST_USE enum err_code device_token_grant(struct db *db, struct app *app, struct slice assertion, int64_t now_s,
+                                          const char *address, struct arena *a, json_t **ret, struct err *e);
+/* The same checks without database, for tests: issuer, key and time given.  *ret_jti, *ret_exp_s on ERR_OK. */
+MUST_USE enum err_code device_assertion_check(struct slice assertion, const char *issuer, const struct jose_key *key,
+                                              const char *device_id, int64_t now_s, char ret_jti[80], int64_t *ret_exp_s,
+                                              struct err *e);
+/* A receipt for a device that may come in now; heap text. */
+MUST_USE enum err_code enrol_receipt(struct app *app, const char *device_id, const char *kid, const char *approver,
+                                     char **ret, struct err *e);

@@ -1,0 +1,202 @@
+/* GET /api/agent/v1/desired: conditional, held, without SQL (protocol.md 6.7). */
+#include "handlers/agent.h"
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "domain/fleet_cache.h"
+#include "domain/keyring.h"
+#include "proto/proto.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    INTERVAL_S = 60,
+    WAIT_MAX_S = 60,
+    BEHIND_MS = 1500, /* time for our own table to catch up with another parent's publication */
+    BYTES_MS = 3000,  /* time for the job thread to fetch a bundle */
+    FRESH_S = 7 * 86400
+};
+
+struct poll {
+    struct req *rq;
+    struct reply *rp;
+    struct fleet_view v;
+    int64_t have_epoch, have_rev; /* 0 0: nothing yet */
+    char seen_etag[65];           /* If-None-Match */
+    int64_t wait_s;
+};
+
+static void read_have(struct poll *p)
+{
+    struct slice rest = slice_of(req_header(p->rq, PROTO_H_HAVE)), epoch = slice_cut(&rest, '.');
+
+    if (!parse_i64(epoch, 0, INT32_MAX, &p->have_epoch) ||
+        !parse_i64(rest, 0, INT64_MAX, &p->have_rev))
+        p->have_epoch = p->have_rev = 0;
+}
+
+static void read_etag(struct poll *p)
+{
+    struct slice s = slice_trim(slice_of(req_header(p->rq, "If-None-Match")));
+
+    if (slice_starts(s, "W/"))
+        s = (struct slice){s.p + 2, s.n - 2};
+    if (s.n == 66 && s.p[0] == '"' && s.p[65] == '"')
+        (void)snprintf(p->seen_etag, sizeof p->seen_etag, "%.64s", s.p + 1);
+}
+
+static void read_wait(struct poll *p)
+{
+    struct slice rest = slice_of(req_header(p->rq, "Prefer"));
+
+    while (rest.n > 0) {
+        struct slice one = slice_trim(slice_cut(&rest, ','));
+        if (slice_starts(one, "wait="))
+            (void)!parse_i64((struct slice){one.p + 5, one.n - 5}, 0, WAIT_MAX_S, &p->wait_s);
+    }
+}
+
+static void seen(const struct poll *p)
+{
+    const char *boot = req_header(p->rq, PROTO_H_BOOT), *number = req_header(p->rq, PROTO_H_SEQ);
+    int64_t seq = 0;
+
+    (void)!parse_i64(slice_of(number), 0, INT64_MAX, &seq);
+    fleet_seen(p->rq->app->fleet, p->v.id, boot != NULL && uuid_is_valid(boot) ? boot : NULL, seq);
+}
+
+static void always(struct poll *p)
+{
+    reply_header(p->rp, PROTO_H_NEXT_POLL, "%lld",
+                 (long long)fleet_next_poll_s(p->rq->who.id, INTERVAL_S, clock_wall_ms()));
+    reply_header(p->rp, PROTO_H_COMMANDS, "0");
+    reply_header(p->rp, PROTO_H_TRUST, "%lld", (long long)keyring_trust_n(p->rq->app->keys));
+    reply_header(p->rp, "Cache-Control", "no-store");
+}
+
+/* The stored status document is another one than the device says it sent last. */
+static bool wants_report(const struct poll *p)
+{
+    const char *digest = req_header(p->rq, PROTO_H_STATUS);
+
+    return strcmp(digest == NULL ? "" : digest, p->v.status_digest) != 0 ||
+           p->v.status_digest[0] == '\0';
+}
+
+/* A tiny proof that this parent still means this bundle: also with a 304. */
+static void add_fresh(struct poll *p)
+{
+    const char *asked = req_header(p->rq, PROTO_H_WANT_FRESH);
+    int64_t now = clock_wall_s();
+    AUTO(json_free) json_t *j = NULL;
+    AUTO_STR char *text = NULL, *jws = NULL;
+
+    if (asked == NULL || strcmp(asked, "1") != 0 || p->v.rev == 0)
+        return;
+    j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I}", "device", p->v.id, "etag", p->v.etag, "epoch",
+                  (json_int_t)p->v.epoch, "rev", (json_int_t)p->v.rev, "iat", (json_int_t)now,
+                  "exp", (json_int_t)(now + FRESH_S));
+    text = j == NULL ? NULL : json_canonical(j);
+    if (text != NULL && jose_jws_sign(keyring_bundle_key(p->rq->app->keys), PROTO_TYP_FRESH,
+                                      slice_of(text), true, &jws, NULL) == ERR_OK)
+        reply_header(p->rp, PROTO_H_FRESH, "%s", jws);
+}
+
+static void park(struct poll *p, int64_t ms)
+{
+    p->rp->park = true;
+    fleet_park_key(p->v.id, p->rp->park_key);
+    p->rp->park_until_mono_ms = clock_mono_ms() + ms;
+}
+
+static enum err_code busy(struct poll *p, struct err *e, const char *why)
+{
+    reply_header(p->rp, "Retry-After", "%d", 5 + (int)rand_below(25));
+    return err_set(e, ERR_OVERLOADED, "%s", why);
+}
+
+/* 200 with the exact bytes that were signed. */
+static enum err_code give_bundle(struct poll *p, struct err *e)
+{
+    if (p->v.bundle == NULL) {
+        if (req_expired(p->rq))
+            return busy(p, e, "could not read the bundle");
+        fleet_want_bundle(p->rq->app->fleet, p->v.id);
+        park(p, BYTES_MS);
+        return ERR_OK;
+    }
+    p->rp->status = 200;
+    p->rp->content_type = "application/jose+json";
+    p->rp->shared = p->v.bundle->jws;
+    p->rp->shared_n = p->v.bundle->n;
+    p->rp->release = bundle_bytes_unref;
+    p->rp->release_arg = bundle_bytes_ref(p->v.bundle);
+    return ERR_OK;
+}
+
+static enum err_code unchanged(struct poll *p)
+{
+    bool report = wants_report(p);
+
+    if (p->v.rev > 0)
+        fleet_confirmed(p->rq->app->fleet, p->v.id, p->v.etag);
+    if (p->wait_s > 0 && !report && !req_expired(p->rq)) {
+        park(p, p->wait_s * 1000 + (int64_t)rand_below((uint64_t)p->wait_s * 1000 / 16 + 1));
+        return ERR_OK;
+    }
+    if (p->wait_s > 0 && !report)
+        reply_header(p->rp, "Preference-Applied", "wait");
+    p->rp->status = 304;
+    return ERR_OK;
+}
+
+static enum err_code answer(struct poll *p, struct err *e)
+{
+    bool behind =
+        p->have_epoch > p->v.epoch || (p->have_epoch == p->v.epoch && p->have_rev > p->v.rev);
+    enum err_code rc;
+
+    if (behind && (p->have_rev > 0 || p->have_epoch > 0)) {
+        if (req_expired(p->rq))
+            return err_set(e, ERR_PARENT_BEHIND,
+                           "the device has %lld.%lld, this parent knows %lld.%lld",
+                           (long long)p->have_epoch, (long long)p->have_rev, (long long)p->v.epoch,
+                           (long long)p->v.rev);
+        park(p, BEHIND_MS);
+        return ERR_OK;
+    }
+    rc = p->v.rev > 0 && strcmp(p->seen_etag, p->v.etag) != 0 ? give_bundle(p, e) : unchanged(p);
+    if (rc != ERR_OK || p->rp->park)
+        return rc;
+    (void)snprintf(p->rp->etag, sizeof p->rp->etag, "%s", p->v.etag);
+    if (wants_report(p))
+        reply_header(p->rp, PROTO_H_REPORT, "full");
+    add_fresh(p);
+    return ERR_OK;
+}
+
+enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct poll p = {.rq = rq, .rp = rp};
+    struct fleet_cache *f = rq->app->fleet;
+    enum err_code rc;
+
+    always(&p);
+    if (!fleet_usable(f, clock_mono_ms()))
+        return busy(&p, e, "could not read the device table for some time");
+    if (!req_expired(rq) && !fleet_poll_allowed(f, rq->who.id, clock_mono_ms())) {
+        reply_header(rp, "Retry-After", "%d", 5 + (int)rand_below(10));
+        return err_set(e, ERR_SLOW_DOWN, "device \"%s\" polls too often", rq->who.id);
+    }
+    if (!fleet_get(f, rq->who.id, &p.v))
+        return err_set(e, ERR_DEVICE_UNKNOWN, "device \"%s\" is not known here", rq->who.id);
+    seen(&p);
+    read_have(&p);
+    read_etag(&p);
+    read_wait(&p);
+    rc = answer(&p, e);
+    fleet_view_clear(&p.v);
+    return rc;
+}

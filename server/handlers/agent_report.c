@@ -1,0 +1,31 @@
+#include "handlers/agent.h"
+
+#include "domain/device.h"
+#include "domain/device_status.h"
+#include "handlers/common.h"
+
+enum err_code agent_status(struct req *rq, struct reply *rp, struct err *e)
+{
+    enum err_code rc = device_status_put(rq->db, rq->app, rq->who.id, rq->body, rq->arena, e);
+
+    return rc == ERR_OK ? reply_empty(rp) : rc;
+}
+
+enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e)
+{
+    enum err_code rc = device_proposal_put(rq->db, rq->app, rq->who.id, rq->body, rq->arena, e);
+
+    return rc == ERR_OK ? reply_empty(rp) : rc;
+}
+
+enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct actor by = req_actor(rq);
+    struct device_order order = {.what = ORDER_RETIRE, .reason = "the device left", .by = &by};
+    json_t *ignored = NULL;
+    enum err_code rc =
+        device_order_run(rq->db, rq->app, rq->who.id, &order, rq->arena, &ignored, e);
+
+    json_decref(ignored);
+    return rc == ERR_OK ? reply_empty(rp) : rc;
+}
