@@ -123,7 +123,6 @@ def adopt(lab, names):
     api = control.admin(lab)
     for name in names:
         child_start(lab, name)
-        say(f"{name}: Postfix and helper are up")
         join(lab, api, name)
         child_start(lab, name)
     made = api.publish(control.fleet_settings(lab), "lab: mail for the domain goes to inside")
