@@ -132,7 +132,7 @@ def down(lab, args):
         return
     with lab.locked():
         for name in reversed(lab.all_hosts()):
-            lab.host(name).kill()
+            lab.host(name).kill(gone_s=0)
             netlib.netns_del(lab.net.netns(name))
         netlib.hub_down(lab.net)
         netlib.netns_del(lab.net.netns("hub"))

@@ -103,11 +103,13 @@ class Host:
         pids = self.named("holder")
         return pids[0] if pids else None
 
-    def kill(self, what=None, sig=signal.SIGKILL):
+    def kill(self, what=None, sig=signal.SIGKILL, gone_s=5):
         """SIGKILL a part, or everything as a power cut does; returns when it is gone."""
+        seen = set()
+
         def round_():
             pids = self.named(what) if what else list(self.pids())
-            pids = [p for p in pids if p != os.getpid()]
+            seen.update(pids)
             for p in pids:
                 try:
                     os.kill(p, sig)
@@ -115,6 +117,11 @@ class Host:
                     pass
             return not pids
         wait_until(round_, f"{self.name}/{what or 'all'} to die", 20, 0.01)
+        # A dead process still has its number until process 1 asks for it, and PostgreSQL would take it for alive.
+        try:
+            wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p in seen), "", gone_s, 0.01)
+        except LabError:
+            pass
 
     # -- on and off --------------------------------------------------------------------------------------------
     def write_files(self, addresses):

@@ -50,11 +50,8 @@ def parent_start(lab, part=""):
     for folder, user, mode in (("var/lib/inari-db", "inari-db", 0o700), ("run/inari-db", "inari-db", 0o755),
                                ("var/lib/inari-parent", "inari", 0o700)):
         make_dir(f"{root}/{folder}", mode, *users.ids(user))
-    if part in ("", "postgres") and not host.named("postgres"):
-        host.spawn("postgres", [path_of(lab, "inari-postgres"), "--data", "/var/lib/inari-db/data",
-                                "--socket", "/run/inari-db", "--client", "inari"], user="inari-db")
-        wait_until(lambda: host.run(["pg_isready", "-q", "-h", "/run/inari-db"], check=False).returncode == 0,
-                   "PostgreSQL in the parent", 60)
+    if part in ("", "postgres"):
+        wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
     if part in ("", "inarid") and not host.named("inarid"):
         host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
                    env=SANITIZERS)
@@ -64,6 +61,15 @@ def parent_start(lab, part=""):
         certificate(lab, host)
         wait_until(lambda: control.ready(lab), f"{lab.api}/readyz", 60)
         first_password(lab, host)
+
+
+def postgres_up(lab, host):
+    """True when it answers; started when it is not there (again when it ended, as systemd would)."""
+    if not host.named("postgres") and not host.named("initdb"):
+        p = host.spawn("postgres", [path_of(lab, "inari-postgres"), "--data", "/var/lib/inari-db/data",
+                                    "--socket", "/run/inari-db", "--client", "inari"], user="inari-db")
+        wait_until(lambda: host.named("postgres") or p.poll() is not None, "inari-postgres", 60)
+    return host.run(["pg_isready", "-q", "-h", "/run/inari-db"], user="inari-db", check=False).returncode == 0
 
 
 def certificate(lab, host):

@@ -30,7 +30,16 @@ static void add(struct hosts *h, const char *name)
         (void)snprintf(h->name[h->n++], HOSTS_NAME_MAX, "%s", name);
 }
 
-static enum err_code add_configured(struct hosts *h, const char *configured, struct err *e)
+static bool is_address(const char *name)
+{
+    struct in6_addr raw;
+
+    return inet_pton(AF_INET, name, &raw) == 1 || inet_pton(AF_INET6, name, &raw) == 1;
+}
+
+/* The configured words that are addresses, or those that are not. */
+static enum err_code add_configured(struct hosts *h, const char *configured, bool addresses,
+                                    struct err *e)
 {
     struct slice rest = slice_of(configured);
     char name[GATE_HOST_MAX];
@@ -43,7 +52,8 @@ static enum err_code add_configured(struct hosts *h, const char *configured, str
             if (!gate_host((struct slice){rest.p, n}, name))
                 return err_set(e, ERR_INVALID, "api.hosts: \"%.*s\" is not a host name", (int)n,
                                rest.p);
-            add(h, name);
+            if (is_address(name) == addresses)
+                add(h, name);
         }
         rest.p += n < rest.n ? n + 1 : n;
         rest.n -= n < rest.n ? n + 1 : n;
@@ -92,10 +102,12 @@ static void add_addresses(struct hosts *h)
 enum err_code hosts_collect(const char *configured, struct hosts *ret, struct err *e)
 {
     *ret = (struct hosts){0};
-    if (configured != NULL && add_configured(ret, configured, e) != ERR_OK)
+    if (configured != NULL && add_configured(ret, configured, false, e) != ERR_OK)
         return e->code;
     add_own_names(ret);
     ret->first_address = ret->n;
+    if (configured != NULL && add_configured(ret, configured, true, e) != ERR_OK)
+        return e->code;
     add(ret, "127.0.0.1");
     add(ret, "::1");
     add_addresses(ret);
