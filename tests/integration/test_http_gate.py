@@ -1,0 +1,241 @@
+"""Raw bytes against the parent's front: what the gate, the caps and the reaper must refuse (security.md C8, libmicrohttpd's
+own gaps), over real TLS."""
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import time
+
+import pytest
+from parentlib import wait_until
+
+OK_LINE = b"GET /healthz HTTP/1.1\r\n"
+HOST = b"Host: localhost\r\n"
+
+
+def tls(parent, timeout=10):
+    ctx = ssl.create_default_context(cafile=parent.ca)
+    raw = socket.create_connection(("127.0.0.1", parent.port), timeout=timeout)
+    return ctx.wrap_socket(raw, server_hostname="localhost")
+
+
+def plain(parent):
+    return socket.create_connection(("127.0.0.1", parent.port), timeout=10)
+
+
+def read_all(s, limit=1 << 20):
+    """Everything until the peer closes (or is silent for the socket's timeout)."""
+    got = b""
+    try:
+        while len(got) < limit:
+            part = s.recv(65536)
+            if not part:
+                break
+            got += part
+    except (TimeoutError, ConnectionError, ssl.SSLError):
+        pass
+    return got
+
+
+def answers(data):
+    return [int(x) for x in re.findall(rb"HTTP/1\.1 (\d\d\d)", data)]
+
+
+def exchange(parent, data, timeout=10):
+    with tls(parent, timeout) as s:
+        s.sendall(data)
+        return read_all(s)
+
+
+def cpu(parent):
+    with open(f"/proc/{parent.pid}/stat") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def metric(parent, name):
+    text = parent.session().get("/metrics").text
+    return float(re.search(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M).group(1))
+
+
+REFUSED = {
+    "CL and TE": OK_LINE.replace(b"GET", b"POST") + HOST + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two different CL": OK_LINE.replace(b"GET", b"POST") + HOST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "two Hosts": OK_LINE + HOST + b"Host: other\r\n\r\n",
+    "no Host": OK_LINE + b"\r\n",
+    "TE gzip": OK_LINE.replace(b"GET", b"POST") + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+    "TE identity": OK_LINE.replace(b"GET", b"POST") + HOST + b"Transfer-Encoding: identity\r\n\r\n",
+    "space before colon": OK_LINE.replace(b"GET", b"POST") + HOST + b"Content-Length : 4\r\n\r\nabcd",
+    "huge CL": OK_LINE.replace(b"GET", b"POST") + HOST + b"Content-Length: 18446744073709551615\r\n\r\n",
+    "negative CL": OK_LINE.replace(b"GET", b"POST") + HOST + b"Content-Length: -1\r\n\r\n",
+    "control byte in value": OK_LINE + HOST + b"X: a\x01b\r\n\r\n",
+    "odd method": b"BREW /healthz HTTP/1.1\r\n" + HOST + b"\r\n",
+    "HTTP/1.0": b"GET /healthz HTTP/1.0\r\n" + HOST + b"\r\n",
+    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "NUL in path": b"GET /healthz%00.js HTTP/1.1\r\n" + HOST + b"\r\n",
+    "dot dot": b"GET /assets/../healthz HTTP/1.1\r\n" + HOST + b"\r\n",
+    "dot dot encoded": b"GET /assets/%2e%2e/healthz HTTP/1.1\r\n" + HOST + b"\r\n",
+    "absolute target": b"GET https://localhost/healthz HTTP/1.1\r\n" + HOST + b"\r\n",
+    "body on GET": OK_LINE + HOST + b"Content-Length: 4\r\n\r\nabcd",
+    "foreign Host": OK_LINE + b"Host: attacker.test\r\n\r\n",
+    "unconfigured address": OK_LINE + b"Host: 203.0.113.7\r\n\r\n",
+    "headers over 8 KiB": OK_LINE + HOST + b"X: " + b"a" * 9000 + b"\r\n\r\n",
+    "too many headers": OK_LINE + HOST + b"".join(b"X%d: a\r\n" % i for i in range(70)) + b"\r\n",
+    "two cookies headers": OK_LINE + HOST + b"Cookie: a=1\r\nCookie: b=2\r\n\r\n",
+    "not HTTP": b"\x16\x03\x01 nonsense\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(parent, name):
+    """One refusal, the connection closed, and the request smuggled behind it never run."""
+    smuggled = b"GET /metrics HTTP/1.1\r\n" + HOST + b"\r\n"
+    data = exchange(parent, REFUSED[name] + smuggled)
+    got = answers(data)
+    assert got and all(400 <= s < 506 for s in got), (name, data[:500])
+    assert len(got) <= 2, (name, data)  # libmicrohttpd answers a missing Host twice
+    assert b"inari_http_requests_total" not in data
+
+
+def test_wrong_host_is_421(parent):
+    for host in (b"attacker.test", b"203.0.113.7"):
+        data = exchange(parent, OK_LINE + b"Host: " + host + b"\r\n\r\n")
+        assert answers(data) == [421], data
+        assert json.loads(data.partition(b"\r\n\r\n")[2])["type"] == "urn:inari:problem:wrong-parent"
+    for host in (b"localhost", b"LOCALHOST:%d" % parent.port, b"127.0.0.1", b"[::1]:1"):
+        data = exchange(parent, OK_LINE + b"Host: " + host + b"\r\nConnection: close\r\n\r\n")
+        assert answers(data) == [200], data
+
+
+def test_too_long_headers_are_431(parent):
+    assert answers(exchange(parent, REFUSED["headers over 8 KiB"]))[0] == 431
+
+
+def test_pipelined_requests_are_answered_in_order(parent):
+    data = exchange(parent, (OK_LINE + HOST + b"\r\n") * 5 + OK_LINE + HOST + b"Connection: close\r\n\r\n")
+    assert answers(data) == [200] * 6
+
+
+def test_answers_carry_the_protections(parent):
+    r = parent.session().get("/healthz")
+    assert r.headers["Cache-Control"] == "no-store"
+    assert r.headers["X-Content-Type-Options"] == "nosniff"
+    assert r.headers["Referrer-Policy"] == "no-referrer"
+    assert r.headers["Strict-Transport-Security"].startswith("max-age=")
+    assert "frame-ancestors 'none'" in r.headers["Content-Security-Policy"]
+    assert re.fullmatch("[0-9a-f]{16}", r.headers["Inari-Request-Id"])
+    assert r.headers["Date"]
+    ids = {parent.session().get("/healthz").headers["Inari-Request-Id"] for _ in range(20)}
+    assert len(ids) == 20
+
+
+def test_problems_speak_the_callers_language(parent):
+    s = parent.session()
+    r = s.get("/api/v1/no-such-thing", headers={"Accept-Language": "ja,en;q=0.5"})
+    assert r.status_code == 404 and r.headers["Content-Type"] == "application/problem+json"
+    doc = r.json()
+    assert re.search("[ぁ-ん一-龯]", doc["title"]) and re.search("[ぁ-ん一-龯]", doc["remedy"])
+    assert doc["request_id"] == r.headers["Inari-Request-Id"]
+    r = s.post("/healthz")
+    assert r.status_code == 405 and r.headers["Allow"] == "GET"
+
+
+def test_only_modern_tls(parent):
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        ctx = ssl.create_default_context(cafile=parent.ca)
+        ctx.minimum_version = ctx.maximum_version = version
+        with ctx.wrap_socket(plain(parent), server_hostname="localhost") as s:
+            assert "GCM" in s.cipher()[0] or "CHACHA" in s.cipher()[0]
+    for options in (["-tls1_1"], ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-SHA"], ["-tls1_2", "-cipher", "AES128-GCM-SHA256"]):
+        r = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{parent.port}", *options,
+                            *(["-cipher", "DEFAULT@SECLEVEL=0"] if options == ["-tls1_1"] else [])],
+                           input=b"", capture_output=True, timeout=10)
+        assert b"Cipher is (NONE)" in r.stdout or r.returncode != 0, options
+
+
+def test_sessions_are_resumed(parent):
+    ctx = ssl.create_default_context(cafile=parent.ca)
+    with ctx.wrap_socket(plain(parent), server_hostname="localhost") as s:
+        s.sendall(OK_LINE + HOST + b"Connection: close\r\n\r\n")
+        read_all(s)
+        session = s.session
+    with ctx.wrap_socket(plain(parent), server_hostname="localhost", session=session) as s:
+        assert s.session_reused
+
+
+def test_a_silent_half_record_does_not_spin(parent):
+    """libmicrohttpd with epoll spins at 100 % of a core on three bytes of a TLS record."""
+    held = [plain(parent) for _ in range(5)]
+    for s, data in zip(held, (b"\x16\x03\x01", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16", b"", b"\x16\x03\x01")):
+        s.sendall(data)
+    time.sleep(0.3)
+    before = cpu(parent)
+    time.sleep(2)
+    used = cpu(parent) - before
+    for s in held:
+        s.close()
+    assert used < 0.4, f"{used:.2f} CPU seconds in 2 s"
+
+
+@pytest.mark.slow
+def test_slow_clients_are_cut_off(new_parent):
+    """Slow headers, half handshakes and slow bodies end near their deadline; nobody else notices."""
+    parent = new_parent(api__header_deadline="2s", api__idle="3s")
+
+    def ends_within(s, seconds, drip=None):
+        s.settimeout(0.2)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if drip:
+                    s.sendall(drip)
+                if not s.recv(4096):
+                    return True
+            except TimeoutError:
+                continue
+            except OSError:
+                return True
+        return False
+
+    silent, half = plain(parent), plain(parent)
+    half.sendall(b"\x16\x03\x01")
+    dribbler = tls(parent)
+    dribbler.sendall(OK_LINE + HOST)
+    again = tls(parent)  # answers once, then dribbles
+    again.sendall(OK_LINE + HOST + b"\r\n")
+    assert answers(again.recv(4096)) == [200]
+    began = time.monotonic()
+    for s, drip in ((dribbler, b"X: y\r\n"), (silent, None), (half, None), (again, b"G")):
+        assert ends_within(s, 8, drip)
+    assert time.monotonic() - began < 9
+    assert parent.session().get("/healthz").status_code == 200
+    assert metric(parent, "inari_http_reaped_total") >= 3
+
+
+def test_connections_of_one_address_are_bounded(new_parent):
+    parent = new_parent(api__strangers_per_address="20")
+    held = [plain(parent) for _ in range(40)]
+    time.sleep(0.5)
+    closed = 0
+    for s in held:
+        s.settimeout(0.2)
+        try:
+            closed += s.recv(1) == b""
+        except TimeoutError:
+            pass
+        except ConnectionError:
+            closed += 1
+    assert closed >= 20, closed
+    for s in held:
+        s.close()
+    wait_until(lambda: parent.ready(), "the address to be let in again")
+
+
+def test_process_has_given_up_what_it_does_not_need(parent):
+    with open(f"/proc/{parent.pid}/status") as f:
+        status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+    assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1"
+    assert status["Uid"].split()[0] != "0"
+    assert int(status["CapEff"], 16) == 0
