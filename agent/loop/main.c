@@ -2,30 +2,45 @@
  * inari-agent - the child: joins a parent, then keeps the host as the parent's signed bundles say.
  */
 #include "base/log.h"
+#include "loop/ctl.h"
 #include "loop/join.h"
+#include "loop/run.h"
 
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int usage(FILE *to, int status)
 {
-    (void)fputs(say_tr("usage: inari-agent [--config FILE] COMMAND\n"
-                       "  join --join STRING | --join-file FILE | --parent URL [--parent-pin PIN] "
-                       "[--user NAME] [--password-stdin]\n"
-                       "       [--name NAME] [--placement edge|inner]     put this host under a "
-                       "parent; changes nothing on it\n"
-                       "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not "
-                       "reachable, 75 another one runs\n",
-                       "使い方: inari-agent [--config FILE] コマンド\n"
-                       "  join --join 文字列 | --join-file ファイル | --parent URL [--parent-pin "
-                       "PIN] [--user 管理者名] [--password-stdin]\n"
-                       "       [--name 名前] [--placement edge|inner]     "
-                       "このホストを上位デバイスに参加させます(設定は変更しません)\n"
-                       "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, "
-                       "75 別のプロセスが動作中\n"),
-                to);
+    (void)fputs(
+        say_tr(
+            "usage: inari-agent [--config FILE] COMMAND\n"
+            "  join --join STRING | --join-file FILE | --parent URL [--parent-pin PIN] "
+            "[--user NAME] [--password-stdin]\n"
+            "       [--name NAME] [--placement edge|inner]     put this host under a "
+            "parent; changes nothing on it\n"
+            "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not "
+            "reachable, 75 another one runs\n",
+            "使い方: inari-agent [--config FILE] コマンド\n"
+            "  join --join 文字列 | --join-file ファイル | --parent URL [--parent-pin "
+            "PIN] [--user 管理者名] [--password-stdin]\n"
+            "       [--name 名前] [--placement edge|inner]     "
+            "このホストを上位デバイスに参加させます(設定は変更しません)\n"
+            "  run                                             "
+            "エージェント本体(サービスマネージャーから起動)\n"
+            "  status [--json]                                 "
+            "目標・ディスク上・動作中の状態を表示\n"
+            "  hold --reason 理由 --minutes 分                 指定時間(最長 1440 分)適用を止める\n"
+            "  release                                         保留を解除\n"
+            "  rollback [ダイジェスト]                         "
+            "最後に正常だった(または保存済みの)設定に戻す\n"
+            "  leave                                           上位デバイスから離脱(Postfix "
+            "は動作を続けます)\n"
+            "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, "
+            "75 別のプロセスが動作中\n"),
+        to);
     return status;
 }
 
@@ -82,12 +97,66 @@ static int join_main(const struct agent_settings *s, int argc, char **argv)
     return join_run(s, &o);
 }
 
+static int run_verb(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? run_main(s) : usage(stderr, EXIT_USAGE);
+}
+
+static int status_main(const struct agent_settings *s, int argc, char **argv)
+{
+    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--json") != 0))
+        return usage(stderr, EXIT_USAGE);
+    return ctl_status(s, argc == 2);
+}
+
+static int hold_main(const struct agent_settings *s, int argc, char **argv)
+{
+    static const struct option options[] = {{"reason", required_argument, NULL, 'r'},
+                                            {"minutes", required_argument, NULL, 'm'},
+                                            {NULL, 0, NULL, 0}};
+    const char *reason = NULL;
+    uint64_t minutes = 0;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        if (c == 'r')
+            reason = optarg;
+        else if (c != 'm' || !parse_u64(slice_of(optarg), 1, INT32_MAX, &minutes))
+            return usage(stderr, EXIT_USAGE);
+    }
+    if (optind != argc || reason == NULL || minutes == 0)
+        return usage(stderr, EXIT_USAGE);
+    return ctl_hold(s, reason, (int64_t)minutes);
+}
+
+static int release_main(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? ctl_release(s) : usage(stderr, EXIT_USAGE);
+}
+
+static int rollback_main(const struct agent_settings *s, int argc, char **argv)
+{
+    return argc <= 2 ? ctl_rollback(s, argc == 2 ? argv[1] : NULL) : usage(stderr, EXIT_USAGE);
+}
+
+static int leave_main(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? ctl_leave(s) : usage(stderr, EXIT_USAGE);
+}
+
 struct verb {
     const char *name;
     int (*run)(const struct agent_settings *s, int argc, char **argv);
 };
 
-static const struct verb verbs[] = {{"join", join_main}};
+static const struct verb verbs[] = {
+    {"join", join_main},   {"run", run_verb},         {"status", status_main},
+    {"hold", hold_main},   {"release", release_main}, {"rollback", rollback_main},
+    {"leave", leave_main},
+};
 
 int main(int argc, char **argv)
 {

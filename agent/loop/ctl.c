@@ -1,0 +1,200 @@
+#include "loop/ctl.h"
+
+#include "common/frame.h"
+#include "loop/identity.h"
+#include "loop/place.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { CTL_WAIT_MS = 120 * 1000 };
+
+/* Ask the loop.  EXIT_OK with *ret, or the message is on stderr already. */
+static int ask(const struct agent_settings *s, json_t *request, json_t **ret)
+{
+    AUTO(json_free) json_t *owned = request;
+    AUTO_FD int fd = -1;
+    struct err e = {0};
+    enum err_code rc = helper_connect(s->agent_socket, &fd, &e);
+
+    if (rc != ERR_OK) {
+        (void)fprintf(stderr, "inari-agent: %s (%s)\n",
+                      say_tr("the agent does not run, or you are not in its group",
+                             "エージェントが動作していないか、グループの権限がありません"),
+                      s->agent_socket);
+        return EXIT_UNREACHABLE;
+    }
+    rc = helper_call(fd, owned, CTL_WAIT_MS, ret, &e);
+    if (rc == ERR_OK)
+        rc = helper_ok(*ret, &e);
+    if (rc != ERR_OK)
+        say_error(&e);
+    return say_exit_of(rc);
+}
+
+static const char *short_digest(const json_t *o, char buf[17])
+{
+    (void)snprintf(buf, 17, "%.16s", json_str(o, "digest", ""));
+    return buf[0] == '\0' ? "-" : buf;
+}
+
+static void show_conditions(const json_t *status)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(status, "conditions"), i, v)
+    {
+        (void)printf("  %-15s %-8s %-14s %s\n", json_str(v, "type", ""), json_str(v, "status", ""),
+                     json_str(v, "reason", ""), json_str(v, "message", ""));
+    }
+}
+
+static void show(const json_t *a)
+{
+    const json_t *st = json_object_get(a, "status"), *parent = json_object_get(a, "parent");
+    const json_t *hold = json_object_get(a, "hold"), *last = json_object_get(st, "last_attempt");
+    const json_t *seen = json_object_get(st, "observed");
+    char d[17];
+
+    (void)printf(say_tr("device       %s (%s), mode %s\n", "デバイス       %s (%s)、モード %s\n"),
+                 json_str(a, "name", ""), json_str(st, "device", ""), json_str(st, "mode", ""));
+    (void)printf(say_tr("parent       %s: %s, last contact %s %s\n",
+                        "上位デバイス   %s: %s、最終交信 %s %s\n"),
+                 json_str(parent, "address", ""),
+                 json_bool(parent, "reachable", false) ? say_tr("reachable", "到達可能")
+                                                       : say_tr("NOT reachable", "到達不可"),
+                 json_str(parent, "last_contact", "-"), json_str(parent, "trouble", ""));
+    (void)printf(say_tr("desired      revision %lld (published as %lld), %s\n",
+                        "目標           リビジョン %lld (公開番号 %lld)、%s\n"),
+                 (long long)json_int(seen, "rev", 0), (long long)json_int(seen, "pub", 0),
+                 short_digest(seen, d));
+    (void)printf(say_tr("on disk      %s\n", "ディスク上     %s\n"),
+                 short_digest(json_object_get(st, "on_disk"), d));
+    (void)printf(say_tr("running      %s\n", "動作中         %s\n"),
+                 short_digest(json_object_get(json_object_get(st, "running"), "postfix"), d));
+    if (json_is_object(last))
+        (void)printf(
+            say_tr("last attempt %s in phase %s at %s %s\n", "直近の適用     %s (段階 %s) %s %s\n"),
+            json_str(last, "result", ""), json_str(last, "phase", ""), json_str(last, "ended", ""),
+            json_str(json_object_get(last, "problem"), "detail", ""));
+    if (json_bool(hold, "active", false))
+        (void)printf(say_tr("HELD         until %s: %s\n", "保留中         %s まで: %s\n"),
+                     json_str(hold, "until", ""), json_str(hold, "reason", ""));
+    show_conditions(st);
+}
+
+int ctl_status(const struct agent_settings *s, bool as_json)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    int status = ask(s, json_pack("{s:s}", "verb", "status"), &answer);
+
+    if (status != EXIT_OK)
+        return status;
+    if (!as_json) {
+        show(answer);
+        return EXIT_OK;
+    }
+    (void)json_object_del(answer, "ok");
+    return json_dumpf(answer, stdout, JSON_INDENT(2)) == 0 && puts("") >= 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+int ctl_hold(const struct agent_settings *s, const char *reason, int64_t minutes)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    int status = ask(s,
+                     json_pack("{s:s,s:s,s:I}", "verb", "hold", "reason", reason, "minutes",
+                               (json_int_t)minutes),
+                     &answer);
+
+    if (status == EXIT_OK)
+        (void)printf(say_tr("Held for %lld minutes: nothing is applied, drift is only reported. It "
+                            "ends by itself.\n",
+                            "%lld "
+                            "分間保留します。適用もドリフト修復も行いません。期限が来ると自動で解除"
+                            "されます。\n"),
+                     (long long)minutes);
+    return status;
+}
+
+int ctl_release(const struct agent_settings *s)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    int status = ask(s, json_pack("{s:s}", "verb", "release"), &answer);
+
+    if (status == EXIT_OK)
+        (void)puts(say_tr("Released: the newest configuration is applied now.",
+                          "保留を解除しました。最新の設定を適用します。"));
+    return status;
+}
+
+int ctl_rollback(const struct agent_settings *s, const char *digest)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    int status = ask(s, json_pack("{s:s,s:s*}", "verb", "rollback", "digest", digest), &answer);
+
+    if (status == EXIT_OK)
+        (void)puts(say_tr("Rolled back and read back from the running Postfix. Held for at most 24 "
+                          "hours, so that it stays: "
+                          "\"inari-agent release\" ends that.",
+                          "ロールバックし、動作中の Postfix で確認しました。最長 24 "
+                          "時間保留します(解除: inari-agent release)。"));
+    return status;
+}
+
+/* No loop runs: what can be done without it is done. */
+static int leave_alone(const struct agent_settings *s)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    AUTO(json_free) json_t *request = json_pack("{s:i,s:s}", "v", 1, "verb", "disown");
+    AUTO_FD int lock = -1;
+    AUTO_FD int fd = -1;
+    struct err e = {0};
+    enum err_code rc = place_lock(s, &lock, &e);
+
+    if (rc == ERR_OK)
+        rc = helper_connect(s->helper_socket, &fd, &e);
+    if (rc == ERR_OK)
+        rc = helper_call(fd, request, CTL_WAIT_MS, &answer, &e);
+    if (rc == ERR_OK)
+        rc = helper_ok(answer, &e);
+    if (rc == ERR_OK)
+        rc = identity_put_aside(s->agent_state, "left", &e);
+    if (rc != ERR_OK) {
+        say_error(&e);
+        return say_exit_of(rc);
+    }
+    (void)puts(
+        say_tr("Left. The parent was not told: retire this device there. Postfix runs as it is.",
+               "離脱しました。上位デバイスには通知していません。上位側で撤去してください。Postfix "
+               "はそのまま動作します。"));
+    return EXIT_OK;
+}
+
+int ctl_leave(const struct agent_settings *s)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    AUTO_FD int probe = -1;
+    int status;
+
+    if (helper_connect(s->agent_socket, &probe, NULL) != ERR_OK)
+        return leave_alone(s);
+    (void)close(probe);
+    probe = -1;
+    status = ask(s, json_pack("{s:s}", "verb", "leave"), &answer);
+    if (status != EXIT_OK)
+        return status;
+    if (json_bool(answer, "parent_told", false))
+        (void)puts(say_tr("Left; the parent knows. Postfix runs as it is.",
+                          "離脱し、上位デバイスに通知しました。Postfix はそのまま動作します。"));
+    else
+        (void)printf(say_tr("Left. The parent was not told (%s): retire this device there. Postfix "
+                            "runs as it is.\n",
+                            "離脱しました。上位デバイスには通知できませんでした "
+                            "(%s)。上位側で撤去してください。Postfix はそのまま動作します。\n"),
+                     json_str(answer, "parent_problem", ""));
+    return EXIT_OK;
+}

@@ -1,0 +1,16 @@
+/*
+ * ctl.h - inari-agent status | hold | release | rollback | leave: for people at the host.
+ */
+#pragma once
+
+#include "common/agent_settings.h"
+#include "loop/say.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+int ctl_status(const struct agent_settings *s, bool as_json);
+int ctl_hold(const struct agent_settings *s, const char *reason, int64_t minutes);
+int ctl_release(const struct agent_settings *s);
+int ctl_rollback(const struct agent_settings *s, const char *digest);
+int ctl_leave(const struct agent_settings *s);

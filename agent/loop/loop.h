@@ -1,0 +1,139 @@
+/*
+ * loop.h - the running agent's state, shared by the files that make up the loop: parent.c (what is
+ * asked of the parent and how its answers are taken), work.c (bundles, drift, checks), report.c
+ * (what it is told), control.c (the people at the host), run.c (which turns them). Threads: one.
+ * Callbacks of http.h only note what came; work is done from the loop's own turn, because a
+ * callback may fire inside another call.
+ */
+#pragma once
+
+#include "base/rand.h"
+#include "loop/apply.h"
+#include "loop/backoff.h"
+#include "loop/conditions.h"
+#include "loop/hold.h"
+#include "loop/http.h"
+#include "loop/identity.h"
+#include "loop/memory.h"
+
+enum loop_times {
+    LOOP_CHECK_MS = 60 * 1000,    /* drift and running digest */
+    LOOP_RELAY_MS = 3600 * 1000,  /* relay probe */
+    LOOP_OBSERVE_MS = 600 * 1000, /* what managing would change, again */
+    LOOP_FRESH_MS = 3600 * 1000,  /* ask for a freshness proof */
+    LOOP_FROZEN_MS = 7 * 24 * 3600 * 1000,
+    LOOP_STATUS_MS = 24 * 3600 * 1000, /* a status even when nothing changed */
+    LOOP_SLOW_MS =
+        300 * 1000, /* polls while the parent refuses us for a reason that people must solve */
+    LOOP_NOTICE_MS = 3600 * 1000, /* a revoked device asks once an hour whether it still is */
+    LOOP_HELPER_RETRY_MS = 5000,
+    LOOP_RETRY_MS = 60 * 1000, /* second try of content that failed once, plus up to half of it */
+    LOOP_CONFIRM_MS = 5000,    /* between tries to reach the parent after a change */
+    LOOP_CLOCK_LIMIT_MS = 60 * 1000,
+};
+
+enum parent_state { PARENT_OK, PARENT_REVOKED, PARENT_RETIRED };
+
+struct loop_parent {
+    enum parent_state state;
+    char *token;                       /* secret, heap; NULL: none */
+    int64_t token_refresh, token_next; /* monotonic ms */
+    bool token_busy, token_skew_retry, token_refused;
+    bool poll_busy, status_busy, proposal_busy, trust_busy, notice_busy;
+    int64_t poll_next, poll_started, status_next, proposal_next, notice_next, fresh_next;
+    int64_t wait_s;
+    struct backoff token_backoff, poll_backoff, status_backoff;
+    struct loop_guard guard;
+    bool reachable;     /* the last exchange worked */
+    int64_t contact_ms; /* wall time of the last good exchange, 0: never */
+    char trouble[256];  /* why the last one did not */
+    size_t address;     /* index into identity.addresses */
+    int64_t offset_ms;  /* parent's clock minus ours */
+    bool offset_known;
+    int64_t trust_wanted;   /* number the parent has */
+    struct strbuf incoming; /* a bundle that waits for its turn */
+    bool incoming_full;
+    bool incoming_quick; /* it came in under a second */
+};
+
+struct loop_report {
+    bool touched, force, full_asked;
+    char sent[65];        /* digest of the payload the parent has */
+    char sent_change[65]; /* the same without what always moves */
+    char sending[65], sending_change[65];
+    int64_t next_by;  /* monotonic: a status at the latest then */
+    int64_t acked_at; /* monotonic time at which the last accepted one was sent */
+    int level;        /* how much is left out because it was too large */
+    bool confirmed;   /* a status was accepted since the switch */
+};
+
+struct loop_work {
+    struct bundle bundle;     /* newest verified one */
+    bool have_bundle, wanted; /* wanted: it must be looked at */
+    int64_t next;             /* monotonic, not before */
+    struct {                  /* switched and proven, not committed yet */
+        bool active, need_confirm;
+        int64_t soak_until, confirm_until, next;
+    } pending;
+    bool degraded;
+    int64_t next_check, next_relay, next_observe, next_facts, next_lkg;
+    json_t *running; /* helper's "running", or NULL */
+    json_t *drift, *facts, *proposal;
+    char main_digest[65], master_digest[65];
+    bool recovered; /* what a dead process left behind has been dealt with */
+};
+
+struct loop {
+    const struct agent_settings *settings;
+    struct identity id;
+    struct memory memory;
+    struct http *http;
+    struct helper_link helper;
+    struct apply apply;
+    struct conditions conditions;
+    struct loop_parent parent;
+    struct loop_report report;
+    struct loop_work work;
+    struct control *control;
+    char boot[UUID_TEXT_SIZE];
+    int64_t started_mono, wake_at; /* wake_at: earliest timer of this turn */
+    bool stop, left;
+};
+
+/* Our clock as the parent's would read. */
+int64_t loop_now_ms(const struct loop *l);
+/* This turn must not wait beyond that monotonic time. */
+void loop_wake(struct loop *l, int64_t mono_ms);
+/* Something a status document shows has changed. */
+void loop_touch(struct loop *l);
+void loop_save(struct loop *l);
+struct bundle_known loop_known(const struct loop *l);
+
+/* parent.c */
+void parent_begin(struct loop *l);
+void parent_turn(struct loop *l);
+void parent_clear(struct loop *l);
+/* The bundle that came was looked at: when to ask for the next. */
+void parent_bundle_done(struct loop *l, bool new_content, bool good);
+/* DELETE /api/agent/v1/self; blocks. */
+MUST_USE enum err_code parent_leave(struct loop *l, struct err *e);
+
+/* work.c */
+void work_begin(struct loop *l);
+void work_turn(struct loop *l);
+void work_clear(struct loop *l);
+/* Look at the bundle again (hold ended, rollback ...). */
+void work_again(struct loop *l);
+MUST_USE enum err_code work_rollback(struct loop *l, const char *digest, struct err *e);
+
+/* report.c */
+void report_turn(struct loop *l);
+/* The document; seq 0: as a person at the host sees it.  New reference. */
+json_t *report_build(struct loop *l, int64_t seq);
+
+/* control.c */
+MUST_USE enum err_code control_new(const struct agent_settings *s, struct control **ret,
+                                   struct err *e);
+void control_free(struct control *c);
+unsigned control_fds(const struct control *c, struct curl_waitfd *fds, unsigned max);
+void control_turn(struct loop *l);

@@ -1,0 +1,670 @@
+/*
+ * work.c - what the loop does on this host: verify what came, apply it, wait for the confirmation,
+ * look for drift, check what runs, recover what a dead process left behind.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FACTS_MS = 600 * 1000, LKG_MS = 60 * 1000, SOAK_STEP_MS = 5000, NAMES_MAX = 32 };
+
+void work_again(struct loop *l)
+{
+    l->work.wanted = l->work.have_bundle;
+    l->work.next = 0;
+}
+
+void work_clear(struct loop *l)
+{
+    bundle_clear(&l->work.bundle);
+    json_decref(l->work.running);
+    json_decref(l->work.drift);
+    json_decref(l->work.facts);
+    json_decref(l->work.proposal);
+}
+
+static void cond(struct loop *l, enum condition_type type, enum condition_status status,
+                 const char *reason, const char *message)
+{
+    if (condition_set(&l->conditions, type, status, reason, "%s", message))
+        loop_touch(l);
+}
+
+static void keep_attempt(struct loop *l)
+{
+    json_t *j = apply_to_json(&l->apply);
+
+    if (j != NULL) {
+        json_decref(l->memory.last_attempt);
+        l->memory.last_attempt = j;
+    }
+    loop_save(l);
+    loop_touch(l);
+}
+
+/* --- what the helper knows --- */
+
+static json_t *ask(struct loop *l, const char *verb, json_t *members)
+{
+    json_t *answer = NULL;
+    struct err e = {0};
+
+    if (helper_ask(&l->helper, verb, members, HELPER_QUICK_MS, &answer, &e) == ERR_OK)
+        return answer;
+    log_event(LOG_LEVEL_WARN, "helper.failed", KV_STR("verb", verb), KV_STR("problem", e.msg));
+    json_decref(answer);
+    return NULL;
+}
+
+/* A host name out of "[mail.example.test]:25" or "mail.example.test:25"; addresses and empty
+ * strings are none. */
+static void add_name(json_t *names, const char *value)
+{
+    const char *p = value[0] == '[' ? value + 1 : value;
+    size_t n = strcspn(p, value[0] == '[' ? "]" : ":");
+    bool letter = false;
+
+    for (size_t i = 0; i < n; i++)
+        letter = letter || isalpha((unsigned char)p[i]) != 0;
+    if (letter && n < 254 && memchr(p, '.', n) != NULL && memchr(p, ':', n) == NULL &&
+        json_array_size(names) < NAMES_MAX)
+        (void)json_array_append_new(names, json_stringn(p, n));
+}
+
+/* The hosts mail goes to: the planner compares them with our own addresses. */
+static json_t *names_of(const struct bundle *b)
+{
+    json_t *names = json_array(), *row, *v;
+    const char *key, *member;
+
+    if (names == NULL || b->settings == NULL)
+        return names;
+    add_name(names, json_str(b->settings, "smtp.relayhost", ""));
+    json_object_foreach(json_object_get(b->settings, "smtp.routes"), key, row)
+    {
+        json_object_foreach(row, member, v)
+        {
+            if (json_is_string(v))
+                add_name(names, json_string_value(v));
+        }
+    }
+    return names;
+}
+
+static void refresh_facts(struct loop *l)
+{
+    json_t *answer = ask(l, "facts", json_pack("{s:o}", "names", names_of(&l->work.bundle)));
+    json_t *facts = json_object_get(answer, "facts");
+
+    l->work.next_facts = clock_mono_ms() + FACTS_MS;
+    if (json_is_object(facts) && !json_equal(facts, l->work.facts)) {
+        json_decref(l->work.facts);
+        l->work.facts = json_incref(facts);
+        loop_touch(l);
+    }
+    json_decref(answer);
+}
+
+static const char *disk_digest(const struct loop *l)
+{
+    const json_t *v = json_object_get(l->work.running, "on_disk");
+
+    return json_is_string(v) ? json_string_value(v) : json_str(v, "digest", "");
+}
+
+/* Ask the helper and read the banner: the truth about what runs. */
+static bool refresh_running(struct loop *l)
+{
+    json_t *answer = ask(l, "running", NULL);
+
+    if (answer == NULL)
+        return false;
+    (void)json_object_del(answer, "ok");
+    json_decref(l->work.running);
+    l->work.running = answer;
+    l->work.main_digest[0] = l->work.master_digest[0] = '\0';
+    if (disk_digest(l)[0] != '\0')
+        apply_read_banner(&l->apply, l->work.main_digest, l->work.master_digest);
+    loop_touch(l);
+    return true;
+}
+
+/* --- a bundle came --- */
+
+static void take_incoming(struct loop *l)
+{
+    struct slice text = strbuf_slice(&l->parent.incoming);
+    struct bundle_known k = loop_known(l);
+    struct bundle b = {0};
+    struct err e = {0};
+    enum bundle_refusal r = bundle_verify(text, &k, &b, &e);
+    bool new_content;
+
+    if (r != BUNDLE_OK) {
+        log_event(LOG_LEVEL_ERROR, "bundle.refused", KV_STR("reason", bundle_refusal_word(r)),
+                  KV_STR("problem", e.msg));
+        cond(l, COND_CONFIG_VERIFIED, COND_FALSE, bundle_refusal_word(r), e.msg);
+        if (r == BUNDLE_FORK)
+            memory_keep_fork(&l->memory, text);
+        parent_bundle_done(l, false, false);
+        return;
+    }
+    new_content = strcmp(b.digest, l->memory.digest) != 0;
+    if (memory_keep_bundle(&l->memory, text, &b, &e) != ERR_OK) {
+        cond(l, COND_STORAGE_OK, COND_FALSE, "Storage", e.msg);
+        bundle_clear(&b);
+        parent_bundle_done(l, false, false);
+        return;
+    }
+    log_event(LOG_LEVEL_INFO, "bundle.verified", KV_INT("epoch", b.epoch), KV_INT("rev", b.rev),
+              KV_INT("pub", b.pub), KV_STR("digest", b.digest));
+    bundle_clear(&l->work.bundle);
+    l->work.bundle = b;
+    l->work.have_bundle = true;
+    cond(l, COND_CONFIG_VERIFIED, COND_TRUE, "Verified", "");
+    cond(l, COND_STORAGE_OK, COND_TRUE, "Ok", "");
+    work_again(l);
+    loop_touch(l);
+    parent_bundle_done(l, new_content, true);
+}
+
+static void load_kept(struct loop *l)
+{
+    struct bundle_known k = loop_known(l);
+    AUTO_STR char *text = NULL;
+    struct err e = {0};
+    size_t n = 0;
+    enum bundle_refusal r;
+
+    if (l->memory.rev == 0 || memory_read_bundle(&l->memory, &text, &n, &e) != ERR_OK)
+        return;
+    r = bundle_verify((struct slice){text, n}, &k, &l->work.bundle, &e);
+    l->work.have_bundle = r == BUNDLE_OK;
+    if (r == BUNDLE_OK)
+        cond(l, COND_CONFIG_VERIFIED, COND_TRUE, "Verified", "");
+    else /* asked for again, without If-None-Match */
+        cond(l, COND_CONFIG_VERIFIED, COND_FALSE, bundle_refusal_word(r), e.msg);
+    l->work.wanted = l->work.have_bundle;
+}
+
+/* --- applying it --- */
+
+static void show_held(struct loop *l)
+{
+    char until[CLOCK_TEXT_SIZE], text[300];
+
+    clock_format(hold_until_ms(&l->memory), until);
+    (void)snprintf(text, sizeof text, "%s (until %s)", hold_reason(&l->memory), until);
+    cond(l, COND_HELD, COND_TRUE, "LocalHold", text);
+}
+
+static void show_quarantine(struct loop *l)
+{
+    const char *digest;
+    json_t *v;
+
+    json_object_foreach(l->memory.failed, digest, v)
+    {
+        if (json_int(v, "count", 0) < MEMORY_TRIES)
+            continue;
+        cond(l, COND_QUARANTINED, strcmp(digest, l->memory.digest) == 0 ? COND_TRUE : COND_FALSE,
+             "FailedTwice", json_str(v, "reason", ""));
+        if (strcmp(digest, l->memory.digest) == 0)
+            return;
+    }
+    cond(l, COND_QUARANTINED, COND_FALSE, "None", "");
+}
+
+/* After an attempt that failed: once more later, then never again until something changes. */
+static void count_failure(struct loop *l)
+{
+    const char *detail = json_str(l->apply.problem, "detail", "");
+    const char *type = json_str(l->apply.problem, "type", "");
+    int64_t retry = LOOP_RETRY_MS + (int64_t)rand_below(LOOP_RETRY_MS / 2), count = 0;
+
+    if (strcmp(type, PROBLEM_TYPE_PREFIX "storage") !=
+        0) { /* a full disk is not the content's fault */
+        char reason[201];
+        (void)snprintf(reason, sizeof reason, "%s", detail);
+        count = memory_failed(&l->memory, l->apply.digest, reason);
+    } else {
+        retry = LOOP_SLOW_MS;
+        cond(l, COND_STORAGE_OK, COND_FALSE, "Storage", detail);
+    }
+    if (count < MEMORY_TRIES && strcmp(l->apply.digest, l->work.bundle.digest) == 0) {
+        l->work.wanted = true;
+        l->work.next = clock_mono_ms() + retry;
+    }
+    show_quarantine(l);
+}
+
+static void show_result(struct loop *l)
+{
+    const char *result = l->apply.result, *detail = json_str(l->apply.problem, "detail", "");
+
+    if (strcmp(result, "committed") == 0) {
+        memory_forgive(&l->memory, l->apply.digest);
+        apply_network_digest(l->work.bundle.settings, l->memory.network);
+        cond(l, COND_CONFIG_VALID, COND_TRUE, "Valid", "");
+        cond(l, COND_CONFIG_APPLIED, COND_TRUE, "Committed", "");
+        cond(l, COND_CONFIG_RUNNING, COND_TRUE, "ReadBack", "");
+        cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Probed", "");
+        cond(l, COND_STORAGE_OK, COND_TRUE, "Ok", "");
+        show_quarantine(l);
+    } else if (strcmp(result, "observed") == 0) {
+        cond(l, COND_CONFIG_VALID, COND_TRUE, "Valid", "");
+        cond(l, COND_CONFIG_APPLIED, COND_UNKNOWN, "Observed",
+             "nothing is written in observe mode");
+    } else if (strcmp(result, "rejected") == 0) {
+        cond(l, COND_CONFIG_VALID, COND_FALSE, "Rejected", detail);
+        cond(l, COND_CONFIG_APPLIED, COND_FALSE, "Rejected", detail);
+        count_failure(l);
+    } else if (strcmp(result, "degraded") == 0) {
+        cond(l, COND_CONFIG_APPLIED, COND_FALSE, "Degraded", detail);
+        cond(l, COND_CHAIN_HEALTHY, COND_FALSE, "Degraded", detail);
+        count_failure(l);
+    } else { /* reverted, interrupted */
+        cond(l, COND_CONFIG_APPLIED, COND_FALSE,
+             strcmp(result, "interrupted") == 0 ? "Interrupted" : "Reverted", detail);
+        count_failure(l);
+    }
+}
+
+/* An attempt has come to its end, whatever it was. */
+static void settle(struct loop *l, enum apply_outcome out)
+{
+    l->work.pending.active = false;
+    if (out == APPLY_AWAY) {
+        cond(l, COND_CONFIG_APPLIED, COND_UNKNOWN, "HelperAway", "the helper does not answer");
+        l->work.wanted = true;
+        l->work.next = clock_mono_ms() + LOOP_HELPER_RETRY_MS;
+        return;
+    }
+    l->work.degraded = out == APPLY_DEGRADED;
+    l->work.next_lkg = clock_mono_ms() + LKG_MS;
+    (void)refresh_running(l);
+    show_result(l);
+    keep_attempt(l);
+    if (strcmp(l->apply.result, "committed") == 0) {
+        json_decref(l->work.drift);
+        l->work.drift = NULL;
+        l->work.next_check = clock_mono_ms() + LOOP_CHECK_MS;
+    }
+}
+
+static void finish_or_wait(struct loop *l)
+{
+    const struct bundle *b = &l->work.bundle;
+    int64_t now = clock_mono_ms();
+    char network[65];
+
+    apply_network_digest(b->settings, network);
+    l->work.pending.need_confirm = l->parent.reachable && strcmp(network, l->memory.network) != 0;
+    l->work.pending.soak_until = now + b->probe_soak_s * 1000;
+    l->work.pending.confirm_until = now + b->confirm_window_s * 1000;
+    l->work.pending.next = now + SOAK_STEP_MS;
+    if (!l->work.pending.need_confirm && b->probe_soak_s == 0) {
+        settle(l, apply_commit(&l->apply));
+        return;
+    }
+    l->work.pending.active = true;
+    (void)refresh_running(l);
+    l->report.confirmed = false;
+    l->report.force = true; /* the confirmation is a status that arrives */
+    l->parent.status_next = 0;
+}
+
+static bool runs_already(struct loop *l)
+{
+    char problem[512];
+
+    return refresh_running(l) && strcmp(disk_digest(l), l->work.bundle.digest) == 0 &&
+           apply_check_running(&l->apply, l->work.bundle.digest, true, problem, sizeof problem);
+}
+
+static void apply_now(struct loop *l)
+{
+    const struct bundle *b = &l->work.bundle;
+    enum apply_outcome out;
+
+    l->work.wanted = false;
+    if (b->mode == BUNDLE_MANAGE && runs_already(l)) {
+        apply_same(&l->apply, b);
+        settle(l, APPLY_FINISHED);
+        return;
+    }
+    out = apply_start(&l->apply, b);
+    if (out == APPLY_PROBED)
+        finish_or_wait(l);
+    else
+        settle(l, out);
+}
+
+static void consider(struct loop *l)
+{
+    const struct bundle *b = &l->work.bundle;
+    struct err e = {0};
+
+    if (hold_active(&l->memory, clock_wall_ms(), NULL) && b->mode != BUNDLE_OBSERVE) {
+        l->work.wanted = false;
+        show_held(l);
+        (void)err_set(&e, ERR_REFUSED, "held on the device: %s", hold_reason(&l->memory));
+        apply_refuse(&l->apply, b, "held", &e);
+        keep_attempt(l);
+        return;
+    }
+    if (memory_failures(&l->memory, b->digest) >= MEMORY_TRIES) {
+        l->work.wanted = false; /* last_attempt goes on showing why */
+        show_quarantine(l);
+        return;
+    }
+    apply_now(l);
+}
+
+/* Switched and proven: wait for the soak and for the parent, then commit; else go back. */
+static void turn_pending(struct loop *l, int64_t now)
+{
+    struct err e = {0};
+    char problem[512];
+
+    if (l->report.confirmed)
+        l->work.pending.need_confirm = false;
+    if (l->work.pending.need_confirm && now >= l->work.pending.confirm_until) {
+        (void)err_set(&e, ERR_UNAVAILABLE,
+                      "the parent answered before this change and not within %lld s after it",
+                      (long long)l->work.bundle.confirm_window_s);
+        settle(l, apply_revert(&l->apply, &e));
+        return;
+    }
+    if (!l->work.pending.need_confirm && now >= l->work.pending.soak_until) {
+        settle(l, apply_commit(&l->apply));
+        return;
+    }
+    if (now >= l->work.pending.next) {
+        l->work.pending.next = now + SOAK_STEP_MS;
+        if (l->work.pending.need_confirm && !l->parent.status_busy) {
+            l->report.force = true;
+            l->parent.status_next = 0;
+        }
+        if (!apply_check_running(&l->apply, l->apply.digest, true, problem, sizeof problem)) {
+            (void)err_set(&e, ERR_REFUSED, "after the switch: %s", problem);
+            settle(l, apply_revert(&l->apply, &e));
+            return;
+        }
+    }
+    loop_wake(l, l->work.pending.next);
+    if (!l->work.pending.need_confirm)
+        loop_wake(l, l->work.pending.soak_until);
+    else
+        loop_wake(l, l->work.pending.confirm_until);
+}
+
+/* --- regular looks --- */
+
+/* "since" is ours: an item keeps the time at which it was first seen. */
+static void date_rows(json_t *rows, const json_t *before, const char *action)
+{
+    char now[CLOCK_TEXT_SIZE];
+    size_t i, k;
+    json_t *v, *old;
+
+    clock_format(clock_wall_ms(), now);
+    json_array_foreach(rows, i, v)
+    {
+        const char *since = now;
+        json_array_foreach(before, k, old)
+        {
+            if (strcmp(json_str(old, "file", ""), json_str(v, "file", "")) == 0 &&
+                strcmp(json_str(old, "item", ""), json_str(v, "item", "")) == 0)
+                since = json_str(old, "since", now);
+        }
+        (void)json_object_set_new(v, "since", json_string(since));
+        (void)json_object_set_new(v, "action", json_string(action));
+    }
+}
+
+static void look_for_drift(struct loop *l)
+{
+    json_t *answer = ask(l, "drift", NULL), *rows = json_object_get(answer, "drift"), *fixed = NULL;
+    bool enforce = l->work.bundle.drift == BUNDLE_DRIFT_ENFORCE &&
+                   !hold_active(&l->memory, clock_wall_ms(), NULL);
+    char text[200];
+
+    if (!json_is_array(rows)) {
+        json_decref(answer);
+        return;
+    }
+    if (json_array_size(rows) > 0 && enforce)
+        fixed = ask(l, "repair", NULL);
+    date_rows(rows, l->work.drift, fixed != NULL ? "repaired" : "reported");
+    json_decref(l->work.drift);
+    l->work.drift = json_incref(rows);
+    (void)snprintf(text, sizeof text, "%zu items differ, first: %s %s", json_array_size(rows),
+                   json_str(json_array_get(rows, 0), "file", ""),
+                   json_str(json_array_get(rows, 0), "item", ""));
+    if (json_array_size(rows) == 0)
+        cond(l, COND_DRIFTED, COND_FALSE, "InSync", "");
+    else
+        cond(l, COND_DRIFTED, COND_TRUE, fixed != NULL ? "Repaired" : "Reported", text);
+    if (fixed != NULL)
+        log_event(LOG_LEVEL_WARN, "drift.repaired", KV_STR("items", text));
+    json_decref(fixed);
+    json_decref(answer);
+    loop_touch(l);
+}
+
+static void check_running(struct loop *l, int64_t now)
+{
+    const char *digest = disk_digest(l);
+    bool relay = now >= l->work.next_relay;
+    char problem[512];
+
+    if (digest[0] == '\0')
+        return;
+    if (relay)
+        l->work.next_relay = now + LOOP_RELAY_MS;
+    if (apply_check_running(&l->apply, digest, relay, problem, sizeof problem)) {
+        cond(l, COND_CONFIG_RUNNING, COND_TRUE, "ReadBack", "");
+        if (relay && !l->work.degraded)
+            cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Probed", "");
+        return;
+    }
+    cond(l, COND_CONFIG_RUNNING, COND_FALSE, "Differs", problem);
+    if (relay)
+        cond(l, COND_CHAIN_HEALTHY, COND_FALSE, "Probe", problem);
+}
+
+static bool manages(const struct loop *l)
+{
+    return l->work.have_bundle && l->work.bundle.mode == BUNDLE_MANAGE;
+}
+
+/* Both configurations failed: try the last known good again, slowly. */
+static void try_lkg(struct loop *l, int64_t now)
+{
+    const json_t *lkg = json_object_get(l->work.running, "lkg");
+    const char *digest = json_is_string(lkg) ? json_string_value(lkg) : json_str(lkg, "digest", "");
+    json_t *answer;
+    char problem[512];
+
+    l->work.next_lkg = now + LKG_MS;
+    if (digest[0] == '\0')
+        return;
+    answer = ask(l, "restore", json_pack("{s:s}", "digest", digest));
+    json_decref(answer);
+    if (answer != NULL && apply_check_running(&l->apply, digest, true, problem, sizeof problem)) {
+        l->work.degraded = false;
+        cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Recovered", "");
+        (void)refresh_running(l);
+    }
+}
+
+static void propose(struct loop *l)
+{
+    json_t *found = ask(l, "read", NULL), *doc;
+
+    if (found == NULL)
+        return;
+    doc = json_pack("{s:s,s:s,s:O?,s:O?,s:O?}", "device", l->id.device_id, "kind", "inventory",
+                    "settings", json_object_get(found, "settings"), "foreign",
+                    json_object_get(found, "foreign"), "unreadable",
+                    json_object_get(found, "unreadable"));
+    json_decref(found);
+    json_decref(l->work.proposal);
+    l->work.proposal = doc;
+    l->parent.proposal_next = 0;
+}
+
+static void look_again(struct loop *l, int64_t now)
+{
+    bool frozen = l->memory.fresh_ms > 0 && loop_now_ms(l) - l->memory.fresh_ms > LOOP_FROZEN_MS;
+
+    if (now >= l->work.next_facts)
+        refresh_facts(l);
+    if (now >= l->work.next_check) {
+        l->work.next_check = now + LOOP_CHECK_MS;
+        if (refresh_running(l) && manages(l) && !l->work.degraded) {
+            look_for_drift(l);
+            check_running(l, now);
+        }
+    }
+    if (!manages(l) && now >= l->work.next_observe) {
+        l->work.next_observe = now + LOOP_OBSERVE_MS;
+        propose(l);
+        if (l->work.have_bundle)
+            l->work.wanted = true;
+    }
+    if (l->work.degraded && now >= l->work.next_lkg)
+        try_lkg(l, now);
+    cond(l, COND_FROZEN, frozen ? COND_TRUE : COND_FALSE, frozen ? "NoFreshness" : "Fresh",
+         frozen ? "the parent has not proven for 7 days that this is its newest word; mail goes on "
+                  "as configured"
+                : "");
+    loop_wake(l, l->work.next_check);
+}
+
+static void look_at_hold(struct loop *l)
+{
+    bool ended = false;
+
+    if (hold_active(&l->memory, clock_wall_ms(), &ended)) {
+        show_held(l);
+        loop_wake(l, clock_mono_ms() + (hold_until_ms(&l->memory) - clock_wall_ms()) + 50);
+        return;
+    }
+    cond(l, COND_HELD, COND_FALSE, ended ? "Ended" : "None", "");
+    if (ended) {
+        log_event(LOG_LEVEL_INFO, "hold.ended", KV_STR("reason", "time is over"));
+        loop_save(l);
+        work_again(l);
+    }
+}
+
+/* --- start --- */
+
+/* What a dead process left open is brought to an end before anything new begins. */
+static void recover(struct loop *l, int64_t now)
+{
+    bool interrupted = false;
+    enum apply_outcome out = apply_recover(&l->apply, &interrupted);
+    const char *last = json_str(l->memory.last_attempt, "digest", "");
+
+    if (out == APPLY_AWAY) {
+        cond(l, COND_CONFIG_APPLIED, COND_UNKNOWN, "HelperAway", "the helper does not answer");
+        l->work.next = now + LOOP_HELPER_RETRY_MS;
+        loop_wake(l, l->work.next);
+        return;
+    }
+    l->work.recovered = true;
+    l->work.next = 0;
+    (void)refresh_running(l);
+    if (!interrupted ||
+        (l->apply.result == NULL && strcmp(last, l->apply.digest) == 0 &&
+         strcmp(json_str(l->memory.last_attempt, "result", ""), "interrupted") == 0))
+        return; /* nothing, or told already */
+    if (l->apply.result == NULL) {
+        struct err e = {0};
+        (void)err_set(&e, ERR_REFUSED,
+                      "the change was cut short; the helper put the previous configuration back");
+        l->apply.started_ms = l->apply.ended_ms = clock_wall_ms();
+        l->apply.phase = "reverting";
+        l->apply.result = "interrupted";
+        json_decref(l->apply.problem);
+        l->apply.problem =
+            json_pack("{s:s,s:s}", "type", PROBLEM_TYPE_PREFIX "refused", "detail", e.msg);
+    }
+    l->work.degraded = out == APPLY_DEGRADED;
+    if (strcmp(l->apply.digest, l->work.bundle.digest) == 0) {
+        l->apply.rev = l->work.bundle.rev;
+        l->apply.pub = l->work.bundle.pub;
+        (void)snprintf(l->apply.jti, sizeof l->apply.jti, "%s", l->work.bundle.jti);
+    }
+    show_result(l);
+    keep_attempt(l);
+    l->work.next = 0; /* the same once more at once; after that it is quarantined */
+}
+
+void work_begin(struct loop *l)
+{
+    l->work.next_relay = clock_mono_ms() + LOOP_RELAY_MS;
+    if (l->memory.fresh_ms == 0)
+        l->memory.fresh_ms = l->id.joined_ms;
+    load_kept(l);
+    show_quarantine(l);
+}
+
+void work_turn(struct loop *l)
+{
+    int64_t now = clock_mono_ms();
+
+    if (l->parent.incoming_full)
+        take_incoming(l);
+    if (!l->work.recovered) {
+        if (now >= l->work.next)
+            recover(l, now);
+        loop_wake(l, l->work.next);
+        if (!l->work.recovered)
+            return;
+    }
+    look_at_hold(l);
+    if (l->work.pending.active)
+        turn_pending(l, now);
+    else if (l->work.wanted && now >= l->work.next)
+        consider(l);
+    else if (l->work.wanted)
+        loop_wake(l, l->work.next);
+    if (!l->work.pending.active)
+        look_again(l, clock_mono_ms());
+}
+
+enum err_code work_rollback(struct loop *l, const char *digest, struct err *e)
+{
+    json_t *answer = NULL;
+    char problem[512];
+    enum err_code rc;
+
+    if (l->work.pending.active)
+        return err_set(e, ERR_CONFLICT, "a change is under way; try again in a minute");
+    if (digest == NULL || digest[0] == '\0') {
+        const json_t *lkg;
+        (void)refresh_running(l);
+        lkg = json_object_get(l->work.running, "lkg");
+        digest = json_is_string(lkg) ? json_string_value(lkg) : json_str(lkg, "digest", "");
+        if (digest[0] == '\0')
+            return err_set(e, ERR_NOT_FOUND, "there is no earlier configuration on this host");
+    }
+    rc = helper_ask(&l->helper, "restore", json_pack("{s:s}", "digest", digest), HELPER_SLOW_MS,
+                    &answer, e);
+    if (rc == ERR_OK) {
+        const char *now_on = json_str(answer, "digest", digest);
+        if (!apply_check_running(&l->apply, now_on, true, problem, sizeof problem))
+            rc = err_set(e, ERR_REFUSED, "it was put back and does not answer: %s", problem);
+    }
+    json_decref(answer);
+    (void)refresh_running(l);
+    return rc;
+}
