@@ -31,6 +31,7 @@ static const char usage[] =
     "  --check          read the settings, say what is wrong with them\n"
     "  --show-settings  print the settings in force\n"
     "  --sample         print a commented sample of the settings file\n"
+    "  --routes         print every route: method, path, permission\n"
     "  --version        print the version\n"
     "  migrate          bring the database to this program's schema\n"
     "  reset-admin      give account \"admin\" a new password and print it\n"
@@ -293,16 +294,34 @@ static int show(const struct inarid_settings *set, bool sample)
     return EXIT_SUCCESS;
 }
 
+/* What tests compare with api/openapi.yaml: the permission in the words of its x-permission. */
+static int show_routes(void)
+{
+    static const struct {
+        unsigned perm;
+        const char *word;
+    } words[] = {{PERM_NONE, "none"}, {PERM_SESSION, "session"}, {PERM_DEVICE, "device"}};
+
+    for (const struct route *r = routes; r->method != NULL; r++) {
+        const char *word = "?";
+        for (size_t i = 0; i < COUNT_OF(words); i++)
+            if (words[i].perm == r->perm)
+                word = words[i].word;
+        for (size_t bit = 0; bit < 16; bit++)
+            if (r->perm == 1U << bit && scope_names[bit][0] != '\0')
+                word = scope_names[bit];
+        (void)printf("%s %s %s\n", r->method, r->path, word);
+    }
+    return EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"check", no_argument, NULL, 'k'},
-        {"show-settings", no_argument, NULL, 's'},
-        {"sample", no_argument, NULL, 'e'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},  {"check", no_argument, NULL, 'k'},
+        {"show-settings", no_argument, NULL, 's'}, {"sample", no_argument, NULL, 'e'},
+        {"routes", no_argument, NULL, 'r'},        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     static struct parent p;
     int what = 0, o, rc;
@@ -326,8 +345,8 @@ int main(int argc, char **argv)
         (void)fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    if (what == 'e')
-        return show(NULL, true);
+    if (what == 'e' || what == 'r')
+        return what == 'e' ? show(NULL, true) : show_routes();
     if (inarid_settings_load(p.config, &p.set, &e) != ERR_OK)
         return complain(&e);
     log_init("inarid", level_of(p.set.log_level));

@@ -5,6 +5,7 @@
 #include "handlers/account.h"
 #include "handlers/agent.h"
 #include "handlers/audit.h"
+#include "handlers/openapi.h"
 #include "handlers/session.h"
 #include "http/request.h"
 #include "http/status.h"
@@ -15,6 +16,7 @@ const struct route routes[] = {
     { "GET",   "/healthz",  health_get,  PERM_NONE,        0,    R_INLINE },
     { "GET",   "/readyz",   ready_get,   PERM_NONE,        0,    R_INLINE },
     { "GET",   "/metrics",  metrics_get, PERM_DEVICE_READ, 0,    R_INLINE | R_LOOPBACK },
+    { "GET",   "/api/v1/openapi.yaml", openapi_get, PERM_NONE, 0, R_INLINE },
 
     /* signing in, accounts, API tokens, audit */
     { "POST",   "/api/v1/session",          session_post,         PERM_NONE,       4 * KIB,  0 },
