@@ -163,11 +163,295 @@ static void test_plain(void **state)
     done(&m);
 }
 
+/* --- one configuration (and, where it takes facts, one device) for every invariant --- */
+struct broken {
+    const char *layer;
+    const char *facts; /* NULL: own_facts */
+    const char *finding, *pointer;
+    bool forceable;
+};
+
+static const struct broken broken[] = {
+    {"{'smtp.listen_port':10027}", NULL, "P01.twice", "/settings/smtp.listen_port", false},
+    {"{'path.mode':'plain','scan.reinject_port':10025}", NULL, "P01.twice", "/settings/scan.reinject_port", false},
+    {"{'path.mode':'plain','scan.port':25}", NULL, "P01.twice", "/settings/smtp.listen_port", false},
+    {"{'smtp.listen_address':'127.0.0.1','smtp.listen_port':10029}", NULL, "P01.twice", "/settings/smtp.listen_port", false},
+    {"{'smtp.listen_port':22}", NULL, "P01.taken", "/settings/smtp.listen_port", false},
+    {"{}", "{'listeners':[{'address':'::','port':25,'owner':'exim4'}]}", "P01.taken", "/settings/smtp.listen_port", false},
+    {"{'smtp.listen_address':'198.18.0.3'}", NULL, "P01.not-local", "/settings/smtp.listen_address", false},
+    {"{'smtp.relay_networks':{'127.0.0.0/8':{}}}", NULL, "P02.relay-loopback", "/settings/smtp.relay_networks/127.0.0.0~18", true},
+    {"{'smtp.relay_networks':{'::1':{}}}", NULL, "P02.relay-loopback", "/settings/smtp.relay_networks/::1", true},
+    {"{'path.mode':'plain'}", "{'listeners':[{'address':'0.0.0.0','port':22,'owner':'sshd'}]}", "P04.no-scanner", "/settings/path.mode", true},
+    {"{'smtp.relay_networks':{'0.0.0.0/1':{},'128.0.0.0/1':{}}}", NULL, "P05.everyone", "/settings/smtp.relay_networks/0.0.0.0~11", false},
+    {"{'smtp.relay_networks':{'0.0.0.0/0':{}}}", NULL, "P05.everyone", NULL, false},
+    {"{'smtp.relay_networks':{'::/0':{}}}", NULL, "P05.everyone", NULL, false},
+    {"{'smtp.relay_networks':{'2000::/4':{},'3000::/4':{}}}", NULL, "P05.everyone", NULL, false},
+    {"{'smtp.relay_networks':{'64.0.0.0/2':{},'128.0.0.0/2':{}}}", NULL, "P05.everyone", NULL, false},
+    {"{'smtp.relay_networks':{'203.0.0.0/15':{}}}", NULL, "P05.too-wide", "/settings/smtp.relay_networks/203.0.0.0~115", true},
+    {"{'smtp.relay_networks':{'203.0.0.0/16':{},'203.2.0.1':{}}}", NULL, "P05.too-wide", NULL, true},
+    {"{'smtp.relay_networks':{'2001:db8::/31':{}}}", NULL, "P05.too-wide", NULL, true},
+    {"{'smtp.client_connection_mode':'permit_list'}", NULL, "P05.nobody-allowed", "/settings/smtp.client_access", false},
+    {"{'smtp.relayhost':'[198.18.0.2]'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'[mx1.example.test]:25'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'[198.18.0.9], [self.example.test]'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'[127.0.0.1]:10027'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.listen_port':2525,'smtp.relayhost':'[2001:db8::2]:2525'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.hostname':'out.example.test','smtp.routes':{'a.test':{'next_hop':'[out.example.test]'}}}", NULL, "P06.own-address", "/settings/smtp.routes/a.test", false},
+    {"{'smtp_tls.inbound':'may','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.missing", "/settings/smtp_tls.cert_file", false},
+    {"{'smtp_tls.cert_file':'/etc/a.pem'}", NULL, "P07.missing", "/settings/smtp_tls.key_file", false},
+    {"{'smtp_tls.outbound':'verify'}", NULL, "P07.missing", "/settings/smtp_tls.ca_file", false},
+    {"{'smtp_tls.cert_file':'/etc/gone.pem','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.unreadable", "/settings/smtp_tls.cert_file", false},
+    {"{'smtp_tls.cert_file':'/etc/a.key','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.not-a-certificate", "/settings/smtp_tls.cert_file", false},
+    {"{'smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/a.pem'}", NULL, "P07.not-a-key", "/settings/smtp_tls.key_file", false},
+    {"{'smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/b.key'}", NULL, "P07.mismatch", "/settings/smtp_tls.key_file", false},
+    {"{'smtp.message_size_limit':65536}", NULL, "P09.order", "/settings/smtp.header_size_limit", false},
+    {"{'queue.minimal_backoff':3600,'queue.maximal_backoff':60}", NULL, "P09.order", "/settings/queue.minimal_backoff", false},
+    {"{'queue.maximal_lifetime':3600}", NULL, "P09.order", NULL, false},
+    {"{'path.mode':'plain','scan.reinject_process_limit':199}", NULL, "P09.order", "/settings/scan.concurrency_limit", false},
+    {"{'smtp.process_limit':49}", NULL, "P09.order", "/settings/smtp.client_connection_limit", false},
+    {"{'queue.min_free':31457281}", NULL, "P09.queue-space", "/settings/queue.min_free", false},
+    {"{}", "{'postfix':'3.7.10'}", "P10.postfix-version", "/settings", false},
+    {"{}", "{'postfix':'3.8.5'}", "P10.postfix-version", "/settings", false},
+    {"{}", "{'postfix':'3.5.25'}", "P10.setting-version", NULL, false},
+    {"{}", "{'map_types':['cidr','hash']}", "P10.map-type", "/settings", false},
+    {"{'smtp.relayhost':'tcp:25'}", NULL, "P12.lookup-type", "/settings/smtp.relayhost", false},
+    {"{'smtp.banner_text':'$(id)'}", NULL, "P12.command", "/settings/smtp.banner_text", false},
+    {"{'smtp.banner_text':'${mail_owner}'}", NULL, "P12.command", "/settings/smtp.banner_text", false},
+    {"{'smtp.banner_text':'a\\nsmtpd_relay_restrictions=permit'}", NULL, "P12.control", "/settings/smtp.banner_text", false},
+    {"{'smtp.relay_domains':{'a.test relay\\nb.test':{}}}", NULL, "P12.control", NULL, false},
+    {"{'smtp.routes':{'a.test':{'next_hop':'$x'}}}", NULL, "P12.control", "/settings/smtp.routes/a.test", false},
+    {"{'smtp.forbid_unauth_pipelining':false}", NULL, "P12.smuggling", "/settings/smtp.forbid_unauth_pipelining", false},
+    {"{'smtp.forbid_bare_newline':'no'}", NULL, "P12.smuggling", "/settings/smtp.forbid_bare_newline", false},
+    {"{'smtp.relay_domains':{'x.inari.invalid':{}}}", NULL, "V.reserved", "/settings/smtp.relay_domains/x.inari.invalid", false},
+};
+
+static void test_broken(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(broken); i++) {
+        const struct broken *x = &broken[i];
+        struct made m = make(x->layer, x->facts);
+        const struct finding *hit = NULL;
+        char text[2][512];
+
+        for (size_t k = 0; k < m.f.n; k++) {
+            if (strcmp(finding_texts[m.f.v[k].id].id, x->finding) == 0 &&
+                (x->pointer == NULL || strcmp(m.f.v[k].pointer, x->pointer) == 0))
+                hit = &m.f.v[k];
+        }
+        if (hit == NULL)
+            fail_msg("%s: wanted %s at %s, got %s at %s", x->layer, x->finding, x->pointer == NULL ? "any" : x->pointer,
+                     m.f.n == 0 ? "nothing" : finding_texts[m.f.v[0].id].id, m.f.n == 0 ? "" : m.f.v[0].pointer);
+        if (hit->forceable != x->forceable)
+            fail_msg("%s: forceable is %d", x->layer, hit->forceable);
+        if ((m.plan != NULL) != x->forceable)
+            fail_msg("%s: plan %s", x->layer, m.plan == NULL ? "missing" : "made");
+        for (int lang = 0; lang < 2; lang++) {
+            finding_remedy(hit, (enum lang)lang, text[lang], sizeof text[lang]);
+            assert_true(text[lang][0] != '\0' && strstr(text[lang], "{0}") == NULL);
+            finding_message(hit, (enum lang)lang, text[lang], sizeof text[lang]);
+        }
+        assert_string_not_equal(text[0], text[1]);
+        done(&m);
+    }
+}
+
+static const char *const fine[] = {
+    "{'smtp.relayhost':'[127.0.0.1]:2600'}",               /* a mail store beside us */
+    "{'smtp.relay_networks':{'203.0.0.0/16':{}}}",         /* exactly the bound */
+    "{'smtp.relay_networks':{'10.0.0.0/8':{},'fc00::/7':{}}}", /* private, however wide */
+    "{'smtp.client_connection_limit':0,'smtp.process_limit':10}",
+    "{'scan.reinject_process_limit':1}",                   /* direct: nothing is scanned */
+    "{'queue.min_free':47185920}",
+    "{'smtp_tls.inbound':'encrypt','smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/a.key'}",
+    "{'smtp.listen_address':'198.18.0.2','smtp.listen_port':10026}",
+};
+
+static void test_fine(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(fine); i++) {
+        struct made m = make(fine[i], NULL);
+        assert_clean(&m);
+        done(&m);
+    }
+}
+
+/* The planner judges its own result: break a finished plan and it says so. */
+static void assert_verify(struct plan *p, const char *id)
+{
+    struct findings f = {0};
+    bool hit = false;
+
+    plan_verify(p, &f);
+    for (size_t i = 0; i < f.n; i++)
+        hit = hit || strcmp(finding_texts[f.v[i].id].id, id) == 0;
+    if (!hit)
+        fail_msg("wanted %s, got %s", id, f.n == 0 ? "nothing" : finding_texts[f.v[0].id].id);
+    findings_clear(&f);
+}
+
+/* The value of a parameter (service NULL) or option, to be written over. */
+static const char **value_at(struct plan *p, const char *in, const char *name)
+{
+    const struct plan_service *s = in == NULL ? NULL : service(p, in);
+    const struct plan_param *v = in == NULL ? p->params : s->options;
+    size_t n = in == NULL ? p->n_params : s->n_options;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(v[i].name, name) == 0)
+            return (const char **)(uintptr_t)&v[i].value;
+    }
+    fail_msg("no %s", name);
+    return NULL;
+}
+
+static void test_verify(void **state)
+{
+    static const struct {
+        const char *in, *name, *value, *finding;
+    } cases[] = {
+        {"127.0.0.1:10026", "mynetworks", "0.0.0.0/0", "P03.reinject-open"},
+        {"127.0.0.1:10026", "content_filter", "inari-scan:inet:127.0.0.1:10025", "P03.reinject-open"},
+        {"127.0.0.1:10026", "smtpd_relay_restrictions", "permit", "P05.relay-restriction"},
+        {"127.0.0.1:10026", "smtpd_client_restrictions", "", "P03.reinject-open"},
+        {"127.0.0.1:10026", "smtpd_forbid_bare_newline", "no", "P12.smuggling"},
+        {"127.0.0.1:10026", "smtpd_forbid_bare_newline_exclusions", "$mynetworks", "P12.smuggling"},
+        {"25", "smtpd_forbid_unauth_pipelining", "no", "P12.smuggling"},
+        {NULL, "receive_override_options", "", "P03.mapped-twice"},
+        {NULL, "content_filter", "", "P04.unscanned"},
+        {NULL, "content_filter", "inari-scan:inet:192.0.2.1:10025", "P04.unscanned"},
+        {NULL, "smtpd_relay_restrictions", "permit_mynetworks, permit", "P05.relay-restriction"},
+        {NULL, "mynetworks", "0.0.0.0/0", "P05.relay-restriction"},
+        {NULL, "default_transport", "pipe:x", "P12.lookup-type"},
+        {NULL, "transport_maps", "hash:/etc/postfix/transport", "P12.lookup-type"},
+        {NULL, "smtpd_banner", "a | b", "P12.command"},
+        {NULL, "maillog_file", "/var/log/x", "P14.maillog-file"},
+    };
+    struct made m = make("{'path.mode':'plain'}", NULL);
+    struct plan_table *t;
+
+    (void)state;
+    assert_clean(&m);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        const char **at = value_at(m.plan, cases[i].in, cases[i].name), *was = *at;
+        *at = cases[i].value;
+        assert_verify(m.plan, cases[i].finding);
+        *at = was;
+    }
+    for (size_t i = 0; i < m.plan->n_tables; i++) {
+        t = (struct plan_table *)(uintptr_t)&m.plan->tables[i];
+        if (strcmp(t->name, "client_access") == 0) {
+            t->content = "# x\n192.0.2.1 OK\n";
+            assert_verify(m.plan, "P05.access-ok");
+            t->content = "";
+        }
+    }
+    ((struct plan_service *)(uintptr_t)m.plan->services)[0].command = "pipe";
+    assert_verify(m.plan, "P12.service");
+    ((struct plan_param *)(uintptr_t)m.plan->params)[0].name = "header_checks";
+    assert_verify(m.plan, "P14.not-owned");
+    done(&m);
+}
+
+static void test_owned(void **state)
+{
+    struct made m = make("{}", NULL);
+
+    (void)state;
+    for (size_t i = 1; i < m.plan->n_owned; i++) {
+        if (strcmp(m.plan->owned[i - 1], m.plan->owned[i]) >= 0)
+            fail_msg("%s stands twice or out of order", m.plan->owned[i]);
+    }
+    for (size_t i = 1; i < m.plan->n_params; i++) {
+        if (strcmp(m.plan->params[i - 1].name, m.plan->params[i].name) >= 0)
+            fail_msg("%s is set twice", m.plan->params[i].name);
+    }
+    done(&m);
+}
+
+/* The parent before the first report: nothing is known, nothing is refused for it. */
+static void test_no_facts(void **state)
+{
+    struct made m = make("{'smtp.listen_address':'192.0.2.7','smtp_tls.inbound':'may','smtp_tls.cert_file':'/a','smtp_tls.key_file':'/b'}", "{}");
+
+    (void)state;
+    assert_clean(&m);
+    assert_string_equal(m.plan->probe_domain, "");
+    done(&m);
+}
+
+/* --- whole fleet --- */
+struct fleet_case {
+    const char *a, *b, *c; /* layers of mx1, mx2, mx3 */
+    const char *finding, *way;
+};
+
+static const struct fleet_case fleet_cases[] = {
+    {"{'smtp.relayhost':'[198.18.0.3]'}", "{'smtp.relayhost':'[198.18.0.2]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
+    {"{'smtp.relayhost':'[198.18.0.3]'}", "{}", "{}", NULL, NULL},
+    {"{'smtp.relayhost':'[mx2.example.test]'}", "{'smtp.relayhost':'[mx3.example.test]'}", "{'smtp.routes':{'a.test':{'next_hop':'[mx1.example.test]'}}}", "P06.circle", "mx1 -> mx2 -> mx3 -> mx1"},
+    {"{'smtp.routes':{'a.test':{'next_hop':'[198.18.0.3]','subdomains':true}}}", "{'smtp.relayhost':'[198.18.0.2]','smtp.routes':{'a.test':{'next_hop':'[192.0.2.1]'}}}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
+    {"{'smtp.routes':{'a.test':{'next_hop':'[198.18.0.3]'}}}", "{'smtp.relayhost':'[198.18.0.2]','smtp.routes':{'a.test':{'next_hop':'[192.0.2.1]'}}}", "{}", NULL, NULL},
+    {"{'smtp.relayhost':'[198.18.0.3]:2600'}", "{'smtp.relayhost':'[198.18.0.2]'}", "{}", NULL, NULL}, /* another program */
+    {"{'smtp.relayhost':'[alias.example.test]'}", "{'smtp.relayhost':'[192.0.2.1], [198.18.0.2]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
+};
+
+static void test_fleet(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(fleet_cases); i++) {
+        const struct fleet_case *c = &fleet_cases[i];
+        const char *layers[3] = {c->a, c->b, c->c};
+        static const char *const names[3] = {"mx1", "mx2", "mx3"};
+        struct made made[3];
+        struct plan_member members[3];
+        struct findings f = {0};
+
+        for (size_t k = 0; k < 3; k++) {
+            char facts[256];
+            (void)snprintf(facts, sizeof facts, "{'hostname':'mx%zu.example.test','addresses':['198.18.0.%zu','127.0.0.1'],'names':{'alias.example.test':['198.18.0.3']}}", k + 1, k + 2);
+            made[k] = make(layers[k], facts);
+            members[k] = (struct plan_member){names[k], names[k], made[k].settings, &made[k].facts, NULL, 0};
+        }
+        plan_check_fleet(members, 3, &f);
+        if (c->finding == NULL && f.n != 0)
+            fail_msg("case %zu: %s", i, f.v[0].arg[1]);
+        if (c->finding != NULL) {
+            assert_int_not_equal(f.n, 0);
+            assert_string_equal(finding_texts[f.v[0].id].id, c->finding);
+            if (strstr(f.v[0].arg[1], "->") == NULL || strlen(f.v[0].arg[1]) != strlen(c->way))
+                fail_msg("case %zu: %s", i, f.v[0].arg[1]);
+        }
+        findings_clear(&f);
+        for (size_t k = 0; k < 3; k++)
+            done(&made[k]);
+    }
+}
+
+static void test_placement(void **state)
+{
+    static const char *const both[] = {"tokyo", "osaka"};
+    struct plan_facts edge = {.placement = "edge"}, inner = {.placement = "inner"}, unknown = {0};
+    struct plan_member m[] = {{"1", "mx1", NULL, &edge, both, 2}, {"2", "mx2", NULL, &unknown, both, 1}, {"3", "mx3", NULL, &inner, both + 1, 1}};
+    struct findings f = {0};
+
+    (void)state;
+    plan_check_fleet(m, 2, &f);
+    assert_int_equal(f.n, 0);
+    plan_check_fleet(m, 3, &f);
+    assert_int_equal(f.n, 1);
+    assert_int_equal(f.v[0].id, F_P11_MIXED);
+    assert_string_equal(f.v[0].arg[0], "osaka");
+    findings_clear(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_direct),
-        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_direct), cmocka_unit_test(test_plain),    cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_fine),   cmocka_unit_test(test_verify),   cmocka_unit_test(test_owned),
+        cmocka_unit_test(test_fleet),  cmocka_unit_test(test_no_facts), cmocka_unit_test(test_placement),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
