@@ -5,6 +5,7 @@
 #include "handlers/account.h"
 #include "handlers/agent.h"
 #include "handlers/audit.h"
+#include "handlers/device.h"
 #include "handlers/openapi.h"
 #include "handlers/session.h"
 #include "http/request.h"
@@ -44,6 +45,28 @@ const struct route routes[] = {
     { "PUT",    "/api/agent/v1/status",     agent_status,   PERM_DEVICE, 64 * KIB,  R_RAW },
     { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },
     { "DELETE", "/api/agent/v1/self",       agent_leave,    PERM_DEVICE, 0,         0 },
+
+    /* devices, join tokens, rollouts */
+    { "GET",    "/api/v1/devices",                device_list_get,          PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/devices/{id}",           device_get_one,           PERM_DEVICE_READ,  0,        0 },
+    { "PATCH",  "/api/v1/devices/{id}",           device_patch,             PERM_DEVICE_WRITE, 4 * KIB,  R_MERGE },
+    { "DELETE", "/api/v1/devices/{id}",           device_delete_one,        PERM_DEVICE_WRITE, 0,        0 },
+    { "POST",   "/api/v1/devices/{id}/hold",      device_hold_post,         PERM_DEVICE_WRITE, 4 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/release",   device_release_post,      PERM_DEVICE_WRITE, 1 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/revoke",    device_revoke_post,       PERM_DEVICE_WRITE, 4 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/approve",   device_approve_post,      PERM_DEVICE_WRITE, 1 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/reject",    device_reject_post,       PERM_DEVICE_WRITE, 1 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/retire",    device_retire_post,       PERM_DEVICE_WRITE, 1 * KIB,  0 },
+    { "GET",    "/api/v1/devices/{id}/status",    device_status_get_one,    PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/devices/{id}/proposal",  device_proposal_get_one,  PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/devices/{id}/effective", device_effective_get,     PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/devices/{id}/bundle",    device_bundle_get,        PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/devices/{id}/plan",      device_plan_get,          PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/enrolment-tokens",       enrolment_token_list_get, PERM_ENROL,        0,        0 },
+    { "POST",   "/api/v1/enrolment-tokens",       enrolment_token_post,     PERM_ENROL,        16 * KIB, 0 },
+    { "DELETE", "/api/v1/enrolment-tokens/{id}",  enrolment_token_delete,   PERM_ENROL,        0,        0 },
+    { "GET",    "/api/v1/rollouts",               rollout_list_get,         PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/rollouts/{id}",          rollout_get_one,          PERM_DEVICE_READ,  0,        0 },
 
     { NULL, NULL, NULL, 0, 0, 0 },
 };

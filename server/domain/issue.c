@@ -271,16 +271,13 @@ static enum err_code put_bundle(struct issue *is, const struct bundle_target *t,
 
 static enum err_code make_rollout(struct issue *is, struct err *e)
 {
-    AUTO(json_free) json_t *waves = json_array();
-    json_t *wave = json_array();
+    AUTO(json_free) json_t *waves = json_pack("[[]]");
+    json_t *wave = json_array_get(waves, 0);
 
     if (is->rollout_id == NULL)
         return ERR_OK;
-    if (waves == NULL || wave == NULL || json_array_append(waves, wave) != 0) {
-        json_decref(wave);
+    if (wave == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    }
-    json_decref(wave);
     for (size_t i = 0; i < is->n_targets; i++) {
         if (is->chosen[i] != NULL)
             (void)json_array_append_new(wave, json_string(is->targets[i].id));

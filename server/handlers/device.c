@@ -1,0 +1,194 @@
+#include "handlers/device.h"
+
+#include "domain/device.h"
+#include "handlers/common.h"
+#include "http/problem.h"
+
+#include <stdlib.h>
+
+enum { HOLD_MINUTES_MAX = 24 * 60 * 30 };
+
+static const char *query(const struct req *rq, const char *name)
+{
+    const char *v = req_query(rq, name);
+
+    return v == NULL ? "" : v;
+}
+
+enum err_code device_list_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    const char *cursor = "";
+    json_t *j = NULL;
+    int limit = 0;
+    enum err_code rc = req_page(rq, &limit, &cursor, e);
+
+    if (rc == ERR_OK)
+        rc = device_list(rq->db, rq->app, cursor, query(rq, "state"), query(rq, "group"), limit,
+                         rq->arena, &j, e);
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_get_one(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    int64_t version = 0;
+    enum err_code rc = device_get(rq->db, rq->app, rq->param[0], rq->arena, &j, &version, e);
+
+    return rc == ERR_OK ? reply_resource(rp, 200, j, version, e) : rc;
+}
+
+/* --- orders --- */
+
+static enum err_code run_order(struct req *rq, struct reply *rp, struct device_order *o,
+                               struct err *e)
+{
+    const struct actor by = req_actor(rq);
+    json_t *j = NULL;
+    enum err_code rc;
+
+    o->by = &by;
+    o->dry_run = rq->dry_run;
+    rc = device_order_run(rq->db, rq->app, rq->param[0], o, rq->arena, &j, e);
+    if (rc != ERR_OK)
+        return rc;
+    return j == NULL ? reply_empty(rp) : reply_resource(rp, 200, j, json_int(j, "version", 1), e);
+}
+
+/* The version the caller has seen. */
+static enum err_code seen_version(struct req *rq, int64_t *ret, struct err *e)
+{
+    AUTO(json_free) json_t *j = NULL;
+    enum err_code rc = device_get(rq->db, rq->app, rq->param[0], rq->arena, &j, ret, e);
+
+    return rc == ERR_OK ? req_if_version(rq, *ret, e) : rc;
+}
+
+enum err_code device_patch(struct req *rq, struct reply *rp, struct err *e)
+{
+    static const struct jdec_field fields[] = {
+        JDEC_STR(struct device_order, name, 0, 1, 63),
+        JDEC_ENUM(struct device_order, mode, 0, device_mode_names),
+        JDEC_ENUM(struct device_order, placement, 0, device_placement_names),
+        JDEC_ENUM(struct device_order, drift, 0, device_drift_names),
+        JDEC_END,
+    };
+    struct device_order o = {.what = ORDER_CHANGE, .mode = -1, .placement = -1, .drift = -1};
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
+
+    if (rc == ERR_OK)
+        rc = seen_version(rq, &o.version, e);
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
+}
+
+enum err_code device_delete_one(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct device_order o = {.what = ORDER_DELETE};
+    enum err_code rc = seen_version(rq, &o.version, e);
+
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
+}
+
+enum err_code device_hold_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    static const struct jdec_field fields[] = {
+        JDEC_STR(struct device_order, reason, JD_REQUIRED, 1, 500),
+        JDEC_INT(struct device_order, minutes, JD_REQUIRED, 1, HOLD_MINUTES_MAX),
+        JDEC_END,
+    };
+    struct device_order o = {.what = ORDER_HOLD};
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
+
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
+}
+
+enum err_code device_revoke_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    static const struct jdec_field fields[] = {
+        JDEC_STR(struct device_order, reason, JD_REQUIRED, 1, 500),
+        JDEC_END,
+    };
+    struct device_order o = {.what = ORDER_REVOKE};
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
+
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
+}
+
+static enum err_code plain_order(struct req *rq, struct reply *rp, enum device_order_kind what,
+                                 struct err *e)
+{
+    static const struct jdec_field fields[] = {JDEC_END};
+    struct device_order o = {.what = what};
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
+
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
+}
+
+enum err_code device_release_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    return plain_order(rq, rp, ORDER_RELEASE, e);
+}
+
+enum err_code device_approve_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    return plain_order(rq, rp, ORDER_APPROVE, e);
+}
+
+enum err_code device_reject_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    return plain_order(rq, rp, ORDER_REJECT, e);
+}
+
+enum err_code device_retire_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    return plain_order(rq, rp, ORDER_RETIRE, e);
+}
+
+/* --- what it reported and what it gets --- */
+
+enum err_code device_status_get_one(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = device_status_get(rq->db, rq->param[0], rq->arena, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_proposal_get_one(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = device_proposal_get(rq->db, rq->param[0], rq->arena, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_effective_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = device_effective(rq->db, rq->param[0], rq->arena, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_bundle_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    enum err_code rc = device_bundle(rq->db, rq->param[0], rq->arena, &rp->text, rp->etag, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    rp->status = 200;
+    rp->text_n = strlen(rp->text);
+    rp->content_type = "application/jose+json";
+    return ERR_OK;
+}
+
+enum err_code device_plan_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct findings f = {0};
+    json_t *j = NULL;
+    enum err_code rc = device_plan(rq->db, rq->param[0], rq->arena, &j, &f, e);
+
+    if (rc == ERR_OK)
+        (void)json_object_set_new(j, "findings", problem_findings(&f, rq->lang));
+    findings_clear(&f);
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
