@@ -42,7 +42,7 @@ def path_of(lab, name):
 
 
 # -- parent --------------------------------------------------------------------------------------------------------
-def parent_start(lab, part=""):
+def parent_start(lab, part="", env=None):
     host = lab.switch_on("parent")
     root = host.root
     write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf",
@@ -54,7 +54,7 @@ def parent_start(lab, part=""):
         wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
     if part in ("", "inarid") and not host.named("inarid"):
         host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
-                   env=SANITIZERS)
+                   env={**SANITIZERS, **(env or {})})
         wait_until(lambda: world.listening(host, 8445) or not host.named("inarid"), "inarid to listen", 60)
         if not host.named("inarid"):
             raise LabError(f"inarid did not start:\n{host.tail('inarid')}")
@@ -89,7 +89,7 @@ def first_password(lab, host):
 
 
 # -- children ------------------------------------------------------------------------------------------------------
-def child_start(lab, name, part=""):
+def child_start(lab, name, part="", env=None):
     host = lab.switch_on(name)
     make_dir(f"{host.root}/run/inari", 0o775, 0, users.ids("inari-agent")[1])
     var = make_dir(f"{host.root}/var/lib/inari", 0o755)
@@ -103,11 +103,12 @@ def child_start(lab, name, part=""):
     if part in ("", "postfix"):
         postfix.start(host)
     if part in ("", "helper") and not host.named("inari-helper"):
-        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"], env=SANITIZERS)
+        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"],
+                   env={**SANITIZERS, **(env or {})})
     joined = lab.child_state(name).get("device_id")
     if part in ("", "agent") and joined and not host.named("inari-agent"):
         host.spawn("agent", [path_of(lab, "inari-agent"), "--config", "/etc/inari/agent.conf", "run"],
-                   user="inari-agent", env=SANITIZERS)
+                   user="inari-agent", env={**SANITIZERS, **(env or {})})
 
 
 def join(lab, api, name):
@@ -140,14 +141,14 @@ def adopt(lab, names):
     control.wait_in_sync(api, names)
 
 
-def start(lab, name, part=""):
+def start(lab, name, part="", env=None):
     """Start what is not running of NAME, or one part of it."""
     if part:
         program(part)
     if name == "parent":
-        parent_start(lab, part)
+        parent_start(lab, part, env)
     elif name in lab.children():
-        child_start(lab, name, part)
+        child_start(lab, name, part, env)
     else:
         world.start(lab)
 
