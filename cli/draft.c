@@ -181,7 +181,7 @@ static enum cli_exit show_draft(struct cli *c, const char *id)
 
 static enum cli_exit edit(struct cli *c, json_t *changes)
 {
-    AUTO(json_free) json_t *body = json_pack("{s:o}", "changes", changes);
+    AUTO(json_free) json_t *patch = changes;
     AUTO_STR char *path = NULL;
     char id[64];
     bool made = false;
@@ -191,7 +191,7 @@ static enum cli_exit edit(struct cli *c, json_t *changes)
     if (rc != EXIT_OK_)
         return rc;
     path = apiclient_pathf("/api/v1/drafts/%s", id);
-    rc = cli_change(c, "PATCH", path, json_incref(body), NULL);
+    rc = cli_change(c, "PATCH", path, json_incref(patch), NULL);
     if (rc == EXIT_REFUSED)
         say(c, T_NOTHING_STORED);
     if (rc == EXIT_OK_ && !dry_run) {
@@ -279,7 +279,7 @@ static enum cli_exit drop_values(struct cli *c, const char *id)
             json_object_set_new(layer, a.key, json_null());
         strbuf_printf(&names, "%s%s", i == 0 ? "" : ", ", c->arg[i]);
     }
-    rc = cli_change(c, "PATCH", path, json_pack("{s:o}", "changes", change_wrap(c, layer)), NULL);
+    rc = cli_change(c, "PATCH", path, change_wrap(c, layer), NULL);
     if (rc == EXIT_OK_) {
         say(c, T_DRAFT_DROPPED, strbuf_str(&names));
         rc = show_draft(c, id);

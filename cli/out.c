@@ -147,7 +147,9 @@ static json_t *problem_of(const struct err *e)
 
 enum cli_exit fail(const struct cli *c, const struct err *e, const json_t *problem)
 {
-    const char *title = json_str(problem, "title", problem_texts[e->code].title[c->lang]);
+    const char *title = json_str(problem, "title",
+                                 e->code == ERR_SIGNATURE ? tx(c, T_NOT_IDENTIFIED)
+                                                          : problem_texts[e->code].title[c->lang]);
     const char *remedy = json_str(problem, "remedy", problem_texts[e->code].remedy[c->lang]);
 
     fputs("inarictl: ", stderr);

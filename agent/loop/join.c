@@ -79,12 +79,12 @@ static enum err_code ask_about_pin(const char *base, const char *pin, struct err
             "上位デバイス側の表示(inarid の起動時に出力)と見比べてください。\n"),
         base, pin);
     if (!ask_possible())
-        return err_set(e, ERR_SIGNATURE,
+        return err_set(e, ERR_REFUSED,
                        "nobody is here to confirm it: give --parent-pin or a join string");
     (void)snprintf(prompt, sizeof prompt, "%s ",
                    say_tr("Is it the same? Type yes:", "同じですか。はい と入力:"));
     if (!ask_yes(prompt))
-        return err_set(e, ERR_SIGNATURE, "the parent's key was not confirmed");
+        return err_set(e, ERR_REFUSED, "the parent's key was not confirmed");
     return ERR_OK;
 }
 
@@ -134,7 +134,7 @@ static enum err_code hello(struct join *j, struct err *e)
         return err_set(e, ERR_MALFORMED, "the server at %s does not greet like a parent",
                        http_base(j->http));
     if (j->string.fleet[0] != '\0' && strcmp(j->string.fleet, j->fleet) != 0)
-        return err_set(e, ERR_SIGNATURE, "the parent serves fleet %s, the join string is for %s",
+        return err_set(e, ERR_REFUSED, "the parent serves fleet %s, the join string is for %s",
                        j->fleet, j->string.fleet);
     return ERR_OK;
 }

@@ -12,34 +12,37 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* clang-format off */
 static int usage(FILE *to, int status)
 {
     (void)fputs(
-        say_tr("usage: inari-agent [--config FILE] COMMAND\n"
-               "  join --join STRING | --join-file FILE | --parent URL [--parent-pin PIN] [--user NAME] [--password-stdin]\n"
-               "       [--name NAME] [--placement edge|inner]   put this host under a parent; changes nothing on it\n"
-               "  run                           the agent itself; for the service manager\n"
-               "  status [--json]               what is desired, on disk and running here\n"
-               "  hold --reason TEXT --minutes N   apply nothing until then (at most 1440)\n"
-               "  release                       end a hold\n"
-               "  rollback [DIGEST]             back to the last known good (or a kept) configuration\n"
-               "  leave                         belong to no parent any more; Postfix runs on\n"
-               "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not reachable, 75 another one runs\n",
-               "使い方: inari-agent [--config FILE] コマンド\n"
-               "  join --join 文字列 | --join-file ファイル | --parent URL [--parent-pin PIN] [--user 管理者名] [--password-stdin]\n"
-               "       [--name 名前] [--placement edge|inner]   このホストを上位デバイスに参加させます(設定は変更しません)\n"
-               "  run                           エージェント本体(サービスマネージャーから起動)\n"
-               "  status [--json]               目標・ディスク上・動作中の状態を表示\n"
-               "  hold --reason 理由 --minutes 分  指定時間(最長 1440 分)適用を止める\n"
-               "  release                       保留を解除\n"
-               "  rollback [ダイジェスト]       最後に正常だった(または保存済みの)設定に戻す\n"
-               "  leave                         上位デバイスから離脱(Postfix は動作を続けます)\n"
-               "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, 75 別のプロセスが動作中\n"),
+        say_tr(
+            "usage: inari-agent [--config FILE] COMMAND\n"
+            "  join --join STRING | --join-file FILE | --parent URL [--parent-pin PIN] "
+            "[--user NAME] [--password-stdin]\n"
+            "       [--name NAME] [--placement edge|inner]     put this host under a "
+            "parent; changes nothing on it\n"
+            "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not "
+            "reachable, 75 another one runs\n",
+            "使い方: inari-agent [--config FILE] コマンド\n"
+            "  join --join 文字列 | --join-file ファイル | --parent URL [--parent-pin "
+            "PIN] [--user 管理者名] [--password-stdin]\n"
+            "       [--name 名前] [--placement edge|inner]     "
+            "このホストを上位デバイスに参加させます(設定は変更しません)\n"
+            "  run                                             "
+            "エージェント本体(サービスマネージャーから起動)\n"
+            "  status [--json]                                 "
+            "目標・ディスク上・動作中の状態を表示\n"
+            "  hold --reason 理由 --minutes 分                 指定時間(最長 1440 分)適用を止める\n"
+            "  release                                         保留を解除\n"
+            "  rollback [ダイジェスト]                         "
+            "最後に正常だった(または保存済みの)設定に戻す\n"
+            "  leave                                           上位デバイスから離脱(Postfix "
+            "は動作を続けます)\n"
+            "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, "
+            "75 別のプロセスが動作中\n"),
         to);
     return status;
 }
-/* clang-format on */
 
 static int join_main(const struct agent_settings *s, int argc, char **argv)
 {

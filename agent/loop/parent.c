@@ -594,7 +594,7 @@ void parent_begin(struct loop *l)
 {
     struct loop_parent *p = &l->parent;
     unsigned char hash[SHA256_SIZE];
-    int64_t slot = (int64_t)rand_below(200);
+    int64_t slot = (int64_t)rand_below(500);
 
     p->wait_s = l->id.wait_s < WAIT_MIN_S ? WAIT_MIN_S : l->id.wait_s;
     if (since_boot_s() < BOOT_FRESH_S && l->memory.rev > 0) {

@@ -279,7 +279,7 @@ static void settle(struct loop *l, enum apply_outcome out)
 {
     l->work.pending.active = false;
     if (out == APPLY_AWAY) {
-        cond(l, COND_CONFIG_APPLIED, COND_FALSE, "HelperAway", "the helper does not answer");
+        cond(l, COND_CONFIG_APPLIED, COND_UNKNOWN, "HelperAway", "the helper does not answer");
         l->work.wanted = true;
         l->work.next = clock_mono_ms() + LOOP_HELPER_RETRY_MS;
         return;
@@ -574,7 +574,7 @@ static void recover(struct loop *l, int64_t now)
     const char *last = json_str(l->memory.last_attempt, "digest", "");
 
     if (out == APPLY_AWAY) {
-        cond(l, COND_CONFIG_APPLIED, COND_FALSE, "HelperAway", "the helper does not answer");
+        cond(l, COND_CONFIG_APPLIED, COND_UNKNOWN, "HelperAway", "the helper does not answer");
         l->work.next = now + LOOP_HELPER_RETRY_MS;
         loop_wake(l, l->work.next);
         return;

@@ -42,7 +42,7 @@ def path_of(lab, name):
 
 
 # -- parent --------------------------------------------------------------------------------------------------------
-def parent_start(lab, part="", env=None):
+def parent_start(lab, part=""):
     host = lab.switch_on("parent")
     root = host.root
     write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf",
@@ -54,7 +54,7 @@ def parent_start(lab, part="", env=None):
         wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
     if part in ("", "inarid") and not host.named("inarid"):
         host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
-                   env={**SANITIZERS, **(env or {})})
+                   env=SANITIZERS)
         wait_until(lambda: world.listening(host, 8445) or not host.named("inarid"), "inarid to listen", 60)
         if not host.named("inarid"):
             raise LabError(f"inarid did not start:\n{host.tail('inarid')}")
@@ -89,7 +89,7 @@ def first_password(lab, host):
 
 
 # -- children ------------------------------------------------------------------------------------------------------
-def child_start(lab, name, part="", env=None):
+def child_start(lab, name, part=""):
     host = lab.switch_on(name)
     make_dir(f"{host.root}/run/inari", 0o775, 0, users.ids("inari-agent")[1])
     var = make_dir(f"{host.root}/var/lib/inari", 0o755)
@@ -103,12 +103,11 @@ def child_start(lab, name, part="", env=None):
     if part in ("", "postfix"):
         postfix.start(host)
     if part in ("", "helper") and not host.named("inari-helper"):
-        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"],
-                   env={**SANITIZERS, **(env or {})})
+        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"], env=SANITIZERS)
     joined = lab.child_state(name).get("device_id")
     if part in ("", "agent") and joined and not host.named("inari-agent"):
         host.spawn("agent", [path_of(lab, "inari-agent"), "--config", "/etc/inari/agent.conf", "run"],
-                   user="inari-agent", env={**SANITIZERS, **(env or {})})
+                   user="inari-agent", env=SANITIZERS)
 
 
 def join(lab, api, name):
@@ -136,19 +135,19 @@ def adopt(lab, names):
     if made:
         say(f"published revision {made['pub']}")
     for name in names:
-        if api.device(name)["mode"] == "observe":
+        if api.device(name)["mode"] == "observed":
             api.change(f"/devices/{name}", {"mode": "manage"})
     control.wait_in_sync(api, names)
 
 
-def start(lab, name, part="", env=None):
+def start(lab, name, part=""):
     """Start what is not running of NAME, or one part of it."""
     if part:
         program(part)
     if name == "parent":
-        parent_start(lab, part, env)
+        parent_start(lab, part)
     elif name in lab.children():
-        child_start(lab, name, part, env)
+        child_start(lab, name, part)
     else:
         world.start(lab)
 

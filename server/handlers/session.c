@@ -22,13 +22,14 @@ static const char *role_of(unsigned perms)
 static enum err_code reply_session(struct reply *rp, const struct who *who, int64_t expires_at_ms,
                                    struct err *e)
 {
-    return reply_json(
-        rp, 200,
-        json_pack("{s:s,s:s,s:s,s:o,s:b,s:s,s:o}", "user", who->name, "id", who->id, "role",
-                  role_of(who->perms), "permissions", perms_to_json(who->perms),
-                  "must_change_password", who->must_change_password, "lang",
-                  who->lang == LANG_JA ? "ja" : "en", "expires_at", time_json(expires_at_ms)),
-        e);
+    return reply_json(rp, 200,
+                      json_pack("{s:s,s:s,s:s,s:s,s:o,s:b,s:s,s:o}", "user", who->name, "id",
+                                who->id, "account", who->account, "role", role_of(who->perms),
+                                "permissions", perms_to_json(who->perms), "must_change_password",
+                                who->must_change_password, "lang",
+                                who->lang == LANG_JA ? "ja" : "en", "expires_at",
+                                time_json(expires_at_ms)),
+                      e);
 }
 
 enum err_code session_post(struct req *rq, struct reply *rp, struct err *e)
@@ -65,6 +66,8 @@ enum err_code session_get(struct req *rq, struct reply *rp, struct err *e)
     int64_t expires = 0;
     enum err_code rc;
 
+    if (rq->who.kind == WHO_TOKEN) /* "who am I" has an answer for a script too */
+        return reply_session(rp, &rq->who, 0, e);
     if (cookie == NULL)
         return err_set(e, ERR_UNAUTHENTICATED, "there is no session");
     rc = session_expiry(rq->db, cookie, &expires, e);
