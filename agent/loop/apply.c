@@ -123,7 +123,7 @@ static json_t *with_settings(const struct apply *a, const struct bundle *b)
                           "rev", (json_int_t)b->rev, "pub", (json_int_t)b->pub);
 
     if (j != NULL && b->placement != NULL)
-        (void)json_object_set_new(j, "placement", json_string(b->placement));
+        (void)json_object_set_new(j, "facts", json_pack("{s:s}", "placement", b->placement));
     return j;
 }
 
@@ -259,31 +259,48 @@ static enum apply_outcome observe(struct apply *a, const struct bundle *b)
     return out;
 }
 
+/* End the throw-away instance; what it logged is the best explanation of what its conversations
+ * showed. */
+static enum err_code end_trial(struct apply *a, enum err_code rc, const char *problem)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    struct err e = {0};
+    enum err_code stopped =
+        helper_ask(a->helper, "trial_stop", with_digest(a), HELPER_QUICK_MS, &answer, &e);
+    const char *output = json_str(answer, "output", "");
+
+    if (stopped != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "apply.trial_stop", KV_STR("problem", e.msg));
+    if (rc == ERR_OK && json_bool(answer, "died", false)) {
+        problem = "Postfix died with this configuration";
+        rc = ERR_REFUSED;
+    } else if (rc == ERR_OK || problem[0] == '\0') {
+        return rc; /* fine, or explained already */
+    }
+    rc = err_set(&e, ERR_REFUSED, "trial: %s", problem);
+    set_problem(a, &e);
+    if (output[0] != '\0')
+        (void)json_object_set_new(a->problem, "detail",
+                                  json_sprintf("trial: %s\n%.3000s", problem, output));
+    return rc;
+}
+
 /* Stage, validate, talk to the throw-away instance; a->problem says what was wrong. */
 static enum err_code prepare(struct apply *a, const struct bundle *b)
 {
-    json_t *answer = NULL, *trial = NULL;
-    char problem[512];
-    struct err e = {0};
-    enum err_code rc = ask(a, "stage", with_settings(a, b), HELPER_SLOW_MS, &answer);
+    AUTO(json_free) json_t *staged = NULL;
+    AUTO(json_free) json_t *trial = NULL;
+    char problem[512] = "";
+    enum err_code rc = ask(a, "stage", with_settings(a, b), HELPER_SLOW_MS, &staged);
 
-    if (rc == ERR_OK)
-        a->listeners = json_incref(json_object_get(answer, "listeners"));
-    json_decref(answer);
     if (rc != ERR_OK)
         return rc;
+    a->listeners = json_incref(json_object_get(staged, "listeners"));
     enter_phase(a, "staged");
     rc = ask(a, "validate", with_digest(a), HELPER_SLOW_MS, &trial);
-    if (rc == ERR_OK &&
-        !trial_probes(a, json_object_get(trial, "trial"), problem, sizeof problem)) {
-        rc = err_set(&e, ERR_REFUSED, "trial: %s", problem);
-        set_problem(a, &e);
-    }
-    json_decref(trial);
-    answer = NULL;
-    if (helper_ask(a->helper, "trial_stop", with_digest(a), HELPER_QUICK_MS, &answer, &e) != ERR_OK)
-        log_event(LOG_LEVEL_WARN, "apply.trial_stop", KV_STR("problem", e.msg));
-    json_decref(answer);
+    if (rc == ERR_OK && !trial_probes(a, json_object_get(trial, "trial"), problem, sizeof problem))
+        rc = ERR_REFUSED;
+    rc = end_trial(a, rc, problem);
     if (rc == ERR_OK)
         enter_phase(a, "validated");
     return rc;
@@ -387,12 +404,12 @@ static enum err_code revert_once(struct apply *a, char ret_to[65], struct err *e
 {
     int64_t until = clock_mono_ms() + HELPER_BACK_MS;
     json_t *answer = NULL;
-    enum err_code rc = helper_ask(a->helper, "revert", with_digest(a), HELPER_SLOW_MS, &answer, e);
+    enum err_code rc = helper_ask(a->helper, "revert", NULL, HELPER_SLOW_MS, &answer, e);
     const char *to;
 
     while (rc == ERR_UNAVAILABLE && answer == NULL && clock_mono_ms() < until) {
         (void)poll(NULL, 0, HELPER_BACK_STEP_MS);
-        rc = helper_ask(a->helper, "revert", with_digest(a), HELPER_SLOW_MS, &answer, e);
+        rc = helper_ask(a->helper, "revert", NULL, HELPER_SLOW_MS, &answer, e);
     }
     to = json_str(answer, "to", "");
     (void)snprintf(ret_to, 65, "%s", strlen(to) == 64 ? to : "");

@@ -59,19 +59,38 @@ static json_t *running(const struct loop *l)
     return json_pack("{s:o}", "postfix", postfix);
 }
 
-/* What the helper says is on disk, with our revision when it is the content of the newest bundle.
- */
-static json_t *on_disk(const struct loop *l, const char *member)
+static json_t *place(const char *digest, int64_t rev, int64_t pub)
 {
-    const json_t *v = json_object_get(l->work.running, member);
-    const char *digest = json_is_string(v) ? json_string_value(v) : json_str(v, "digest", "");
-    bool newest = strcmp(digest, l->memory.digest) == 0;
+    return json_pack("{s:s,s:I,s:I}", "digest", digest, "rev", (json_int_t)rev, "pub",
+                     (json_int_t)pub);
+}
+
+/* What stands in the files, with our revision when it is the content of the newest bundle. */
+static json_t *on_disk(const struct loop *l)
+{
+    const char *digest = json_str(l->work.running, "on_disk", "");
+    size_t i;
+    json_t *v;
 
     if (digest[0] == '\0')
         return json_null();
-    return json_pack("{s:s,s:I,s:I}", "digest", digest, "rev",
-                     (json_int_t)(newest ? l->memory.rev : json_int(v, "rev", 0)), "pub",
-                     (json_int_t)(newest ? l->memory.pub : json_int(v, "pub", 0)));
+    if (strcmp(digest, l->memory.digest) == 0)
+        return place(digest, l->memory.rev, l->memory.pub);
+    json_array_foreach(json_object_get(l->work.running, "lkg"), i, v)
+    {
+        if (strcmp(json_str(v, "digest", ""), digest) == 0)
+            return place(digest, json_int(v, "rev", 0), json_int(v, "pub", 0));
+    }
+    return place(digest, 0, 0);
+}
+
+static json_t *lkg(const struct loop *l)
+{
+    const json_t *v = json_array_get(json_object_get(l->work.running, "lkg"), 0);
+
+    return v == NULL
+               ? json_null()
+               : place(json_str(v, "digest", ""), json_int(v, "rev", 0), json_int(v, "pub", 0));
 }
 
 static json_t *quarantined(const struct loop *l)
@@ -132,8 +151,8 @@ json_t *report_build(struct loop *l, int64_t seq)
     if (j == NULL)
         return NULL;
     set(j, "observed", observed(l));
-    set(j, "on_disk", on_disk(l, "on_disk"));
-    set(j, "lkg", on_disk(l, "lkg"));
+    set(j, "on_disk", on_disk(l));
+    set(j, "lkg", lkg(l));
     set(j, "running", running(l));
     set(j, "last_attempt",
         l->memory.last_attempt != NULL ? json_incref(l->memory.last_attempt) : json_null());

@@ -111,9 +111,21 @@ static void refresh_facts(struct loop *l)
 
 static const char *disk_digest(const struct loop *l)
 {
-    const json_t *v = json_object_get(l->work.running, "on_disk");
+    return json_str(l->work.running, "on_disk", "");
+}
 
-    return json_is_string(v) ? json_string_value(v) : json_str(v, "digest", "");
+/* The newest kept configuration that is not the one on disk; "" when there is none. */
+static const char *earlier_digest(const struct loop *l)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(l->work.running, "lkg"), i, v)
+    {
+        if (strcmp(json_str(v, "digest", ""), disk_digest(l)) != 0)
+            return json_str(v, "digest", "");
+    }
+    return "";
 }
 
 /* Ask the helper and read the banner: the truth about what runs. */
@@ -483,24 +495,46 @@ static bool manages(const struct loop *l)
     return l->work.have_bundle && l->work.bundle.mode == BUNDLE_MANAGE;
 }
 
-/* Both configurations failed: try the last known good again, slowly. */
+/* A kept configuration once more: switched, proven, committed; or everything as it was. */
+static enum err_code restore(struct loop *l, const char *digest, struct err *e)
+{
+    json_t *answer = NULL;
+    char problem[512];
+    enum err_code rc = helper_ask(&l->helper, "restore", json_pack("{s:s}", "digest", digest),
+                                  HELPER_SLOW_MS, &answer, e);
+
+    json_decref(answer);
+    if (rc != ERR_OK)
+        return rc;
+    if (apply_check_running(&l->apply, digest, true, problem, sizeof problem)) {
+        answer = NULL;
+        rc = helper_ask(&l->helper, "commit", json_pack("{s:s}", "digest", digest), HELPER_QUICK_MS,
+                        &answer, e);
+        json_decref(answer);
+        return rc;
+    }
+    json_decref(ask(l, "revert", NULL));
+    return err_set(e, ERR_REFUSED, "it was put back and does not answer: %s", problem);
+}
+
+/* Neither the new nor the old configuration answered: the kept ones again, slowly. */
 static void try_lkg(struct loop *l, int64_t now)
 {
-    const json_t *lkg = json_object_get(l->work.running, "lkg");
-    const char *digest = json_is_string(lkg) ? json_string_value(lkg) : json_str(lkg, "digest", "");
-    json_t *answer;
-    char problem[512];
+    const json_t *kept = json_array_get(json_object_get(l->work.running, "lkg"), 0);
+    char digest[65];
+    struct err e = {0};
 
     l->work.next_lkg = now + LKG_MS;
+    (void)snprintf(digest, sizeof digest, "%s", json_str(kept, "digest", ""));
     if (digest[0] == '\0')
         return;
-    answer = ask(l, "restore", json_pack("{s:s}", "digest", digest));
-    json_decref(answer);
-    if (answer != NULL && apply_check_running(&l->apply, digest, true, problem, sizeof problem)) {
-        l->work.degraded = false;
-        cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Recovered", "");
-        (void)refresh_running(l);
+    if (restore(l, digest, &e) != ERR_OK) {
+        cond(l, COND_CHAIN_HEALTHY, COND_FALSE, "Degraded", e.msg);
+        return;
     }
+    l->work.degraded = false;
+    cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Recovered", "");
+    (void)refresh_running(l);
 }
 
 static void propose(struct loop *l)
@@ -643,28 +677,18 @@ void work_turn(struct loop *l)
 
 enum err_code work_rollback(struct loop *l, const char *digest, struct err *e)
 {
-    json_t *answer = NULL;
-    char problem[512];
+    char to[65];
     enum err_code rc;
 
     if (l->work.pending.active)
         return err_set(e, ERR_CONFLICT, "a change is under way; try again in a minute");
-    if (digest == NULL || digest[0] == '\0') {
-        const json_t *lkg;
-        (void)refresh_running(l);
-        lkg = json_object_get(l->work.running, "lkg");
-        digest = json_is_string(lkg) ? json_string_value(lkg) : json_str(lkg, "digest", "");
-        if (digest[0] == '\0')
-            return err_set(e, ERR_NOT_FOUND, "there is no earlier configuration on this host");
-    }
-    rc = helper_ask(&l->helper, "restore", json_pack("{s:s}", "digest", digest), HELPER_SLOW_MS,
-                    &answer, e);
-    if (rc == ERR_OK) {
-        const char *now_on = json_str(answer, "digest", digest);
-        if (!apply_check_running(&l->apply, now_on, true, problem, sizeof problem))
-            rc = err_set(e, ERR_REFUSED, "it was put back and does not answer: %s", problem);
-    }
-    json_decref(answer);
+    if (!refresh_running(l))
+        return err_set(e, ERR_UNAVAILABLE, "the helper does not answer");
+    (void)snprintf(to, sizeof to, "%s",
+                   digest != NULL && digest[0] != '\0' ? digest : earlier_digest(l));
+    if (to[0] == '\0')
+        return err_set(e, ERR_NOT_FOUND, "there is no earlier configuration on this host");
+    rc = restore(l, to, e);
     (void)refresh_running(l);
     return rc;
 }
