@@ -65,7 +65,9 @@ static enum err_code by_device(struct call *c, struct slice token, struct err *e
         return err_set(e, ERR_OVERLOADED, "the parent is starting");
     if (token.n > 4 * KIB)
         return err_set(e, ERR_TOKEN_INVALID, "the token is too long");
-    rc = c->h->cfg.hooks.device_token(c->h->cfg.app, &c->conn->device, token, clock_wall_s(),
+    if (c->asked_s == 0)
+        c->asked_s = clock_wall_s();
+    rc = c->h->cfg.hooks.device_token(c->h->cfg.app, &c->conn->device, token, c->asked_s,
                                       &c->rq.who, e);
     if (rc == ERR_OK)
         conns_trust(&c->h->conns, c->conn);

@@ -62,6 +62,7 @@ struct call {
     struct req rq;
     json_t *json; /* owned */
     bool body_parsed, body_overflow;
+    int64_t asked_s; /* wall time at which who was established; a token may expire while it is parked */
     struct strbuf body;
     size_t body_reserved;
     int64_t body_began_ms;

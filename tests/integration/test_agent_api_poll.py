@@ -1,0 +1,286 @@
+"""Polls, wake-ups and revocation against a real parent: protocol.md A2, A4, B5, B8, D8, D9, D10, F12."""
+import concurrent.futures
+import os
+import re
+import threading
+import time
+import uuid
+
+import pytest
+import wireclient
+from parentlib import wait_until
+
+
+def make_device(api, parent, name=None):
+    made = api.ok("POST", "/enrolment-tokens", {"name": f"t-{uuid.uuid4().hex[:6]}"})
+    d = wireclient.Device(parent.base, parent.ca, name or f"mx-{uuid.uuid4().hex[:6]}")
+    d.enrol(made["join"])
+    return d
+
+
+@pytest.fixture
+def device(api, parent):
+    return lambda: make_device(api, parent)
+
+
+@pytest.fixture
+def settled(device):
+    """A device that has its bundle and has reported it."""
+    def make():
+        d = device()
+        d.fetch()
+        assert d.put_status(d.status(running=False)).status_code == 204
+        return d
+    return make
+
+
+def word(answer):
+    return answer.json()["type"].rpartition(":")[2]
+
+
+class Held:
+    """A poll in a thread of its own."""
+
+    def __init__(self, d, wait=40):
+        self.d, self.answer, self.seconds = d, None, None
+        self.thread = threading.Thread(target=self.run, args=(wait,))
+        self.thread.start()
+        time.sleep(0.4)
+        assert self.thread.is_alive(), self.answer.status_code
+
+    def run(self, wait):
+        self.answer = self.d.desired(wait=wait)
+        self.ended = time.monotonic()
+
+    def result(self, since):
+        self.thread.join(60)
+        self.seconds = self.ended - since
+        return self.answer
+
+
+def statements(api):
+    return int(re.search(r"^inari_db_statements_total (\d+)", api.get("/metrics").text, re.M).group(1))
+
+
+def test_headers_and_unchanged(settled):
+    d = settled()
+    r = d.desired()
+    assert r.status_code == 304 and r.content == b"" and r.headers["ETag"] == f'"{d.etag}"'
+    assert 1 <= int(r.headers["Inari-Next-Poll"]) <= 130 and r.headers["Inari-Commands"] == "0"
+    assert r.headers["Inari-Trust"] == "1" and r.headers["Cache-Control"] == "no-store" and r.headers["Date"]
+    assert "Inari-Report" not in r.headers and "Inari-Fresh" not in r.headers
+
+
+def test_a4_lost_answer_gives_identical_bytes(device):
+    d = device()
+    first, second = d.desired(), d.desired()
+    assert first.status_code == second.status_code == 200 and first.content == second.content
+    d.verify(first.content)
+    assert d.desired().status_code == 304
+    again = d.desired(etag=None)  # the bytes were let go of and are read again
+    assert again.status_code == 200 and again.content == first.content
+
+
+def test_unchanged_polls_cost_no_sql(settled, api):
+    devices = [settled() for _ in range(8)]
+    for d in devices:
+        assert d.desired().status_code == 304
+    t0, before = time.monotonic(), statements(api)
+    for _ in range(20):
+        for d in devices:
+            assert d.desired().status_code == 304
+    during, seconds = statements(api) - before, time.monotonic() - t0
+    # the parent's own jobs go on: at most 5 statements a second and the two looks at /metrics
+    assert during <= 5 * seconds + 10 < 160, f"{during} statements for 160 polls in {seconds:.1f} s"
+
+
+def test_held_poll_is_woken_by_a_change_and_only_that_one(settled, api):
+    d, other = settled(), settled()
+    held, quiet = Held(d), Held(other, wait=8)
+    t0 = time.monotonic()
+    api.change(f"/devices/{d.id}", {"drift": "enforce"})
+    r = held.result(t0)
+    assert r.status_code == 200 and held.seconds < 2, held.seconds
+    assert d.verify(r.content)["drift"]["postfix"] == "enforce"
+    r = quiet.result(t0)
+    assert r.status_code == 304 and quiet.seconds > 6 and r.headers["Preference-Applied"] == "wait"
+
+
+def test_rename_and_same_value_change_nothing(settled, api):
+    d = settled()
+    api.change(f"/devices/{d.id}", {"name": f"other-{uuid.uuid4().hex[:4]}"})
+    api.change(f"/devices/{d.id}", {"drift": "report"})
+    assert d.desired().status_code == 304
+
+
+def test_d9_revoked_while_held(settled, api):
+    d = settled()
+    held, t0 = Held(d), time.monotonic()
+    api.ok("POST", f"/devices/{d.id}/revoke", {"reason": "stolen"})
+    r = held.result(t0)
+    assert r.status_code == 403 and word(r) == "device-revoked" and held.seconds < 2, held.seconds
+    for etag in ("own", None):
+        assert d.desired(etag=etag, have="0.0").status_code == 403
+    assert d.post_token().status_code == 403 and word(d.post_token()) == "device-revoked"
+    assert d.put_status().status_code == 403
+    r = d.call("GET", "/api/agent/v1/notice")
+    _, notice = wireclient.open_jws(r.content, "inari-notice+jws", d.keys("bundle"))
+    assert notice["fleet"] == d.trust["fleet"] and notice["exp"] > notice["iat"]
+    wait_until(lambda: d.id in wireclient.open_jws(d.call("GET", "/api/agent/v1/notice").content, "inari-notice+jws",
+                                                   d.keys("bundle"))[1]["revoked"], "the notice to list it", 10)
+    api.change(f"/devices/{d.id}", {"drift": "enforce"})  # a change of a revoked device issues nothing
+    assert d.desired(etag=None, have="0.0").status_code == 403
+
+
+def test_parent_behind_never_goes_back(settled):
+    d = settled()
+    epoch, rev = d.have.split(".")
+    for have in (f"{epoch}.{int(rev) + 1000000}", f"{int(epoch) + 1}.1"):
+        r = d.desired(etag=None, have=have)
+        assert r.status_code == 409 and word(r) == "parent-behind"
+    assert d.desired().status_code == 304
+
+
+def test_b8_crash_loop_is_limited_and_shown(settled, api):
+    d, other = settled(), settled()
+    codes = [d.desired().status_code for _ in range(45)]
+    assert codes[0] == 304 and 429 in codes
+    r = d.desired()
+    if r.status_code == 429:
+        assert int(r.headers["Retry-After"]) >= 1 and word(r) == "slow-down"
+    assert other.desired().status_code == 304
+    assert api.ok("GET", f"/devices/{d.id}")["polls_limited"] > 0
+    assert api.ok("GET", f"/devices/{other.id}")["polls_limited"] == 0
+
+
+def test_freshness_proof(settled):
+    d = settled()
+    r = d.desired(**{"Inari-Want-Fresh": "1"})
+    assert r.status_code == 304
+    _, fresh = wireclient.open_jws(r.headers["Inari-Fresh"], "inari-fresh+jws", d.keys("bundle"))
+    assert fresh["device"] == d.id and fresh["etag"] == d.etag and f"{fresh['epoch']}.{fresh['rev']}" == d.have
+    assert fresh["exp"] - fresh["iat"] == 7 * 86400
+
+
+def test_f12_lost_status_heals(settled, parent):
+    d = settled()
+    parent.postgres.psql(f"DELETE FROM device_status WHERE device_id = '{d.id}'")
+    r = wait_until(lambda: (x := d.desired()).headers.get("Inari-Report") and x, "Inari-Report: full", 40, every=2)
+    assert r.status_code == 304 and r.headers["Inari-Report"] == "full"
+    assert d.put_status(d.status(running=False)).status_code == 204
+    assert "Inari-Report" not in d.desired().headers
+
+
+def test_status_older_than_the_stored_one_is_ignored(settled, api):
+    d = settled()
+    new = d.status(running=False, agent_version="0.9.9")
+    assert d.put_status(new).status_code == 204
+    assert d.put_status({**new, "seq": new["seq"] - 1, "agent_version": "0.0.1"}).status_code == 204
+    assert api.ok("GET", f"/devices/{d.id}")["agent_version"] == "0.9.9"
+
+
+def test_hold_keeps_what_it_has_until_released(settled, api):
+    d = settled()
+    api.change(f"/devices/{d.id}", {"mode": "manage"})
+    d.fetch()
+    assert api.ok("POST", f"/devices/{d.id}/hold", {"reason": "maintenance", "minutes": 30})["state"] == "held"
+    api.change(f"/devices/{d.id}", {"drift": "enforce"})
+    assert d.desired().status_code == 304
+    held, t0 = Held(d), time.monotonic()
+    assert api.ok("POST", f"/devices/{d.id}/release", {})["state"] == "managed"
+    assert held.result(t0).status_code == 200 and held.seconds < 2
+
+
+def test_sync_says_only_what_was_read_back(settled, api):
+    d = settled()
+    shown = lambda: api.ok("GET", f"/devices/{d.id}")["sync"]  # noqa: E731
+    assert shown() == "observing"
+    api.change(f"/devices/{d.id}", {"mode": "manage"})
+    assert shown() == "pending"
+    d.fetch()
+    d.put_status(d.status(running=False))
+    assert shown() == "applying"
+    lie = d.status()
+    lie["running"]["postfix"]["digest"] = "0" * 64  # on disk, not running
+    d.put_status(lie)
+    assert shown() == "applying"
+    failed = d.status(running=False)
+    failed["last_attempt"] = {**d.status()["last_attempt"], "result": "reverted", "problem": {"detail": "postfix: fatal"}}
+    d.put_status(failed)
+    assert shown() == "failed"
+    d.put_status()
+    assert shown() == "in-sync"
+
+
+def test_wrong_orders_are_refused(settled, api):
+    d = settled()
+    path = f"/devices/{d.id}"
+    post = lambda verb, body: api.request("POST", f"{path}/{verb}", json=body).status_code  # noqa: E731
+    assert post("release", {}) == 409 and post("approve", {}) == 409 and post("hold", {"reason": "x"}) == 422
+    assert api.request("PATCH", path, json={"drift": "enforce"},
+                       headers={"Content-Type": "application/merge-patch+json"}).status_code == 428
+    assert api.request("PATCH", path, json={"drift": "enforce"}, headers={
+        "If-Match": '"999"', "Content-Type": "application/merge-patch+json"}).status_code == 412
+    r = api.request("POST", f"{path}/retire?dry_run=true", json={})
+    assert r.status_code == 200 and r.json()["state"] == "retired"
+    assert api.ok("GET", path)["state"] == "observing"
+    etag = api.get(path).headers["ETag"]
+    assert api.delete(path, headers={"If-Match": etag}).status_code == 409
+    api.ok("POST", f"{path}/retire", {})
+    etag = api.get(path).headers["ETag"]
+    assert api.delete(path, headers={"If-Match": etag}).status_code == 204
+    r = d.desired()
+    assert r.status_code == 404 and word(r) == "device-unknown"
+
+
+def test_b5_database_away(new_parent):
+    parent = new_parent()
+    api = parent.token()
+    d = make_device(api, parent)
+    d.fetch()
+    d.put_status(d.status(running=False))
+    parent.postgres.kill()
+    t0 = time.monotonic()
+    answers = [d.desired().status_code for _ in range(10)]
+    assert answers == [304] * 10 and time.monotonic() - t0 < 5
+    r = d.put_status()
+    assert r.status_code == 503 and int(r.headers["Retry-After"]) > 0
+    assert d.desired(wait=2).status_code == 304
+    parent.postgres.start()
+    wait_until(lambda: d.put_status().status_code == 204, "writes to work again", 30, every=1)
+    assert api.ok("GET", f"/devices/{d.id}")["id"] == d.id
+
+
+def test_d8_token_expires_while_the_poll_is_held(new_parent, tmp_path):
+    parent = new_parent(start=False)
+    clock = os.path.join(parent.dir, "clock")
+    with open(clock, "w") as f:
+        f.write("0")
+    os.chmod(clock, 0o644)
+    parent.start({"INARI_CLOCK_FILE": clock})
+    api = parent.token()
+    d = make_device(api, parent)
+    d.fetch()
+    d.put_status(d.status(running=False))
+    held, t0 = Held(d), time.monotonic()
+    with open(clock, "w") as f:
+        f.write("1000")
+    time.sleep(0.3)
+    api.change(f"/devices/{d.id}", {"drift": "enforce"})
+    r = held.result(t0)
+    assert r.status_code == 200, r.text
+    d.verify(r.content)
+    r = d.desired()
+    assert r.status_code == 401 and word(r) == "token-expired"
+
+
+def test_many_held_polls_all_woken(settled, api):
+    devices = [settled() for _ in range(20)]
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        polls = [pool.submit(d.desired, 30) for d in devices]
+        time.sleep(1)
+        t0 = time.monotonic()
+        for d in devices:
+            api.change(f"/devices/{d.id}", {"drift": "enforce"})
+        codes = [p.result().status_code for p in polls]
+    assert codes == [200] * 20 and time.monotonic() - t0 < 10
