@@ -1,0 +1,248 @@
+#include "targets/postfix.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SETTLE_MS = 60, STEP_MS = 5, STOP_MS = 10000 };
+
+static void nap(long ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+
+    (void)nanosleep(&t, NULL);
+}
+
+enum err_code postfix_run(const struct postfix *p, const char *name, const char *const *args, int64_t timeout_ms,
+                          struct proc_result *ret, struct err *e)
+{
+    const char *argv[10];
+    char path[4096];
+    size_t n = 1;
+    enum err_code rc;
+
+    (void)snprintf(path, sizeof path, "%s/%s", p->s->postfix_commands, name);
+    argv[0] = path;
+    while (*args != NULL && n + 1 < COUNT_OF(argv))
+        argv[n++] = *args++;
+    argv[n] = NULL;
+    rc = proc_run(argv, NULL, (struct slice){NULL, 0}, (int)timeout_ms, ret, e);
+    if (rc == ERR_OK && ret->timed_out)
+        return err_set(e, ERR_TIMEOUT, "\"%s %s\" gave no result within %lld ms and was killed", name, argv[n - 1],
+                       (long long)timeout_ms);
+    return rc;
+}
+
+/* "name = value" line of postconf's output into buf. */
+static void value_of(const char *output, const char *name, char *buf, size_t size)
+{
+    size_t n = strlen(name);
+
+    for (const char *p = output; p != NULL && *p != '\0'; p = strchr(p, '\n') == NULL ? NULL : strchr(p, '\n') + 1) {
+        if (strncmp(p, name, n) == 0 && strncmp(p + n, " = ", 3) == 0) {
+            const char *v = p + n + 3;
+            (void)snprintf(buf, size, "%.*s", (int)strcspn(v, "\n"), v);
+            return;
+        }
+    }
+}
+
+static enum err_code ask(struct postfix *p, const char *const *args, struct proc_result *r, struct err *e)
+{
+    enum err_code rc = postfix_run(p, "postconf", args, p->s->command_timeout_ms, r, e);
+
+    if (rc == ERR_OK && r->status == 127)
+        return err_set(e, ERR_UNAVAILABLE, "cannot run %s/postconf: is Postfix installed?", p->s->postfix_commands);
+    return rc;
+}
+
+enum err_code postfix_open(struct postfix *p, const struct agent_settings *s, struct err *e)
+{
+    const char *const facts[] = {"-c", s->postfix_config, "-x", "mail_version", "daemon_directory", "mail_owner",
+                                 "setgid_group", NULL};
+    const char *const types[] = {"-c", s->postfix_config, "-m", NULL};
+    struct proc_result r = {0};
+    AUTO_STRBUF struct strbuf list = STRBUF_INIT(8 * KIB);
+    enum err_code rc;
+
+    *p = (struct postfix){.s = s, .daemons = "/usr/lib/postfix/sbin", .owner = "postfix", .setgid = "postdrop"};
+    p->systemd = strcmp(s->postfix_manager, "systemd") == 0 ||
+                 (strcmp(s->postfix_manager, "auto") == 0 && access("/run/systemd/system", F_OK) == 0);
+    rc = ask(p, facts, &r, e);
+    if (rc == ERR_OK) {
+        value_of(r.output, "mail_version", p->version, sizeof p->version);
+        value_of(r.output, "daemon_directory", p->daemons, sizeof p->daemons);
+        value_of(r.output, "mail_owner", p->owner, sizeof p->owner);
+        value_of(r.output, "setgid_group", p->setgid, sizeof p->setgid);
+        proc_result_clear(&r);
+        rc = ask(p, types, &r, e);
+    }
+    if (rc == ERR_OK && r.status == 0) {
+        strbuf_putc(&list, ' ');
+        for (char *w = strtok(r.output, "\n"); w != NULL; w = strtok(NULL, "\n"))
+            strbuf_printf(&list, "%s ", w);
+    }
+    p->map_types = strbuf_ok(&list) ? strbuf_take(&list) : NULL;
+    proc_result_clear(&r);
+    return rc;
+}
+
+void postfix_close(struct postfix *p)
+{
+    free(p->map_types);
+    p->map_types = NULL;
+}
+
+pid_t postfix_pid(const char *queue_dir)
+{
+    char path[4096], exe[4096], *text = NULL;
+    const char *base;
+    ssize_t n;
+    pid_t pid;
+
+    (void)snprintf(path, sizeof path, "%s/pid/master.pid", queue_dir);
+    if (file_read(path, 64, &text, NULL, NULL) != ERR_OK)
+        return 0;
+    pid = (pid_t)strtol(text, NULL, 10);
+    free(text);
+    if (pid <= 1 || kill(pid, 0) != 0)
+        return 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
+    n = readlink(path, exe, sizeof exe - 1);
+    if (n <= 0) /* a zombie has no program any more */
+        return 0;
+    exe[n] = '\0';
+    base = strrchr(exe, '/');
+    return base != NULL && strncmp(base, "/master", 7) == 0 ? pid : 0;
+}
+
+int64_t postfix_since_ms(pid_t pid)
+{
+    char path[64], stat[1024], *p;
+    unsigned long long start = 0;
+    struct timespec boot;
+    size_t n;
+    FILE *f;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    n = fread(stat, 1, sizeof stat - 1, f);
+    (void)fclose(f);
+    stat[n] = '\0';
+    p = strrchr(stat, ')');
+    for (int i = 2; p != NULL && i < 22; i++) /* field 22 */
+        p = strchr(p + 1, ' ');
+    if (p != NULL)
+        start = strtoull(p, NULL, 10);
+    if (start == 0 || clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
+        return 0;
+    return clock_wall_ms() - (boot.tv_sec * 1000 + boot.tv_nsec / 1000000) +
+           (int64_t)(start * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
+}
+
+static enum err_code run_op(const struct postfix *p, enum postfix_op op, struct proc_result *r, struct err *e)
+{
+    static const char *const words[] = {"start", "stop", "reload"};
+    const char *const own[] = {"-c", p->s->postfix_config, words[op], NULL};
+    const char *const unit[] = {"/usr/bin/systemctl", words[op], p->s->postfix_unit, NULL};
+    enum err_code rc;
+
+    if (!p->systemd || op == POSTFIX_RELOAD)
+        return postfix_run(p, "postfix", own, p->s->command_timeout_ms, r, e);
+    rc = proc_run(unit, NULL, (struct slice){NULL, 0}, (int)p->s->command_timeout_ms, r, e);
+    if (rc == ERR_OK && r->timed_out)
+        return err_set(e, ERR_TIMEOUT, "\"systemctl %s\" gave no result in time", words[op]);
+    return rc;
+}
+
+/* A master that hangs (mailpath.md 1.4) obeys nothing but this. */
+static void kill_master(const struct postfix *p)
+{
+    pid_t pid = postfix_pid(p->s->postfix_queue);
+
+    if (pid > 1 && getpgid(pid) == pid)
+        (void)kill(-pid, SIGKILL);
+    else if (pid > 1)
+        (void)kill(pid, SIGKILL);
+}
+
+static enum err_code after(const struct postfix *p, enum postfix_op op, struct err *e)
+{
+    int64_t until = clock_mono_ms() + (op == POSTFIX_STOP ? STOP_MS : SETTLE_MS);
+
+    while (clock_mono_ms() < until) {
+        bool runs = postfix_pid(p->s->postfix_queue) != 0;
+        if (op == POSTFIX_STOP && !runs)
+            return ERR_OK;
+        if (op != POSTFIX_STOP && !runs)
+            return err_set(e, ERR_UNAVAILABLE, "Postfix's master process ended right after %s",
+                           op == POSTFIX_START ? "start" : "reload");
+        if (op == POSTFIX_START)
+            return ERR_OK; /* the command waits until its listeners are open */
+        nap(STEP_MS);
+    }
+    if (op == POSTFIX_STOP)
+        kill_master(p);
+    return ERR_OK;
+}
+
+enum err_code postfix_do(const struct postfix *p, enum postfix_op op, struct strbuf *output, struct err *e)
+{
+    static const char *const words[] = {"start", "stop", "reload"};
+    bool runs = postfix_pid(p->s->postfix_queue) != 0;
+    struct proc_result r = {0};
+    enum err_code rc;
+
+    if ((op == POSTFIX_START && runs) || (op == POSTFIX_STOP && !runs))
+        return ERR_OK;
+    rc = run_op(p, op, &r, e);
+    if (output != NULL && r.output != NULL)
+        strbuf_puts(output, r.output);
+    if (rc == ERR_TIMEOUT && op == POSTFIX_STOP) {
+        kill_master(p);
+        rc = ERR_OK;
+    }
+    if (rc == ERR_OK && r.status != 0 && op != POSTFIX_STOP)
+        rc = err_set(e, ERR_UNAVAILABLE, "postfix %s ended with status %d: %.300s", words[op], r.status,
+                     r.output == NULL ? "" : r.output);
+    proc_result_clear(&r);
+    return rc == ERR_OK ? after(p, op, e) : rc;
+}
+
+static int64_t count_in(const char *dir, int depth, int64_t n)
+{
+    DIR *d = opendir(dir);
+    struct dirent *f;
+
+    if (d == NULL)
+        return n;
+    while (n < QUEUE_COUNT_MAX && (f = readdir(d)) != NULL) {
+        char sub[4096];
+        if (f->d_name[0] == '.')
+            continue;
+        if (f->d_type != DT_DIR) {
+            n++;
+        } else if (depth > 0) {
+            (void)snprintf(sub, sizeof sub, "%s/%s", dir, f->d_name);
+            n = count_in(sub, depth - 1, n);
+        }
+    }
+    (void)closedir(d);
+    return n;
+}
+
+int64_t postfix_queue_count(const char *queue_dir, const char *queue)
+{
+    char dir[4096];
+
+    (void)snprintf(dir, sizeof dir, "%s/%s", queue_dir, queue);
+    return count_in(dir, 2, 0);
+}
