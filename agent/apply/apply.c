@@ -29,7 +29,8 @@ bool apply_is_open(const struct helper *h)
     return h->j.s.phase > PHASE_STAGED;
 }
 
-enum err_code apply_current(const struct helper *h, struct arena *a, struct rendition *ret, struct err *e)
+enum err_code apply_current(const struct helper *h, struct arena *a, struct rendition *ret,
+                            struct err *e)
 {
     char dir[4200];
 
@@ -39,7 +40,8 @@ enum err_code apply_current(const struct helper *h, struct arena *a, struct rend
     return rendition_load(dir, a, ret, e);
 }
 
-static void live_path(const struct helper *h, const char *name, const char *suffix, char *buf, size_t size)
+static void live_path(const struct helper *h, const char *name, const char *suffix, char *buf,
+                      size_t size)
 {
     (void)snprintf(buf, size, "%s/%s%s", h->s->postfix_config, name, suffix);
 }
@@ -56,7 +58,8 @@ static bool file_is(const char *path, const char *sum)
     return strcmp(have, sum) == 0;
 }
 
-/* --- before the journal says switching: everything that can fail for want of space or rights --- */
+/* --- before the journal says switching: everything that can fail for want of space or rights ---
+ */
 
 /* The files as they were: into undo/ and, the first time ever, into original/. */
 static enum err_code keep_old(struct helper *h, const struct rendition *r, struct err *e)
@@ -76,7 +79,8 @@ static enum err_code keep_old(struct helper *h, const struct rendition *r, struc
             return rc;
         sha256_hex((struct slice){text, n}, have);
         if (strcmp(have, sums[i]) != 0)
-            return err_set(e, ERR_CONFLICT, "\"%s\" was changed after staging; stage again", both[i]);
+            return err_set(e, ERR_CONFLICT, "\"%s\" was changed after staging; stage again",
+                           both[i]);
         *(i == 0 ? &s->old_main_mode : &s->old_master_mode) = mode;
         (void)snprintf(i == 0 ? s->old_main : s->old_master, DIGEST_SIZE, "%s", have);
         (void)snprintf(path, sizeof path, "%s/undo/%s", h->s->helper_state, both[i]);
@@ -89,8 +93,10 @@ static enum err_code keep_old(struct helper *h, const struct rendition *r, struc
     return rc;
 }
 
-/* Write name.inari-new beside the live file and link name.inari-old to it: both renames later need no space. */
-static enum err_code prepare(struct helper *h, const char *name, struct slice data, mode_t mode, struct err *e)
+/* Write name.inari-new beside the live file and link name.inari-old to it: both renames later need
+ * no space. */
+static enum err_code prepare(struct helper *h, const char *name, struct slice data, mode_t mode,
+                             struct err *e)
 {
     char live[4200], new[4200], old[4200];
     enum err_code rc;
@@ -101,38 +107,48 @@ static enum err_code prepare(struct helper *h, const char *name, struct slice da
     rc = file_write_atomic(new, data, mode, e);
     if (rc != ERR_OK)
         return rc;
+    stage_cool(new);
     (void)unlink(old);
-    return link(live, old) == 0 ? ERR_OK : err_errno(e, ERR_STORAGE, errno, "could not link \"%s\"", old);
+    return link(live, old) == 0 ? ERR_OK
+                                : err_errno(e, ERR_STORAGE, errno, "could not link \"%s\"", old);
+}
+
+static enum err_code read_staged(const char *stage, const char *name, struct strbuf *out,
+                                 struct err *e)
+{
+    AUTO_STR char *text = NULL;
+    char path[4300];
+    size_t n;
+    enum err_code rc;
+
+    (void)snprintf(path, sizeof path, "%s/etc/%s", stage, name);
+    rc = file_read(path, CF_FILE_MAX, &text, &n, e);
+    if (rc == ERR_OK)
+        strbuf_add(out, (struct slice){text, n});
+    return rc;
 }
 
 static enum err_code prepare_files(struct helper *h, const char *stage, struct err *e)
 {
-    AUTO_STRBUF struct strbuf text[2] = {STRBUF_INIT(2 * CF_FILE_MAX), STRBUF_INIT(2 * CF_FILE_MAX)};
+    AUTO_STRBUF struct strbuf main_cf = STRBUF_INIT((size_t)2 * CF_FILE_MAX);
+    AUTO_STRBUF struct strbuf master_cf = STRBUF_INIT((size_t)2 * CF_FILE_MAX);
     const char *mutation = mutate_wanted(MUTATE_LIVE);
     bool no_main = false;
-    enum err_code rc = ERR_OK;
+    enum err_code rc = read_staged(stage, both[0], &main_cf, e);
 
-    for (size_t i = 0; i < 2 && rc == ERR_OK; i++) {
-        AUTO_STR char *staged = NULL;
-        char path[4200];
-        size_t n;
-        (void)snprintf(path, sizeof path, "%s/etc/%s", stage, both[i]);
-        rc = file_read(path, CF_FILE_MAX, &staged, &n, e);
-        if (rc == ERR_OK)
-            strbuf_add(&text[i], (struct slice){staged, n});
-    }
+    if (rc == ERR_OK)
+        rc = read_staged(stage, both[1], &master_cf, e);
     if (rc == ERR_OK && mutation != NULL)
-        (void)mutate_apply(mutation, &text[0], &text[1], &no_main);
+        (void)mutate_apply(mutation, &main_cf, &master_cf, &no_main);
     if (rc == ERR_OK)
-        rc = prepare(h, both[0], strbuf_slice(&text[0]), (mode_t)h->j.s.old_main_mode, e);
+        rc = prepare(h, both[0], strbuf_slice(&main_cf), (mode_t)h->j.s.old_main_mode, e);
     if (rc == ERR_OK)
-        rc = prepare(h, both[1], strbuf_slice(&text[1]), (mode_t)h->j.s.old_master_mode, e);
+        rc = prepare(h, both[1], strbuf_slice(&master_cf), (mode_t)h->j.s.old_master_mode, e);
     if (rc == ERR_OK && no_main) {
         char path[4200];
         live_path(h, both[0], ".inari-new", path, sizeof path);
         (void)unlink(path);
     }
-    strbuf_clear(&text[1]);
     return rc;
 }
 
@@ -172,7 +188,8 @@ static bool only_removes(struct helper *h, const struct rendition *r)
         master_cf_parse((struct slice){text, len}, a, &v, &n, NULL) != ERR_OK)
         return false;
     for (size_t i = 0; i < r->plan->n_services; i++)
-        added += cf_service_find(v, n, r->plan->services[i].service, r->plan->services[i].type) == NULL;
+        added +=
+            cf_service_find(v, n, r->plan->services[i].service, r->plan->services[i].type) == NULL;
     for (size_t i = 0; i < n; i++) {
         bool stays = false;
         for (size_t j = 0; j < r->plan->n_services && !stays; j++)
@@ -191,7 +208,8 @@ static enum err_code rename_new(struct helper *h, const char *name, struct err *
     if (rename(from, to) == 0)
         return file_fsync_dir(h->s->postfix_config, e);
     if (errno == ENOENT && mutate_wanted(MUTATE_LIVE) != NULL)
-        return unlink(to) == 0 ? ERR_OK : err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", to);
+        return unlink(to) == 0 ? ERR_OK
+                               : err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", to);
     return err_errno(e, ERR_STORAGE, errno, "could not rename to \"%s\"", to);
 }
 
@@ -232,7 +250,8 @@ static enum err_code cross_over(struct helper *h, bool *restarted, struct err *e
     return rc;
 }
 
-static enum err_code get_ready(struct helper *h, const struct rendition *r, const char *stage, struct err *e)
+static enum err_code get_ready(struct helper *h, const struct rendition *r, const char *stage,
+                               struct err *e)
 {
     struct journal_state *s = &h->j.s;
     char dir[4200];
@@ -254,7 +273,8 @@ static enum err_code get_ready(struct helper *h, const struct rendition *r, cons
         return rc;
     }
     (void)snprintf(s->to, sizeof s->to, "%s", r->digest);
-    (void)snprintf(s->from, sizeof s->from, "%s", s->managed && s->n_lkg > 0 ? s->lkg[0].digest : "");
+    (void)snprintf(s->from, sizeof s->from, "%s",
+                   s->managed && s->n_lkg > 0 ? s->lkg[0].digest : "");
     s->epoch = r->epoch;
     s->rev = r->rev;
     s->pub = r->pub;
@@ -274,8 +294,9 @@ enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_resta
     enum err_code rc;
 
     if (apply_is_open(h))
-        return err_set(e, ERR_CONFLICT, "a change to %.16s is open in phase %s; commit or revert it first", h->j.s.to,
-                       phase_word(h->j.s.phase));
+        return err_set(e, ERR_CONFLICT,
+                       "a change to %.16s is open in phase %s; commit or revert it first",
+                       h->j.s.to, phase_word(h->j.s.phase));
     stage_path(h->s, digest, stage, sizeof stage);
     rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : rendition_load(stage, a, &r, e);
     if (rc != ERR_OK)
@@ -326,7 +347,8 @@ static void drop_lkg(struct helper *h, const char *digest)
 static void remember(struct helper *h)
 {
     struct journal_state *s = &h->j.s;
-    struct journal_entry new = {.epoch = s->epoch, .rev = s->rev, .pub = s->pub, .at_ms = clock_wall_ms()};
+    struct journal_entry new = {
+        .epoch = s->epoch, .rev = s->rev, .pub = s->pub, .at_ms = clock_wall_ms()};
     size_t keep = (size_t)h->s->lkg_keep + 1, n = 0;
     struct journal_entry v[JOURNAL_LKG_MAX];
 
@@ -393,8 +415,10 @@ enum err_code apply_commit(struct helper *h, const char *digest, struct err *e)
     return rc == ERR_OK ? finish_commit(h, e) : rc;
 }
 
-/* Bring one file back to what it was, by whatever way is left; needs no space when the link beside it is there. */
-static enum err_code put_back(struct helper *h, const char *name, const char *sum, mode_t mode, struct err *e)
+/* Bring one file back to what it was, by whatever way is left; needs no space when the link beside
+ * it is there. */
+static enum err_code put_back(struct helper *h, const char *name, const char *sum, mode_t mode,
+                              struct err *e)
 {
     AUTO_STR char *text = NULL;
     char live[4200], old[4200], undo[4200];
@@ -409,10 +433,14 @@ static enum err_code put_back(struct helper *h, const char *name, const char *su
         return ERR_OK;
     (void)snprintf(undo, sizeof undo, "%s/undo/%s", h->s->helper_state, name);
     rc = file_read(undo, CF_FILE_MAX, &text, &n, e);
-    return rc == ERR_OK ? file_write_atomic(live, (struct slice){text, n}, mode, e) : rc;
+    if (rc == ERR_OK)
+        rc = file_write_atomic(live, (struct slice){text, n}, mode, e);
+    stage_cool(live);
+    return rc;
 }
 
-/* Make Postfix run the old files: reload when it lives, stop and start when it does not recover by that. */
+/* Make Postfix run the old files: reload when it lives, stop and start when it does not recover by
+ * that. */
 static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
 {
     AUTO_STRBUF struct strbuf why = STRBUF_INIT(4 * KIB);
@@ -429,7 +457,8 @@ static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
         *healthy = true;
         return ERR_OK;
     }
-    log_event(LOG_LEVEL_WARN, "apply.restart", KV_STR("reason", rc == ERR_OK ? strbuf_str(&why) : e->msg));
+    log_event(LOG_LEVEL_WARN, "apply.restart",
+              KV_STR("reason", rc == ERR_OK ? strbuf_str(&why) : e->msg));
     rc = postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
     if (rc == ERR_OK)
         rc = postfix_do(&h->pf, POSTFIX_START, &h->output, e);
@@ -437,7 +466,8 @@ static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
     return rc;
 }
 
-enum err_code apply_revert(struct helper *h, const char *result, const char *reason, bool *ret_healthy, struct err *e)
+enum err_code apply_revert(struct helper *h, const char *result, const char *reason,
+                           bool *ret_healthy, struct err *e)
 {
     struct journal_state *s = &h->j.s;
     bool main_first = !s->main_first; /* the other way round than forward */
@@ -464,9 +494,12 @@ enum err_code apply_revert(struct helper *h, const char *result, const char *rea
     rc = journal_end(&h->j, result, kept_reason, e);
     if (rc == ERR_OK)
         prune_tables(h);
-    log_event(started == ERR_OK && *ret_healthy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "apply.reverted",
-              KV_STR("result", result), KV_STR("digest", s->last_digest), KV_STR("reason", kept_reason),
-              KV_STR("postfix", started != ERR_OK ? start_err.msg : *ret_healthy ? "answers" : "does not answer"));
+    log_event(started == ERR_OK && *ret_healthy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
+              "apply.reverted", KV_STR("result", result), KV_STR("digest", s->last_digest),
+              KV_STR("reason", kept_reason),
+              KV_STR("postfix", started != ERR_OK ? start_err.msg
+                                : *ret_healthy    ? "answers"
+                                                  : "does not answer"));
     return rc;
 }
 
@@ -481,10 +514,12 @@ enum err_code apply_recover(struct helper *h, struct err *e)
         return file_remove_tree(stage, e);
     case PHASE_STAGED: {
         enum err_code rc = file_remove_tree(stage, e);
-        return rc == ERR_OK ? journal_end(&h->j, "dropped", "the helper ended before the switch", e) : rc;
+        return rc == ERR_OK ? journal_end(&h->j, "dropped", "the helper ended before the switch", e)
+                            : rc;
     }
     case PHASE_COMMITTING:
-        log_event(LOG_LEVEL_WARN, "apply.recover", KV_STR("phase", "committing"), KV_STR("digest", h->j.s.to));
+        log_event(LOG_LEVEL_WARN, "apply.recover", KV_STR("phase", "committing"),
+                  KV_STR("digest", h->j.s.to));
         return finish_commit(h, e);
     case PHASE_SWITCHING:
     case PHASE_RELOADING:
@@ -492,6 +527,8 @@ enum err_code apply_recover(struct helper *h, struct err *e)
     case PHASE_REVERTING:
         break;
     }
-    log_event(LOG_LEVEL_WARN, "apply.recover", KV_STR("phase", phase_word(h->j.s.phase)), KV_STR("digest", h->j.s.to));
-    return apply_revert(h, "interrupted", "the helper ended in the middle of the change", &healthy, e);
+    log_event(LOG_LEVEL_WARN, "apply.recover", KV_STR("phase", phase_word(h->j.s.phase)),
+              KV_STR("digest", h->j.s.to));
+    return apply_revert(h, "interrupted", "the helper ended in the middle of the change", &healthy,
+                        e);
 }

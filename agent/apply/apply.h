@@ -1,7 +1,7 @@
 /*
- * apply.h - the transaction over Postfix's files: switch, commit, revert, recover (docs/internals/helper.md).
- * Invariant: at every moment the journal says which of old and new may stand on disk, both are kept, and every path out
- * of here ends with the two files of one of them.
+ * apply.h - the transaction over Postfix's files: switch, commit, revert, recover
+ * (docs/internals/helper.md). Invariant: at every moment the journal says which of old and new may
+ * stand on disk, both are kept, and every path out of here ends with the two files of one of them.
  */
 #pragma once
 
@@ -17,17 +17,20 @@ struct helper {
 
 /* Is a change open that reverts when nobody finishes it? */
 bool apply_is_open(const struct helper *h);
-/* Switch to what is staged and validated under digest.  On any failure after the journal was written everything is put
- * back before this returns.  ERR_CONFLICT: nothing staged, a live file changed since, or another change is open.
- * ERR_REFUSED: not validated. */
-MUST_USE enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_restarted, struct err *e);
-MUST_USE enum err_code apply_commit(struct helper *h, const char *digest, struct err *e);
-/* Put the old files back.  result: "reverted" or "interrupted".  *ret_healthy: Postfix answers with them. */
-MUST_USE enum err_code apply_revert(struct helper *h, const char *result, const char *reason, bool *ret_healthy,
+/* Switch to what is staged and validated under digest.  On any failure after the journal was
+ * written everything is put back before this returns.  ERR_CONFLICT: nothing staged, a live file
+ * changed since, or another change is open. ERR_REFUSED: not validated. */
+MUST_USE enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_restarted,
                                     struct err *e);
+MUST_USE enum err_code apply_commit(struct helper *h, const char *digest, struct err *e);
+/* Put the old files back.  result: "reverted" or "interrupted".  *ret_healthy: Postfix answers with
+ * them. */
+MUST_USE enum err_code apply_revert(struct helper *h, const char *result, const char *reason,
+                                    bool *ret_healthy, struct err *e);
 /* At start: finish what a crash left (6.9.10). */
 MUST_USE enum err_code apply_recover(struct helper *h, struct err *e);
 /* <state>/lkg/<digest> */
 void apply_lkg_path(const struct agent_settings *s, const char *digest, char *buf, size_t size);
 /* The rendering in force, or ERR_NOT_FOUND when the device is not managed. */
-MUST_USE enum err_code apply_current(const struct helper *h, struct arena *a, struct rendition *ret, struct err *e);
+MUST_USE enum err_code apply_current(const struct helper *h, struct arena *a, struct rendition *ret,
+                                     struct err *e);

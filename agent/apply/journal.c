@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const phases[] = {"none", "staged", "switching", "reloading", "probing", "committing", "reverting"};
+static const char *const phases[] = {"none",    "staged",     "switching", "reloading",
+                                     "probing", "committing", "reverting"};
 
 const char *phase_word(enum phase p)
 {
@@ -30,18 +31,22 @@ static json_t *to_json(const struct journal_state *s)
     json_t *lkg = json_array();
 
     for (size_t i = 0; i < s->n_lkg; i++)
-        (void)json_array_append_new(lkg, json_pack("{s:s,s:I,s:I,s:I,s:I}", "digest", s->lkg[i].digest, "epoch",
-                                                   (json_int_t)s->lkg[i].epoch, "rev", (json_int_t)s->lkg[i].rev, "pub",
-                                                   (json_int_t)s->lkg[i].pub, "at", (json_int_t)s->lkg[i].at_ms));
-    return json_pack("{s:I,s:s,s:I,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:b,s:b,s:b,s:o,s:b,s:s,s:s,s:s,s:s,s:I,s:I,s:I}",
-                     "seq", (json_int_t)s->seq, "phase", phase_word(s->phase), "at", (json_int_t)s->at_ms, "to", s->to,
-                     "from", s->from, "epoch", (json_int_t)s->epoch, "rev", (json_int_t)s->rev, "pub",
-                     (json_int_t)s->pub, "old_main", s->old_main, "old_master", s->old_master, "old_main_mode",
-                     (json_int_t)s->old_main_mode, "old_master_mode", (json_int_t)s->old_master_mode, "was_running",
-                     s->was_running, "restart", s->restart, "main_first", s->main_first, "lkg", lkg, "managed",
-                     s->managed, "last_result", s->last_result, "last_digest", s->last_digest, "last_phase",
-                     s->last_phase, "last_reason", s->last_reason, "last_at", (json_int_t)s->last_at_ms, "last_rev",
-                     (json_int_t)s->last_rev, "last_pub", (json_int_t)s->last_pub);
+        (void)json_array_append_new(
+            lkg, json_pack("{s:s,s:I,s:I,s:I,s:I}", "digest", s->lkg[i].digest, "epoch",
+                           (json_int_t)s->lkg[i].epoch, "rev", (json_int_t)s->lkg[i].rev, "pub",
+                           (json_int_t)s->lkg[i].pub, "at", (json_int_t)s->lkg[i].at_ms));
+    return json_pack(
+        "{s:I,s:s,s:I,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:b,s:b,s:b,s:o,s:b,s:s,s:s,s:s,s:s,s:I,"
+        "s:I,s:I}",
+        "seq", (json_int_t)s->seq, "phase", phase_word(s->phase), "at", (json_int_t)s->at_ms, "to",
+        s->to, "from", s->from, "epoch", (json_int_t)s->epoch, "rev", (json_int_t)s->rev, "pub",
+        (json_int_t)s->pub, "old_main", s->old_main, "old_master", s->old_master, "old_main_mode",
+        (json_int_t)s->old_main_mode, "old_master_mode", (json_int_t)s->old_master_mode,
+        "was_running", s->was_running, "restart", s->restart, "main_first", s->main_first, "lkg",
+        lkg, "managed", s->managed, "last_result", s->last_result, "last_digest", s->last_digest,
+        "last_phase", s->last_phase, "last_reason", s->last_reason, "last_at",
+        (json_int_t)s->last_at_ms, "last_rev", (json_int_t)s->last_rev, "last_pub",
+        (json_int_t)s->last_pub);
 }
 
 #define COPY(field, name) (void)snprintf(s->field, sizeof s->field, "%s", json_str(j, name, ""))
@@ -151,7 +156,8 @@ static enum err_code create(struct journal *j, const char *path, const char *dir
     if (rc == ERR_OK)
         rc = journal_write(j, e);
     if (rc == ERR_OK)
-        rc = fsync(j->fd) == 0 ? ERR_OK : err_errno(e, ERR_STORAGE, errno, "could not fsync \"%s\"", path);
+        rc = fsync(j->fd) == 0 ? ERR_OK
+                               : err_errno(e, ERR_STORAGE, errno, "could not fsync \"%s\"", path);
     if (rc == ERR_OK)
         rc = file_fsync_dir(dir, e);
     if (rc != ERR_OK) {
@@ -177,8 +183,11 @@ enum err_code journal_open(struct journal *j, const char *state_dir, struct err 
         ok[i] = read_slot(j->fd, i, &s[i]);
     if (!ok[0] && !ok[1]) {
         journal_close(j);
-        return err_set(e, ERR_STORAGE, "\"%s\" is damaged in both slots; compare the files in \"%s/undo\" with the live "
-                       "ones, then remove it", path, state_dir);
+        return err_set(
+            e, ERR_STORAGE,
+            "\"%s\" is damaged in both slots; compare the files in \"%s/undo\" with the live "
+            "ones, then remove it",
+            path, state_dir);
     }
     j->s = ok[1] && (!ok[0] || s[1].seq > s[0].seq) ? s[1] : s[0];
     return ERR_OK;

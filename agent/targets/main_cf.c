@@ -9,12 +9,14 @@ static struct slice name_of(struct slice line)
     return (struct slice){line.p, n};
 }
 
+/* Letters of either case and digits in front occur: smtp_tls_CAfile, 2bounce_notice_recipient. */
 static bool is_name(const char *s)
 {
-    if (*s < 'a' || *s > 'z')
+    if (*s == '\0' || *s == '-' || *s == '_')
         return false;
     for (; *s != '\0'; s++)
-        if (!((*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9') || *s == '_' || *s == '-'))
+        if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+              *s == '_' || *s == '-'))
             return false;
     return true;
 }

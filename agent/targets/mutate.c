@@ -8,13 +8,13 @@
 #include <unistd.h>
 
 enum op {
-    MAIN_ADD,     /* text at the end of main.cf: the last entry of a name wins */
+    MAIN_ADD, /* text at the end of main.cf: the last entry of a name wins */
     MAIN_EMPTY,
     MAIN_MISSING,
-    MASTER_ADD,   /* text at the end of master.cf */
+    MASTER_ADD, /* text at the end of master.cf */
     MASTER_EMPTY,
-    MASTER_DROP,  /* the service of that name */
-    PUBLIC_FIELD, /* "<field>=<text>": a field of the first smtpd on inet */
+    MASTER_DROP,   /* the service of that name */
+    PUBLIC_FIELD,  /* "<field>=<text>": a field of the first smtpd on inet */
     PUBLIC_OPTION, /* an argument after it */
     CRLF,
 };
@@ -110,7 +110,8 @@ static void replace(struct strbuf *b, struct strbuf *with)
     strbuf_clear(with);
 }
 
-/* The logical line of a service: by name, or with name NULL the first smtpd on inet that needs no PROXY header. */
+/* The logical line of a service: by name, or with name NULL the first smtpd on inet that needs no
+ * PROXY header. */
 static bool find_line(const struct cf_lines *l, const char *name, struct arena *a, size_t *ret)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -167,7 +168,8 @@ static void add_line(struct strbuf *b, const char *text)
     if (b->n > 0 && b->p[b->n - 1] != '\n')
         strbuf_putc(b, '\n');
     if (port != NULL)
-        strbuf_printf(b, "%.*s%s%s", (int)(port - text), text, want == NULL ? "22" : want, port + 6);
+        strbuf_printf(b, "%.*s%s%s", (int)(port - text), text, want == NULL ? "22" : want,
+                      port + 6);
     else
         strbuf_puts(b, text);
 }
@@ -192,7 +194,8 @@ static void empty(struct strbuf *b)
     b->max = max;
 }
 
-bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *master_cf, bool *ret_remove_main)
+bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *master_cf,
+                  bool *ret_remove_main)
 {
     AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
     size_t i = 0;
@@ -243,7 +246,8 @@ void crash_at(const char *point)
     (void)point;
 }
 
-bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *master_cf, bool *ret_remove_main)
+bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *master_cf,
+                  bool *ret_remove_main)
 {
     (void)name;
     (void)main_cf;

@@ -1,10 +1,10 @@
 /*
- * mutate.h - faults on demand, for the tests only: without INARI_TEST_HOOKS every call does nothing.
- *   INARI_MUTATE=stage:<name>  the staged copy is made wrong after it was rendered and compared: validate must find it
- *   INARI_MUTATE=live:<name>   the files are made wrong just before the rename: only the live checks can find it
- *   INARI_MUTATE_PORT=<n>      the port of mutation "port-in-use"
- *   INARI_CRASH_AT=<point>     SIGKILL to ourselves at that point
- * The 44 names are the mutations of Postfix configurations that were measured (what broken configuration does).
+ * mutate.h - faults on demand, for the tests only: without INARI_TEST_HOOKS every call does
+ * nothing. INARI_MUTATE=stage:<name>  the staged copy is made wrong after it was rendered and
+ * compared: validate must find it INARI_MUTATE=live:<name>   the files are made wrong just before
+ * the rename: only the live checks can find it INARI_MUTATE_PORT=<n>      the port of mutation
+ * "port-in-use" INARI_CRASH_AT=<point>     SIGKILL to ourselves at that point The 44 names are the
+ * mutations of Postfix configurations that were measured (what broken configuration does).
  */
 #pragma once
 
@@ -22,6 +22,8 @@ const struct mutation *mutate_at(size_t i);
 
 /* What INARI_MUTATE asks for at this moment, or NULL. */
 const char *mutate_wanted(enum mutate_when when);
-/* Apply the named mutation to the two files.  *ret_remove_main: main.cf is to be missing.  false: no such name. */
-bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *master_cf, bool *ret_remove_main);
+/* Apply the named mutation to the two files.  *ret_remove_main: main.cf is to be missing.  false:
+ * no such name. */
+bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *master_cf,
+                  bool *ret_remove_main);
 void crash_at(const char *point);

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 60, STEP_MS = 5, STOP_MS = 10000 };
+enum { SETTLE_MS = 20, STEP_MS = 5, STOP_MS = 10000 };
 
 static void nap(long ms)
 {
@@ -19,8 +19,8 @@ static void nap(long ms)
     (void)nanosleep(&t, NULL);
 }
 
-enum err_code postfix_run(const struct postfix *p, const char *name, const char *const *args, int64_t timeout_ms,
-                          struct proc_result *ret, struct err *e)
+enum err_code postfix_run(const struct postfix *p, const char *name, const char *const *args,
+                          int64_t timeout_ms, struct proc_result *ret, struct err *e)
 {
     const char *argv[10];
     char path[4096];
@@ -34,8 +34,8 @@ enum err_code postfix_run(const struct postfix *p, const char *name, const char 
     argv[n] = NULL;
     rc = proc_run(argv, NULL, (struct slice){NULL, 0}, (int)timeout_ms, ret, e);
     if (rc == ERR_OK && ret->timed_out)
-        return err_set(e, ERR_TIMEOUT, "\"%s %s\" gave no result within %lld ms and was killed", name, argv[n - 1],
-                       (long long)timeout_ms);
+        return err_set(e, ERR_TIMEOUT, "\"%s %s\" gave no result within %lld ms and was killed",
+                       name, argv[n - 1], (long long)timeout_ms);
     return rc;
 }
 
@@ -44,7 +44,8 @@ static void value_of(const char *output, const char *name, char *buf, size_t siz
 {
     size_t n = strlen(name);
 
-    for (const char *p = output; p != NULL && *p != '\0'; p = strchr(p, '\n') == NULL ? NULL : strchr(p, '\n') + 1) {
+    for (const char *p = output; p != NULL && *p != '\0';
+         p = strchr(p, '\n') == NULL ? NULL : strchr(p, '\n') + 1) {
         if (strncmp(p, name, n) == 0 && strncmp(p + n, " = ", 3) == 0) {
             const char *v = p + n + 3;
             (void)snprintf(buf, size, "%.*s", (int)strcspn(v, "\n"), v);
@@ -53,27 +54,32 @@ static void value_of(const char *output, const char *name, char *buf, size_t siz
     }
 }
 
-static enum err_code ask(struct postfix *p, const char *const *args, struct proc_result *r, struct err *e)
+static enum err_code ask(struct postfix *p, const char *const *args, struct proc_result *r,
+                         struct err *e)
 {
     enum err_code rc = postfix_run(p, "postconf", args, p->s->command_timeout_ms, r, e);
 
     if (rc == ERR_OK && r->status == 127)
-        return err_set(e, ERR_UNAVAILABLE, "cannot run %s/postconf: is Postfix installed?", p->s->postfix_commands);
+        return err_set(e, ERR_UNAVAILABLE, "cannot run %s/postconf: is Postfix installed?",
+                       p->s->postfix_commands);
     return rc;
 }
 
 enum err_code postfix_open(struct postfix *p, const struct agent_settings *s, struct err *e)
 {
-    const char *const facts[] = {"-c", s->postfix_config, "-x", "mail_version", "daemon_directory", "mail_owner",
-                                 "setgid_group", NULL};
+    const char *const facts[] = {
+        "-c",         s->postfix_config, "-x", "mail_version", "daemon_directory",
+        "mail_owner", "setgid_group",    NULL};
     const char *const types[] = {"-c", s->postfix_config, "-m", NULL};
     struct proc_result r = {0};
     AUTO_STRBUF struct strbuf list = STRBUF_INIT(8 * KIB);
     enum err_code rc;
 
-    *p = (struct postfix){.s = s, .daemons = "/usr/lib/postfix/sbin", .owner = "postfix", .setgid = "postdrop"};
-    p->systemd = strcmp(s->postfix_manager, "systemd") == 0 ||
-                 (strcmp(s->postfix_manager, "auto") == 0 && access("/run/systemd/system", F_OK) == 0);
+    *p = (struct postfix){
+        .s = s, .daemons = "/usr/lib/postfix/sbin", .owner = "postfix", .setgid = "postdrop"};
+    p->systemd =
+        strcmp(s->postfix_manager, "systemd") == 0 ||
+        (strcmp(s->postfix_manager, "auto") == 0 && access("/run/systemd/system", F_OK) == 0);
     rc = ask(p, facts, &r, e);
     if (rc == ERR_OK) {
         value_of(r.output, "mail_version", p->version, sizeof p->version);
@@ -148,7 +154,8 @@ int64_t postfix_since_ms(pid_t pid)
            (int64_t)(start * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
 }
 
-static enum err_code run_op(const struct postfix *p, enum postfix_op op, struct proc_result *r, struct err *e)
+static enum err_code run_op(const struct postfix *p, enum postfix_op op, struct proc_result *r,
+                            struct err *e)
 {
     static const char *const words[] = {"start", "stop", "reload"};
     const char *const own[] = {"-c", p->s->postfix_config, words[op], NULL};
@@ -194,7 +201,8 @@ static enum err_code after(const struct postfix *p, enum postfix_op op, struct e
     return ERR_OK;
 }
 
-enum err_code postfix_do(const struct postfix *p, enum postfix_op op, struct strbuf *output, struct err *e)
+enum err_code postfix_do(const struct postfix *p, enum postfix_op op, struct strbuf *output,
+                         struct err *e)
 {
     static const char *const words[] = {"start", "stop", "reload"};
     bool runs = postfix_pid(p->s->postfix_queue) != 0;
@@ -211,8 +219,8 @@ enum err_code postfix_do(const struct postfix *p, enum postfix_op op, struct str
         rc = ERR_OK;
     }
     if (rc == ERR_OK && r.status != 0 && op != POSTFIX_STOP)
-        rc = err_set(e, ERR_UNAVAILABLE, "postfix %s ended with status %d: %.300s", words[op], r.status,
-                     r.output == NULL ? "" : r.output);
+        rc = err_set(e, ERR_UNAVAILABLE, "postfix %s ended with status %d: %.300s", words[op],
+                     r.status, r.output == NULL ? "" : r.output);
     proc_result_clear(&r);
     return rc == ERR_OK ? after(p, op, e) : rc;
 }

@@ -77,7 +77,8 @@ static enum err_code load_files(struct lint *l, struct err *e)
     if (rc == ERR_OK)
         rc = file_read(path, CF_FILE_MAX, &master_cf, &n_master, e);
     if (rc == ERR_OK)
-        rc = master_cf_parse((struct slice){master_cf, n_master}, l->a, &l->services, &l->n_services, e);
+        rc = master_cf_parse((struct slice){master_cf, n_master}, l->a, &l->services,
+                             &l->n_services, e);
     return rc;
 }
 
@@ -94,16 +95,17 @@ struct named {
     struct lint *l;
 };
 
-static void not_as_planned(void *ctx, const char *file, const char *item, const char *expected, const char *found)
+static void not_as_planned(void *ctx, const char *file, const char *item, const char *expected,
+                           const char *found)
 {
     struct named *n = ctx;
 
-    lint_say(n->l, "%s: %s is \"%.100s\", planned was \"%.100s\"", file, item, found == NULL ? "(not there)" : found,
-             expected == NULL ? "(not there)" : expected);
+    lint_say(n->l, "%s: %s is \"%.100s\", planned was \"%.100s\"", file, item,
+             found == NULL ? "(not there)" : found, expected == NULL ? "(not there)" : expected);
 }
 
-/* What is staged must still read as the plan does (security.md C24).  Tests that made it wrong on purpose want to know
- * which of the other checks notices. */
+/* What is staged must still read as the plan does (security.md C24).  Tests that made it wrong on
+ * purpose want to know which of the other checks notices. */
 static enum err_code look_planned(struct lint *l, const struct rendition *r, struct err *e)
 {
     AUTO_STR char *main_cf = NULL;
@@ -122,11 +124,13 @@ static enum err_code look_planned(struct lint *l, const struct rendition *r, str
     (void)snprintf(path, sizeof path, "%s/master.cf", l->etc);
     if (rc == ERR_OK)
         rc = file_read(path, CF_FILE_MAX, &master_cf, &n_master, e);
-    return rc != ERR_OK ? rc : master_cf_diff((struct slice){master_cf, n_master}, r->plan, not_as_planned, &n, e);
+    return rc != ERR_OK ? rc
+                        : master_cf_diff((struct slice){master_cf, n_master}, r->plan,
+                                         not_as_planned, &n, e);
 }
 
-enum err_code postfix_lint(const struct postfix *p, const char *etc, const struct rendition *r, struct arena *a,
-                           struct strbuf *faults, struct err *e)
+enum err_code postfix_lint(const struct postfix *p, const char *etc, const struct rendition *r,
+                           struct arena *a, struct strbuf *faults, struct err *e)
 {
     struct lint l = {.p = p, .etc = etc, .a = a, .faults = faults};
     enum err_code rc = load_files(&l, e);
@@ -143,20 +147,20 @@ enum err_code postfix_lint(const struct postfix *p, const char *etc, const struc
     return rc;
 }
 
-static enum err_code command(const struct postfix *p, const char *name, const char *const *args, bool all_output,
-                             struct strbuf *faults, struct err *e)
+static enum err_code command(const struct postfix *p, const char *name, const char *const *args,
+                             bool all_output, struct strbuf *faults, struct err *e)
 {
     struct proc_result r = {0};
     struct slice rest;
-    size_t before = faults->n;
+    size_t before = faults->n, n = strlen(name);
     enum err_code rc = postfix_run(p, name, args, p->s->command_timeout_ms, &r, e);
 
     rest = (struct slice){r.output, r.output == NULL ? 0 : r.output_n};
     while (rc == ERR_OK && rest.p != NULL && rest.n > 0) {
         struct slice line = slice_trim(slice_cut(&rest, '\n'));
-        bool complaint = memmem(line.p, line.n, "warning:", 8) != NULL || memmem(line.p, line.n, "fatal:", 6) != NULL ||
-                         memmem(line.p, line.n, "error:", 6) != NULL;
-        if (line.n == 0 || (!all_output && !complaint))
+        bool said =
+            line.n > n && memcmp(line.p, name, n) == 0 && line.p[n] == ':'; /* not a listed value */
+        if (line.n == 0 || (!all_output && !said))
             continue;
         strbuf_add(faults, line);
         strbuf_putc(faults, '\n');
@@ -167,7 +171,8 @@ static enum err_code command(const struct postfix *p, const char *name, const ch
     return rc;
 }
 
-enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, struct strbuf *faults, struct err *e)
+enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, struct strbuf *faults,
+                                    struct err *e)
 {
     const char *const check[] = {"-c", etc, "check", NULL};
     static const char *const lists[] = {"-n", "-M", "-P"};
@@ -180,7 +185,8 @@ enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, st
     return rc == ERR_OK ? command(p, "postfix", check, true, faults, e) : rc;
 }
 
-/* The line with the directory's name and the daemon's time and process id taken out, to compare two runs. */
+/* The line with the directory's name and the daemon's time and process id taken out, to compare two
+ * runs. */
 static void plain(struct slice line, const char *etc, char *out, size_t size)
 {
     size_t n = 0, skip = strlen(etc);
@@ -208,7 +214,8 @@ static bool has_line(struct slice text, const char *etc, const char *want)
 }
 
 /* Take away what the live configuration says as well. */
-static enum err_code subtract_live(const struct postfix *p, const char *etc, struct strbuf *faults, struct err *e)
+static enum err_code subtract_live(const struct postfix *p, const char *etc, struct strbuf *faults,
+                                   struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     AUTO_STRBUF struct strbuf live = STRBUF_INIT(256 * KIB);
@@ -227,7 +234,8 @@ static enum err_code subtract_live(const struct postfix *p, const char *etc, str
         struct slice line = slice_cut(&rest, '\n');
         char want[1200];
         plain(line, etc, want, sizeof want);
-        if (line.n == 0 || (live.n > 0 && has_line(strbuf_slice(&live), p->s->postfix_config, want)))
+        if (line.n == 0 ||
+            (live.n > 0 && has_line(strbuf_slice(&live), p->s->postfix_config, want)))
             continue;
         strbuf_add(&left, line);
         strbuf_putc(&left, '\n');
@@ -254,6 +262,7 @@ enum err_code postfix_validate(const struct postfix *p, const char *etc, const s
         rc = subtract_live(p, etc, faults, e);
     if (rc != ERR_OK || faults->n == 0)
         return rc;
-    (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(strbuf_str(faults), "\n"), strbuf_str(faults));
+    (void)snprintf(first, sizeof first, "%.*s", (int)strcspn(strbuf_str(faults), "\n"),
+                   strbuf_str(faults));
     return err_set(e, ERR_REFUSED, "Postfix would not run with this: %s", first);
 }

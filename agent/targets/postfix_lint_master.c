@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 /* Without one of these mail stops or hangs. */
-static const char *const mandatory[] = {"pickup", "cleanup", "qmgr", "rewrite", "bounce", "defer", "trace", NULL};
+static const char *const mandatory[] = {"pickup", "cleanup", "qmgr",  "rewrite",
+                                        "bounce", "defer",   "trace", NULL};
 
 static bool is_unix(const struct cf_service *s)
 {
-    return strcmp(s->type, "unix") == 0 || strcmp(s->type, "fifo") == 0 || strcmp(s->type, "unix-dgram") == 0;
+    return strcmp(s->type, "unix") == 0 || strcmp(s->type, "fifo") == 0 ||
+           strcmp(s->type, "unix-dgram") == 0;
 }
 
 static bool has_service(const struct lint *l, const char *name)
@@ -33,13 +35,16 @@ static const char *option(const struct cf_service *s, const char *name)
     return NULL;
 }
 
-/* $name and ${name} with the values of main.cf; deeper forms are left as they are (postconf has expanded main.cf). */
+/* $name and ${name} with the values of main.cf; deeper forms are left as they are (postconf has
+ * expanded main.cf). */
 static const char *expand(struct lint *l, const char *value)
 {
     AUTO_STRBUF struct strbuf b = STRBUF_INIT(64 * KIB);
 
     while (*value != '\0') {
-        size_t n = *value == '$' ? strspn(value + 1 + (value[1] == '{'), "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
+        size_t n = *value == '$' ? strspn(value + 1 + (value[1] == '{'),
+                                          "abcdefghijklmnopqrstuvwxyz0123456789_")
+                                 : 0;
         char name[128];
         if (n == 0 || n >= sizeof name) {
             strbuf_putc(&b, *value++);
@@ -98,20 +103,24 @@ static bool is_numeric(const char *address)
     return inet_pton(AF_INET, address, raw) == 1 || inet_pton(AF_INET6, address, raw) == 1;
 }
 
-static void look_at_socket(struct lint *l, const struct endpoint *e, const struct listener *busy, size_t n)
+static void look_at_socket(struct lint *l, const struct endpoint *e, const struct listener *busy,
+                           size_t n)
 {
     pid_t master = postfix_pid(l->p->s->postfix_queue);
 
     if (e->address[0] != '\0' && is_numeric(e->address) && !sockets_is_local(e->address))
-        lint_say(l, "master.cf: service %s/inet: %s is not an address of this device", e->name, e->address);
+        lint_say(l, "master.cf: service %s/inet: %s is not an address of this device", e->name,
+                 e->address);
     for (size_t i = 0; i < n; i++) {
-        if (busy[i].port != e->port || busy[i].pid == master || !sockets_overlap(e->address, busy[i].address))
+        if (busy[i].port != e->port || busy[i].pid == master ||
+            !sockets_overlap(e->address, busy[i].address))
             continue;
         /* Sessions of our own master hold a copy of its listening socket. */
-        if (master != 0 && strcmp(busy[i].owner, "postfix") == 0 && getpgid(busy[i].pid) == getpgid(master))
+        if (master != 0 && strcmp(busy[i].owner, "postfix") == 0 &&
+            getpgid(busy[i].pid) == getpgid(master))
             continue;
-        lint_say(l, "master.cf: service %s/inet: port %d is already used by \"%s\"", e->name, e->port,
-                 busy[i].owner[0] == '\0' ? "another program" : busy[i].owner);
+        lint_say(l, "master.cf: service %s/inet: port %d is already used by \"%s\"", e->name,
+                 e->port, busy[i].owner[0] == '\0' ? "another program" : busy[i].owner);
         return;
     }
 }
@@ -132,7 +141,8 @@ static void look_at_sockets(struct lint *l)
         look_at_socket(l, &v[n], busy, n_busy);
         for (size_t j = 0; j < n; j++)
             if (v[j].port == v[n].port && sockets_overlap(v[j].address, v[n].address))
-                lint_say(l, "master.cf: services %s/inet and %s/inet listen on the same port", v[j].name, v[n].name);
+                lint_say(l, "master.cf: services %s/inet and %s/inet listen on the same port",
+                         v[j].name, v[n].name);
         n++;
     }
 }
@@ -146,13 +156,17 @@ static void look_at_program(struct lint *l, const struct cf_service *s)
 
     (void)snprintf(path, sizeof path, "%s/%s", lint_value(l, "daemon_directory"), s->command);
     if (strchr(s->command, '/') != NULL || access(path, X_OK) != 0)
-        lint_say(l, "master.cf: service %s/%s: there is no program \"%s\"", s->name, s->type, s->command);
+        lint_say(l, "master.cf: service %s/%s: there is no program \"%s\"", s->name, s->type,
+                 s->command);
     for (size_t i = 0; free_args[i] != NULL; i++)
         if (strcmp(free_args[i], s->command) == 0)
             return;
     if (s->args[0] != '\0' && (s->args[0] != '-' || strchr(s->args, '=') != NULL))
-        lint_say(l, "master.cf: service %s/%s: \"%.80s\" is not an option (-o name=value without blanks, or "
-                 "-o { name = value })", s->name, s->type, s->args);
+        lint_say(l,
+                 "master.cf: service %s/%s: \"%.80s\" is not an option (-o name=value without "
+                 "blanks, or "
+                 "-o { name = value })",
+                 s->name, s->type, s->args);
 }
 
 static bool type_known(const char *type)
@@ -185,15 +199,18 @@ static void look_at_service(struct lint *l, const struct cf_service *s)
         return;
     relay = option(s, "smtpd_relay_restrictions");
     recipient = option(s, "smtpd_recipient_restrictions");
-    lint_relay(l, where, relay != NULL ? expand(l, relay) : lint_value(l, "smtpd_relay_restrictions"),
-               recipient != NULL ? expand(l, recipient) : lint_value(l, "smtpd_recipient_restrictions"));
+    lint_relay(
+        l, where, relay != NULL ? expand(l, relay) : lint_value(l, "smtpd_relay_restrictions"),
+        recipient != NULL ? expand(l, recipient) : lint_value(l, "smtpd_recipient_restrictions"));
 }
 
 void lint_services(struct lint *l)
 {
     for (size_t i = 0; mandatory[i] != NULL; i++)
         if (!has_service(l, mandatory[i]))
-            lint_say(l, "master.cf: the service \"%s\" is missing; without it no mail is accepted or delivered",
+            lint_say(l,
+                     "master.cf: the service \"%s\" is missing; without it no mail is accepted or "
+                     "delivered",
                      mandatory[i]);
     for (size_t i = 0; i < l->n_services; i++) {
         const struct cf_service *s = &l->services[i];

@@ -44,6 +44,11 @@ static const char *const transport_names[] = {
     "mailbox_transport", "fallback_transport", "error_service_name", "retry_service_name", "defer_service_name",
     "bounce_service_name", "cleanup_service_name", "queue_service_name", "rewrite_service_name", NULL,
 };
+static const char *const restriction_lists[] = {
+    "smtpd_client_restrictions", "smtpd_helo_restrictions", "smtpd_sender_restrictions", "smtpd_relay_restrictions",
+    "smtpd_recipient_restrictions", "smtpd_data_restrictions", "smtpd_end_of_data_restrictions",
+    "smtpd_etrn_restrictions", NULL,
+};
 static const char *const list_suffixes[] = { /* lists that may hold type:name */
     "_maps", "_checks", "_domains", "_access", "_networks", "mynetworks", "mydestination", "_map", "_destinations",
     "_exclusions", "_hosts", "_clients", "_exceptions", NULL,
@@ -85,8 +90,9 @@ static void query_map(struct lint *l, const char *where, const char *name, const
         return;
     if (postfix_run(l->p, "postmap", args, l->p->s->command_timeout_ms, &r, &e) != ERR_OK)
         lint_say(l, "%s: %s: %.300s", where, name, e.msg);
-    else if (r.output_n > 0 && (strstr(r.output, "warning:") != NULL || strstr(r.output, "fatal:") != NULL ||
-                                strstr(r.output, "error:") != NULL))
+    else if (r.output_n > 0 &&
+             (strstr(r.output, "warning:") != NULL || strstr(r.output, "fatal:") != NULL ||
+              strstr(r.output, "error:") != NULL))
         lint_say(l, "%s: %s: %.*s", where, name, (int)strcspn(r.output, "\n"), r.output);
     proc_result_clear(&r);
 }
@@ -154,7 +160,8 @@ static bool host_bits(const char *word)
 
     if (slash == NULL || (size_t)(slash - word) >= sizeof address)
         return false;
-    (void)snprintf(address, sizeof address, "%.*s", (int)(slash - word), word[0] == '[' ? word + 1 : word);
+    (void)snprintf(address, sizeof address, "%.*s", (int)(slash - word),
+                   word[0] == '[' ? word + 1 : word);
     address[strcspn(address, "]/")] = '\0';
     family = strchr(address, ':') == NULL ? AF_INET : AF_INET6;
     bits = (size_t)strtoul(slash + 1, NULL, 10);
@@ -174,7 +181,8 @@ static void look_at_networks(struct lint *l, const char *where, const char *name
     while (copy != NULL && (word = lint_word(&copy)) != NULL) {
         const char *net = word[0] == '!' ? word + 1 : word;
         if (net[0] != '/' && strstr(net, ":/") == NULL && host_bits(net))
-            lint_say(l, "%s: %s: \"%s\" is not a network (bits set behind the prefix?)", where, name, word);
+            lint_say(l, "%s: %s: \"%s\" is not a network (bits set behind the prefix?)", where,
+                     name, word);
     }
 }
 
@@ -187,17 +195,21 @@ static void reachable(struct lint *l, const char *where, const char *name, const
     int fd = -1;
 
     if (strncmp(endpoint, "unix:", 5) == 0) {
-        (void)snprintf(path, sizeof path, "%s%s%s", endpoint[5] == '/' ? "" : lint_value(l, "queue_directory"),
+        (void)snprintf(path, sizeof path, "%s%s%s",
+                       endpoint[5] == '/' ? "" : lint_value(l, "queue_directory"),
                        endpoint[5] == '/' ? "" : "/", endpoint + 5);
         fd = sockets_connect_unix(path, CONNECT_MS);
         if (fd < 0 && endpoint[5] == '/') { /* a path as a daemon in the chroot sees it */
-            (void)snprintf(path, sizeof path, "%s%s", lint_value(l, "queue_directory"), endpoint + 5);
+            (void)snprintf(path, sizeof path, "%s%s", lint_value(l, "queue_directory"),
+                           endpoint + 5);
             fd = sockets_connect_unix(path, CONNECT_MS);
         }
-    } else if (strncmp(endpoint, "inet:", 5) == 0 && (port = strrchr(endpoint, ':')) > endpoint + 4) {
+    } else if (strncmp(endpoint, "inet:", 5) == 0 &&
+               (port = strrchr(endpoint, ':')) > endpoint + 4) {
         (void)snprintf(host, sizeof host, "%.*s", (int)(port - endpoint - 5), endpoint + 5);
         if (host[0] == '[')
-            (void)snprintf(host, sizeof host, "%.*s", (int)strcspn(endpoint + 6, "]"), endpoint + 6);
+            (void)snprintf(host, sizeof host, "%.*s", (int)strcspn(endpoint + 6, "]"),
+                           endpoint + 6);
         if (strcmp(host, "localhost") == 0)
             (void)snprintf(host, sizeof host, "127.0.0.1");
         if (strspn(host, "0123456789abcdefABCDEF.:") != strlen(host))
@@ -212,7 +224,8 @@ static void reachable(struct lint *l, const char *where, const char *name, const
         (void)close(fd);
 }
 
-static void look_at_restrictions(struct lint *l, const char *where, const char *name, const char *value)
+static void look_at_restrictions(struct lint *l, const char *where, const char *name,
+                                 const char *value)
 {
     char *classes = arena_strdup(l->a, lint_value(l, "smtpd_restriction_classes"));
     char *copy = arena_strdup(l->a, value), *word, *class;
@@ -231,7 +244,8 @@ static void look_at_restrictions(struct lint *l, const char *where, const char *
                 look_at_map(l, where, name, class);
         } else if (strchr(word, ':') != NULL) {
             look_at_map(l, where, name, word);
-        } else if (!takes && !in(actions, word) && !in(list, word) && word[0] != '4' && word[0] != '5') {
+        } else if (!takes && !in(actions, word) && !in(list, word) && word[0] != '4' &&
+                   word[0] != '5') {
             lint_say(l, "%s: %s: there is no restriction \"%s\"", where, name, word);
         }
     }
@@ -239,8 +253,9 @@ static void look_at_restrictions(struct lint *l, const char *where, const char *
 
 void lint_relay(struct lint *l, const char *where, const char *relay, const char *recipient)
 {
-    static const char *const need[] = {"reject_unauth_destination", "defer_unauth_destination", "reject", "defer",
-                                       "defer_if_permit", "check_relay_domains", NULL};
+    static const char *const need[] = {
+        "reject_unauth_destination", "defer_unauth_destination", "reject", "defer",
+        "defer_if_permit",           "check_relay_domains",      NULL};
 
     for (int i = 0; i < 2; i++) {
         char *copy = arena_strdup(l->a, i == 0 ? relay : recipient), *word;
@@ -248,13 +263,17 @@ void lint_relay(struct lint *l, const char *where, const char *relay, const char
             if (in(need, word))
                 return;
     }
-    lint_say(l, "%s: neither smtpd_relay_restrictions nor smtpd_recipient_restrictions refuses foreign destinations; "
-             "smtpd will not start", where);
+    lint_say(l,
+             "%s: neither smtpd_relay_restrictions nor smtpd_recipient_restrictions refuses "
+             "foreign destinations; "
+             "smtpd will not start",
+             where);
 }
 
 /* --- the rest --- */
 
-static void look_at_transport(struct lint *l, const char *where, const char *name, const char *value)
+static void look_at_transport(struct lint *l, const char *where, const char *name,
+                              const char *value)
 {
     char transport[256];
     size_t n = strcspn(value, ": ");
@@ -269,7 +288,8 @@ static void look_at_transport(struct lint *l, const char *where, const char *nam
 }
 
 /* The right-hand sides of a table of transports that can be read as text. */
-static void look_at_transport_table(struct lint *l, const char *where, const char *name, const char *map)
+static void look_at_transport_table(struct lint *l, const char *where, const char *name,
+                                    const char *map)
 {
     AUTO_STR char *text = NULL;
     struct slice rest;
@@ -281,7 +301,8 @@ static void look_at_transport_table(struct lint *l, const char *where, const cha
             look_at_transport(l, where, name, eq + 1 + strspn(eq + 1, " "));
         return;
     }
-    if ((strncmp(map, "texthash:/", 10) != 0 && strncmp(map, "hash:/", 6) != 0 && strncmp(map, "lmdb:/", 6) != 0) ||
+    if ((strncmp(map, "texthash:/", 10) != 0 && strncmp(map, "hash:/", 6) != 0 &&
+         strncmp(map, "lmdb:/", 6) != 0) ||
         file_read(strchr(map, '/'), 4 * MIB, &text, &n, NULL) != ERR_OK)
         return;
     rest = (struct slice){text, n};
@@ -293,7 +314,8 @@ static void look_at_transport_table(struct lint *l, const char *where, const cha
             continue;
         while (key < line.n && line.p[key] != ' ' && line.p[key] != '\t')
             key++;
-        (void)snprintf(value, sizeof value, "%.*s", (int)slice_trim((struct slice){line.p + key, line.n - key}).n,
+        (void)snprintf(value, sizeof value, "%.*s",
+                       (int)slice_trim((struct slice){line.p + key, line.n - key}).n,
                        slice_trim((struct slice){line.p + key, line.n - key}).p);
         look_at_transport(l, where, name, value);
     }
@@ -315,15 +337,17 @@ static void look_at_tls(struct lint *l, const char *where, const char *name, con
     }
     if (!ends(name, "_cert_file"))
         return;
-    (void)snprintf(key_name, sizeof key_name, "%.*s_key_file", (int)(strlen(name) - strlen("_cert_file")), name);
+    (void)snprintf(key_name, sizeof key_name, "%.*s_key_file",
+                   (int)(strlen(name) - strlen("_cert_file")), name);
     key = lint_value(l, key_name);
     if (value[0] == '/' && key[0] == '/' && !tls_file_match(value, key))
-        lint_say(l, "%s: the key \"%s\" does not belong to the certificate \"%s\"", where, key, value);
+        lint_say(l, "%s: the key \"%s\" does not belong to the certificate \"%s\"", where, key,
+                 value);
 }
 
 void lint_value_of(struct lint *l, const char *where, const char *name, const char *value)
 {
-    if (strncmp(name, "smtpd_", 6) == 0 && ends(name, "_restrictions"))
+    if (in(restriction_lists, name))
         look_at_restrictions(l, where, name, value);
     else if (is_list(name))
         look_at_list(l, where, name, value);
@@ -343,11 +367,13 @@ void lint_value_of(struct lint *l, const char *where, const char *name, const ch
         while (copy != NULL && (word = lint_word(&copy)) != NULL)
             reachable(l, where, name, word[0] == '{' ? word + 1 + strspn(word + 1, " ") : word);
     }
-    if (strcmp(name, "smtpd_upstream_proxy_protocol") == 0 && *value != '\0' && strcmp(value, "haproxy") != 0)
+    if (strcmp(name, "smtpd_upstream_proxy_protocol") == 0 && *value != '\0' &&
+        strcmp(value, "haproxy") != 0)
         lint_say(l, "%s: %s: there is no protocol \"%s\"", where, name, value);
-    if (strncmp(name, "smtp", 4) == 0 && (ends(name, "_tls_cert_file") || ends(name, "_tls_key_file") ||
-                                          ends(name, "_tls_chain_files") || ends(name, "_tls_eccert_file") ||
-                                          ends(name, "_tls_eckey_file")))
+    if (strncmp(name, "smtp", 4) == 0 &&
+        (ends(name, "_tls_cert_file") || ends(name, "_tls_key_file") ||
+         ends(name, "_tls_chain_files") || ends(name, "_tls_eccert_file") ||
+         ends(name, "_tls_eckey_file")))
         look_at_tls(l, where, name, value);
     if (strcmp(name, "queue_directory") == 0 && access(value, X_OK) != 0)
         lint_say(l, "%s: %s: \"%s\" is not there", where, name, value);

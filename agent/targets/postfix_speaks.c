@@ -49,7 +49,8 @@ static bool target(const char *service, char *address, size_t size, int *port)
 /* 0: it answers; else the step that failed. */
 static const char *dialogue(int fd)
 {
-    static const char *const steps[] = {"EHLO localhost\r\n", "MAIL FROM:<>\r\n", "RCPT TO:<postmaster>\r\n"};
+    static const char *const steps[] = {"EHLO localhost\r\n", "MAIL FROM:<>\r\n",
+                                        "RCPT TO:<postmaster>\r\n"};
     char reply[2048];
     int code = sockets_reply(fd, reply, sizeof reply, REPLY_MS);
 
@@ -62,7 +63,9 @@ static const char *dialogue(int fd)
             return "closes the connection";
         code = sockets_reply(fd, reply, sizeof reply, REPLY_MS);
         if (code == 0)
-            return i == 0 ? "does not answer EHLO" : i == 1 ? "does not answer MAIL" : "does not answer RCPT";
+            return i == 0   ? "does not answer EHLO"
+                   : i == 1 ? "does not answer MAIL"
+                            : "does not answer RCPT";
         if (code >= 500)
             return NULL;
         if (code >= 400 && i > 0)

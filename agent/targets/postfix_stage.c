@@ -8,21 +8,23 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* What of a configuration directory is copied for the checks. */
-enum { COPY_FILES_MAX = 2000, COPY_DEPTH_MAX = 4, COPY_BYTES_MAX = 64 * 1024 * 1024 };
+enum { COPY_FILES_MAX = 2000, COPY_DEPTH_MAX = 4, COPY_BYTES_MAX = 64 * 1024 * 1024, COOL_S = 5 };
 
 void stage_path(const struct agent_settings *s, const char *digest, char *buf, size_t size)
 {
     (void)snprintf(buf, size, "%s/stage/%s", s->helper_state, digest);
 }
 
-enum err_code stage_read_live(const struct agent_settings *s, const char *name, char **ret, size_t *ret_n,
-                              mode_t *ret_mode, struct err *e)
+enum err_code stage_read_live(const struct agent_settings *s, const char *name, char **ret,
+                              size_t *ret_n, mode_t *ret_mode, struct err *e)
 {
     char path[4096];
     struct stat st;
@@ -31,20 +33,33 @@ enum err_code stage_read_live(const struct agent_settings *s, const char *name, 
     if (lstat(path, &st) != 0)
         return err_errno(e, ERR_STORAGE, errno, "could not look at \"%s\"", path);
     if (!S_ISREG(st.st_mode))
-        return err_set(e, ERR_STORAGE, "cannot manage \"%s\": it is not a regular file (a link?)", path);
+        return err_set(e, ERR_STORAGE, "cannot manage \"%s\": it is not a regular file (a link?)",
+                       path);
     if (st.st_uid != geteuid() || (st.st_mode & 022) != 0)
-        return err_set(e, ERR_STORAGE, "cannot manage \"%s\": it must belong to root and be writable by root only",
+        return err_set(e, ERR_STORAGE,
+                       "cannot manage \"%s\": it must belong to root and be writable by root only",
                        path);
     if (ret_mode != NULL)
         *ret_mode = st.st_mode & 07777;
     return file_read(path, CF_FILE_MAX, ret, ret_n, e);
 }
 
+void stage_cool(const char *path)
+{
+    struct timespec t[2];
+
+    (void)clock_gettime(CLOCK_REALTIME, &t[0]);
+    t[0].tv_sec -= COOL_S;
+    t[1] = t[0];
+    (void)utimensat(AT_FDCWD, path, t, AT_SYMLINK_NOFOLLOW);
+}
+
 struct copy {
     size_t files, bytes;
 };
 
-static enum err_code copy_file(const char *from, const char *to, mode_t mode, struct copy *c, struct err *e)
+static enum err_code copy_file(const char *from, const char *to, mode_t mode, struct copy *c,
+                               struct err *e)
 {
     AUTO_STR char *text = NULL;
     AUTO_FD int fd = -1;
@@ -62,14 +77,17 @@ static enum err_code copy_file(const char *from, const char *to, mode_t mode, st
 
 static bool is_ours(const char *name, int depth)
 {
-    return name[0] == '.' || (depth == 0 && (strcmp(name, "main.cf") == 0 || strcmp(name, "master.cf") == 0 ||
-                                             strcmp(name, "inari") == 0)) ||
+    return name[0] == '.' ||
+           (depth == 0 && (strcmp(name, "main.cf") == 0 || strcmp(name, "master.cf") == 0 ||
+                           strcmp(name, "inari") == 0)) ||
            strstr(name, ".inari-") != NULL;
 }
 
-static enum err_code copy_tree(const char *from, const char *to, int depth, struct copy *c, struct err *e);
+static enum err_code copy_tree(const char *from, const char *to, int depth, struct copy *c,
+                               struct err *e);
 
-static enum err_code copy_entry(const char *from, const char *to, int depth, struct copy *c, struct err *e)
+static enum err_code copy_entry(const char *from, const char *to, int depth, struct copy *c,
+                                struct err *e)
 {
     char link[4096];
     struct stat st;
@@ -78,7 +96,8 @@ static enum err_code copy_entry(const char *from, const char *to, int depth, str
     if (lstat(from, &st) != 0)
         return ERR_OK; /* it went away meanwhile */
     if (++c->files > COPY_FILES_MAX || c->bytes > COPY_BYTES_MAX)
-        return err_set(e, ERR_TOO_LARGE, "the configuration directory holds more than %d files or %d bytes",
+        return err_set(e, ERR_TOO_LARGE,
+                       "the configuration directory holds more than %d files or %d bytes",
                        COPY_FILES_MAX, COPY_BYTES_MAX);
     if (S_ISREG(st.st_mode))
         return copy_file(from, to, st.st_mode, c, e);
@@ -92,7 +111,8 @@ static enum err_code copy_entry(const char *from, const char *to, int depth, str
     return ERR_OK; /* sockets, devices, pipes: not configuration */
 }
 
-static enum err_code copy_tree(const char *from, const char *to, int depth, struct copy *c, struct err *e)
+static enum err_code copy_tree(const char *from, const char *to, int depth, struct copy *c,
+                               struct err *e)
 {
     enum err_code rc = ERR_OK;
     struct dirent *f;
@@ -118,22 +138,29 @@ static enum err_code copy_tree(const char *from, const char *to, int depth, stru
 
 static bool table_name_ok(const char *s)
 {
-    return *s != '\0' && *s != '.' && s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-.")] == '\0';
+    return *s != '\0' && *s != '.' &&
+           s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-.")] == '\0';
 }
 
 enum err_code stage_tables(const struct plan *p, const char *dir, struct err *e)
 {
+    char parent[4200];
     enum err_code rc;
 
     if (p->n_tables == 0)
         return ERR_OK;
     rc = file_mkdirs(dir, 0755, e);
+    (void)snprintf(parent, sizeof parent, "%s", dir);
+    if (rc == ERR_OK &&
+        (chmod(dir, 0755) != 0 || chmod(dirname(parent), 0755) != 0)) /* whatever our umask is */
+        rc = err_errno(e, ERR_STORAGE, errno, "could not set the mode of \"%s\"", dir);
     for (size_t i = 0; i < p->n_tables && rc == ERR_OK; i++) {
         char path[4096];
         if (!table_name_ok(p->tables[i].name))
             return err_set(e, ERR_INVALID, "cannot write table \"%s\"", p->tables[i].name);
         (void)snprintf(path, sizeof path, "%s/%s", dir, p->tables[i].name);
         rc = file_write_atomic(path, slice_of(p->tables[i].content), 0644, e);
+        stage_cool(path);
     }
     return rc;
 }
@@ -143,7 +170,8 @@ struct mismatch {
     char first[200];
 };
 
-static void mismatch(void *ctx, const char *file, const char *item, const char *expected, const char *found)
+static void mismatch(void *ctx, const char *file, const char *item, const char *expected,
+                     const char *found)
 {
     struct mismatch *m = ctx;
 
@@ -153,8 +181,8 @@ static void mismatch(void *ctx, const char *file, const char *item, const char *
         (void)snprintf(m->first, sizeof m->first, "%s %s", file, item);
 }
 
-static enum err_code read_back(const struct strbuf *main_cf, const struct strbuf *master_cf, const struct plan *plan,
-                               struct err *e)
+static enum err_code read_back(const struct strbuf *main_cf, const struct strbuf *master_cf,
+                               const struct plan *plan, struct err *e)
 {
     struct mismatch m = {0};
     enum err_code rc = main_cf_diff(strbuf_slice(main_cf), plan, mismatch, &m, e);
@@ -162,7 +190,8 @@ static enum err_code read_back(const struct strbuf *main_cf, const struct strbuf
     if (rc == ERR_OK)
         rc = master_cf_diff(strbuf_slice(master_cf), plan, mismatch, &m, e);
     if (rc == ERR_OK && m.n > 0)
-        return err_set(e, ERR_INTERNAL, "%s was not rendered as planned (%zu items differ)", m.first, m.n);
+        return err_set(e, ERR_INTERNAL, "%s was not rendered as planned (%zu items differ)",
+                       m.first, m.n);
     return rc;
 }
 
@@ -190,7 +219,8 @@ static enum err_code render(const struct postfix *p, const struct plan *plan, st
 /* Values that a running master does not take over on reload (mailpath.md 1.5). */
 static bool needs_restart(const struct postfix *p, const struct strbuf *main_cf, struct arena *a)
 {
-    static const char *const sticky[] = {"inet_interfaces", "inet_protocols", "import_environment", NULL};
+    static const char *const sticky[] = {"inet_interfaces", "inet_protocols", "import_environment",
+                                         NULL};
     AUTO_STR char *live = NULL;
     struct cf_param *old, *now;
     size_t n, n_old, n_now;
@@ -200,8 +230,10 @@ static bool needs_restart(const struct postfix *p, const struct strbuf *main_cf,
         main_cf_parse(strbuf_slice(main_cf), a, &now, &n_now, NULL) != ERR_OK)
         return true;
     for (size_t i = 0; sticky[i] != NULL; i++) {
-        const char *x = cf_param_value(old, n_old, sticky[i]), *y = cf_param_value(now, n_now, sticky[i]);
-        bool is_default = i == 0 && (x == NULL || strcmp(x, "all") == 0) && (y == NULL || strcmp(y, "all") == 0);
+        const char *x = cf_param_value(old, n_old, sticky[i]),
+                   *y = cf_param_value(now, n_now, sticky[i]);
+        bool is_default =
+            i < 2 && (x == NULL || strcmp(x, "all") == 0) && (y == NULL || strcmp(y, "all") == 0);
         if (!is_default && (x == NULL) != (y == NULL))
             return true;
         if (x != NULL && y != NULL && strcmp(x, y) != 0)
@@ -219,15 +251,18 @@ static enum err_code write_files(const char *dir, const struct plan *plan, struc
     (void)snprintf(path, sizeof path, "%s/etc/main.cf", dir);
     if (!no_main)
         rc = file_write_atomic(path, strbuf_slice(main_cf), 0644, e);
+    stage_cool(path);
     (void)snprintf(path, sizeof path, "%s/etc/master.cf", dir);
     if (rc == ERR_OK)
         rc = file_write_atomic(path, strbuf_slice(master_cf), 0644, e);
-    (void)snprintf(path, sizeof path, "%s/etc/%s", dir, plan->tables_dir == NULL ? "" : plan->tables_dir);
+    stage_cool(path);
+    (void)snprintf(path, sizeof path, "%s/etc/%s", dir,
+                   plan->tables_dir == NULL ? "" : plan->tables_dir);
     return rc == ERR_OK ? stage_tables(plan, path, e) : rc;
 }
 
-static enum err_code fill(const struct postfix *p, const struct stage_request *rq, const char *dir, struct arena *a,
-                          struct rendition *r, struct err *e)
+static enum err_code fill(const struct postfix *p, const struct stage_request *rq, const char *dir,
+                          struct arena *a, struct rendition *r, struct err *e)
 {
     AUTO_STRBUF struct strbuf main_cf = STRBUF_INIT(CF_FILE_MAX);
     AUTO_STRBUF struct strbuf master_cf = STRBUF_INIT(CF_FILE_MAX);
@@ -249,8 +284,8 @@ static enum err_code fill(const struct postfix *p, const struct stage_request *r
     return rc == ERR_OK ? rendition_save(dir, r, e) : rc;
 }
 
-enum err_code postfix_stage(const struct postfix *p, const struct stage_request *rq, struct arena *a,
-                            struct rendition *ret, struct err *e)
+enum err_code postfix_stage(const struct postfix *p, const struct stage_request *rq,
+                            struct arena *a, struct rendition *ret, struct err *e)
 {
     struct rendition r = {.epoch = rq->epoch, .rev = rq->rev, .pub = rq->pub, .plan = rq->plan};
     char parent[4096], dir[4096];

@@ -1,6 +1,7 @@
 /*
- * postfix_stage.h - render a plan into <state>/stage/<digest>/: a complete copy of the live configuration directory in
- * etc/ with our parameters, services and tables in it, and manifest.json.  Nothing live is written.
+ * postfix_stage.h - render a plan into <state>/stage/<digest>/: a complete copy of the live
+ * configuration directory in etc/ with our parameters, services and tables in it, and
+ * manifest.json.  Nothing live is written.
  */
 #pragma once
 
@@ -18,10 +19,15 @@ void stage_path(const struct agent_settings *s, const char *digest, char *buf, s
 /* *ret lives in a.  What was staged before under any digest is removed.
  * ERR_STORAGE: disk full, a live file is not readable, is a link or is not root's.
  * ERR_INTERNAL: what was rendered does not read back as planned (security.md C24). */
-MUST_USE enum err_code postfix_stage(const struct postfix *p, const struct stage_request *rq, struct arena *a,
-                                     struct rendition *ret, struct err *e);
-/* Read a live file of the configuration directory: regular, root's (or ours in tests that are not root), no link. */
-MUST_USE enum err_code stage_read_live(const struct agent_settings *s, const char *name, char **ret, size_t *ret_n,
-                                       mode_t *ret_mode, struct err *e);
+MUST_USE enum err_code postfix_stage(const struct postfix *p, const struct stage_request *rq,
+                                     struct arena *a, struct rendition *ret, struct err *e);
+/* Read a live file of the configuration directory: regular, root's (or ours in tests that are not
+ * root), no link. */
+MUST_USE enum err_code stage_read_live(const struct agent_settings *s, const char *name, char **ret,
+                                       size_t *ret_n, mode_t *ret_mode, struct err *e);
 /* Write the tables of a plan below dir (created); existing ones are replaced. */
 MUST_USE enum err_code stage_tables(const struct plan *p, const char *dir, struct err *e);
+/* Postfix reads a file again until its last change is two seconds ago ("pausing to let file cool
+ * down"), and every command and daemon would wait for that: give what we wrote whole a time a
+ * little in the past. */
+void stage_cool(const char *path);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "targets/postfix_cf.h"
+#include "targets/postfix_stage.h"
 #include "targets/sockets.h"
 
 #include <dirent.h>
@@ -25,10 +26,12 @@ static const struct {
     mode_t mode;
     bool emptied; /* messages: removed after each trial */
 } skeleton[] = {
-    {"active", 'p', false, 0700, true},   {"bounce", 'p', false, 0700, true}, {"corrupt", 'p', false, 0700, true},
-    {"defer", 'p', false, 0700, true},    {"deferred", 'p', false, 0700, true}, {"flush", 'p', false, 0700, true},
-    {"hold", 'p', false, 0700, true},     {"incoming", 'p', false, 0700, true}, {"saved", 'p', false, 0700, true},
-    {"trace", 'p', false, 0700, true},    {"private", 'p', false, 0700, false}, {"public", 'p', true, 0710, false},
+    {"active", 'p', false, 0700, true},   {"bounce", 'p', false, 0700, true},
+    {"corrupt", 'p', false, 0700, true},  {"defer", 'p', false, 0700, true},
+    {"deferred", 'p', false, 0700, true}, {"flush", 'p', false, 0700, true},
+    {"hold", 'p', false, 0700, true},     {"incoming", 'p', false, 0700, true},
+    {"saved", 'p', false, 0700, true},    {"trace", 'p', false, 0700, true},
+    {"private", 'p', false, 0700, false}, {"public", 'p', true, 0710, false},
     {"maildrop", 'p', true, 0730, true},  {"pid", 'r', false, 0755, false},
 };
 
@@ -113,7 +116,8 @@ void postfix_trial_stop(const struct postfix *p)
 
 static bool is_interesting(struct slice line)
 {
-    static const char *const words[] = {"fatal:", "panic:", "error:", "warning:", "throttling", NULL};
+    static const char *const words[] = {
+        "fatal:", "panic:", "error:", "warning:", "throttling", NULL};
 
     for (size_t i = 0; words[i] != NULL; i++)
         if (memmem(line.p, line.n, words[i], strlen(words[i])) != NULL)
@@ -146,19 +150,22 @@ bool postfix_trial_died(const struct postfix *p)
     AUTO_STRBUF struct strbuf log = STRBUF_INIT(64 * KIB);
 
     postfix_trial_log(p, &log);
-    return strstr(strbuf_str(&log), "fatal:") != NULL || strstr(strbuf_str(&log), "panic:") != NULL ||
+    return strstr(strbuf_str(&log), "fatal:") != NULL ||
+           strstr(strbuf_str(&log), "panic:") != NULL ||
            strstr(strbuf_str(&log), "throttling") != NULL;
 }
 
 /* --- starting it --- */
 
 /* No fsync: what is lost with the power is not wanted back. */
-static enum err_code file_write_quick(const char *path, struct slice data, mode_t mode, struct err *e)
+static enum err_code file_write_quick(const char *path, struct slice data, mode_t mode,
+                                      struct err *e)
 {
     AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 
     if (fd < 0 || fchmod(fd, mode) != 0 || write(fd, data.p, data.n) != (ssize_t)data.n)
         return err_errno(e, ERR_STORAGE, errno, "could not write \"%s\"", path);
+    stage_cool(path);
     return ERR_OK;
 }
 
@@ -170,7 +177,8 @@ static enum err_code make_skeleton(const struct postfix *p, struct err *e)
     enum err_code rc;
 
     if (pw == NULL || gr == NULL)
-        return err_set(e, ERR_UNAVAILABLE, "user \"%s\" or group \"%s\" does not exist", p->owner, p->setgid);
+        return err_set(e, ERR_UNAVAILABLE, "user \"%s\" or group \"%s\" does not exist", p->owner,
+                       p->setgid);
     trial_path(p, "spool", path, sizeof path);
     rc = file_mkdirs(path, 0711, e);
     if (rc != ERR_OK)
@@ -181,20 +189,24 @@ static enum err_code make_skeleton(const struct postfix *p, struct err *e)
         (void)snprintf(path, sizeof path, "%s/spool/%s", p->s->trial_dir, skeleton[i].name);
         if (mkdir(path, 0700) != 0 && errno != EEXIST)
             return err_errno(e, ERR_STORAGE, errno, "could not create \"%s\"", path);
-        if (chown(path, skeleton[i].owner == 'p' ? pw->pw_uid : 0, skeleton[i].drop_group ? gr->gr_gid : 0) != 0 ||
+        if (chown(path, skeleton[i].owner == 'p' ? pw->pw_uid : 0,
+                  skeleton[i].drop_group ? gr->gr_gid : 0) != 0 ||
             chmod(path, skeleton[i].mode) != 0)
             return err_errno(e, ERR_STORAGE, errno, "could not set the owner of \"%s\"", path);
     }
     trial_path(p, "data", path, sizeof path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return err_errno(e, ERR_STORAGE, errno, "could not create \"%s\"", path);
-    return chown(path, pw->pw_uid, pw->pw_gid) == 0 ? ERR_OK
-                                                    : err_errno(e, ERR_STORAGE, errno, "could not own \"%s\"", path);
+    return chown(path, pw->pw_uid, pw->pw_gid) == 0
+               ? ERR_OK
+               : err_errno(e, ERR_STORAGE, errno, "could not own \"%s\"", path);
 }
 
-/* What other programs put into the live queue directory (a milter's or an authentication server's socket) is reached
- * through links, since names relative to the queue directory must mean the same here. */
-static void link_foreign(const struct postfix *p, const char *sub, const struct cf_service *v, size_t n)
+/* What other programs put into the live queue directory (a milter's or an authentication server's
+ * socket) is reached through links, since names relative to the queue directory must mean the same
+ * here. */
+static void link_foreign(const struct postfix *p, const char *sub, const struct cf_service *v,
+                         size_t n)
 {
     char dir[4096];
     struct dirent *f;
@@ -260,14 +272,16 @@ static bool is_delivery(const char *command)
 
 static void put_service(struct making *m, const struct cf_service *s, const char *name)
 {
-    strbuf_printf(&m->master, "%s %s %s %s n %s %s %s %s\n", name, s->type, s->priv, s->unpriv, s->wakeup, s->maxproc,
-                  s->command, s->args);
+    strbuf_printf(&m->master, "%s %s %s %s n %s %s %s %s\n", name, s->type, s->priv, s->unpriv,
+                  s->wakeup, s->maxproc, s->command, s->args);
     for (size_t i = 0; i < s->n_options; i++) /* its messages belong into our log under our name */
         if (strcmp(s->options[i].name, "syslog_name") != 0)
-            strbuf_printf(&m->master, "    -o { %s = %s }\n", s->options[i].name, s->options[i].value);
+            strbuf_printf(&m->master, "    -o { %s = %s }\n", s->options[i].name,
+                          s->options[i].value);
 }
 
-/* One service of the staged master.cf as it is in the trial: no chroot (paths mean the same), inet moved. */
+/* One service of the staged master.cf as it is in the trial: no chroot (paths mean the same), inet
+ * moved. */
 static enum err_code place(struct making *m, const struct cf_service *s, struct err *e)
 {
     char name[32];
@@ -287,53 +301,88 @@ static enum err_code place(struct making *m, const struct cf_service *s, struct 
         return err_set(e, ERR_UNAVAILABLE, "no free loopback port for the trial");
     (void)snprintf(name, sizeof name, "127.0.0.1:%d", m->port);
     put_service(m, s, name);
-    m->v[m->n++] = (struct trial_listener){"127.0.0.1", m->port, role_of(m->r, s->name), arena_strdup(m->a, s->name)};
+    m->v[m->n++] = (struct trial_listener){"127.0.0.1", m->port, role_of(m->r, s->name),
+                                           arena_strdup(m->a, s->name)};
     return ERR_OK;
 }
 
-static enum err_code write_config(const struct postfix *p, const char *staged_etc, struct making *m, struct err *e)
+/* main.cf of the trial: the staged one with a few parameters of its own in place of what stands
+ * there. */
+static enum err_code trial_main(const struct postfix *p, struct slice staged, struct making *m,
+                                struct strbuf *out, struct err *e)
+{
+    const char *t = p->s->trial_dir;
+    const struct plan_param own[] = {
+        {"queue_directory", arena_printf(m->a, "%s/spool", t)},
+        {"data_directory", arena_printf(m->a, "%s/data", t)},
+        {"syslog_name", "inari-trial"},
+        {"inet_interfaces", "all"},
+        {"maillog_file", arena_printf(m->a, "%s/log", t)},
+        {"maillog_file_prefixes", t},
+        {"multi_instance_enable", "no"},
+        {"multi_instance_name", ""},
+        {"multi_instance_group", ""},
+        {"multi_instance_directories", ""},
+        {"service_throttle_time", "1s"},
+        {"defer_transports", arena_strdup(m->a, slice_trim(strbuf_slice(&m->transports)).n == 0
+                                                    ? ""
+                                                    : strbuf_str(&m->transports) + 1)},
+    };
+    const struct plan plan = {.params = own, .n_params = COUNT_OF(own)};
+
+    for (size_t i = 0; i < COUNT_OF(own); i++)
+        if (own[i].value == NULL)
+            return err_set(e, ERR_NO_MEMORY, "out of memory");
+    return main_cf_edit(staged, &plan, out, e);
+}
+
+/* $config_directory/inari/... and dynamicmaps.cf must be found below the trial's own directory. */
+static enum err_code link_config(const struct postfix *p, const char *staged_etc, struct err *e)
+{
+    static const char *const links[] = {"inari", "dynamicmaps.cf", "dynamicmaps.cf.d",
+                                        "postfix-files", "sasl"};
+
+    for (size_t i = 0; i < COUNT_OF(links); i++) {
+        char from[4300], to[4300];
+        (void)snprintf(from, sizeof from, "%s/%s", staged_etc, links[i]);
+        (void)snprintf(to, sizeof to, "%s/etc/%s", p->s->trial_dir, links[i]);
+        if (access(from, F_OK) == 0 && symlink(from, to) != 0)
+            return err_errno(e, ERR_STORAGE, errno, "could not link \"%s\"", to);
+    }
+    return ERR_OK;
+}
+
+static enum err_code write_config(const struct postfix *p, const char *staged_etc, struct making *m,
+                                  struct err *e)
 {
     AUTO_STRBUF struct strbuf out = STRBUF_INIT(CF_FILE_MAX + 64 * KIB);
     AUTO_STR char *text = NULL;
-    const char *t = p->s->trial_dir;
-    char path[4200], from[4200];
+    char path[4200];
     size_t n;
     enum err_code rc;
 
     (void)snprintf(path, sizeof path, "%s/main.cf", staged_etc);
     rc = file_read(path, CF_FILE_MAX, &text, &n, e);
-    if (rc != ERR_OK)
-        return rc;
-    strbuf_add(&out, (struct slice){text, n});
-    strbuf_printf(&out,
-                  "\nqueue_directory = %s/spool\ndata_directory = %s/data\nsyslog_name = inari-trial\n"
-                  "inet_interfaces = all\nmaillog_file = %s/log\nmaillog_file_prefixes = %s\n"
-                  "multi_instance_enable = no\nmulti_instance_name =\nmulti_instance_group =\n"
-                  "multi_instance_directories =\nservice_throttle_time = 1s\ndefer_transports =%s\n",
-                  t, t, t, t, strbuf_str(&m->transports));
+    if (rc == ERR_OK)
+        rc = trial_main(p, (struct slice){text, n}, m, &out, e);
     trial_path(p, "etc", path, sizeof path);
-    rc = file_remove_tree(path, e);
+    if (rc == ERR_OK)
+        rc = file_remove_tree(path, e);
     if (rc == ERR_OK)
         rc = file_mkdirs(path, 0755, e);
     if (rc != ERR_OK)
         return rc;
-    (void)snprintf(path, sizeof path, "%s/etc/main.cf", t);
+    (void)chmod(path, 0755);
+    trial_path(p, "etc/main.cf", path, sizeof path);
     rc = file_write_quick(path, strbuf_slice(&out), 0644, e);
-    (void)snprintf(path, sizeof path, "%s/etc/master.cf", t);
+    trial_path(p, "etc/master.cf", path, sizeof path);
     if (rc == ERR_OK)
         rc = file_write_quick(path, strbuf_slice(&m->master), 0644, e);
-    /* $config_directory/inari/... and dynamicmaps.cf must be found below the trial's own directory. */
-    static const char *const links[] = {"inari", "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "sasl"};
-    for (size_t i = 0; i < COUNT_OF(links) && rc == ERR_OK; i++) {
-        (void)snprintf(from, sizeof from, "%s/%s", staged_etc, links[i]);
-        (void)snprintf(path, sizeof path, "%s/etc/%s", t, links[i]);
-        if (access(from, F_OK) == 0 && symlink(from, path) != 0)
-            rc = err_errno(e, ERR_STORAGE, errno, "could not link \"%s\"", path);
-    }
-    return rc;
+    return rc == ERR_OK ? link_config(p, staged_etc, e) : rc;
 }
 
-static enum err_code build(const struct postfix *p, const char *staged_etc, struct making *m, struct err *e)
+static enum err_code build(const struct postfix *p, const char *staged_etc, struct making *m,
+                           struct err *e)
 {
     AUTO_STR char *text = NULL;
     struct cf_service *v;
@@ -386,11 +435,15 @@ static enum err_code start(const struct postfix *p, struct strbuf *output, struc
     return rc;
 }
 
-enum err_code postfix_trial_start(const struct postfix *p, const struct rendition *r, const char *staged_etc,
-                                  struct arena *a, struct trial_listener **ret, size_t *ret_n, struct strbuf *output,
+enum err_code postfix_trial_start(const struct postfix *p, const struct rendition *r,
+                                  const char *staged_etc, struct arena *a,
+                                  struct trial_listener **ret, size_t *ret_n, struct strbuf *output,
                                   struct err *e)
 {
-    struct making m = {.r = r, .a = a, .port = (int)p->s->trial_port - 1, .master = STRBUF_INIT(CF_FILE_MAX),
+    struct making m = {.r = r,
+                       .a = a,
+                       .port = (int)p->s->trial_port - 1,
+                       .master = STRBUF_INIT(CF_FILE_MAX),
                        .transports = STRBUF_INIT(64 * KIB)};
     enum err_code rc;
 

@@ -37,10 +37,11 @@ static json_t *services_json(const struct plan *p)
     for (size_t i = 0; i < p->n_services; i++) {
         const struct plan_service *s = &p->services[i];
         (void)json_array_append_new(
-            a, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:o}", "service", s->service, "type", s->type, "priv",
-                         s->priv, "unpriv", s->unpriv, "chroot", s->chroot, "wakeup", s->wakeup, "maxproc", s->maxproc,
-                         "command", s->command, "replaces_smtp", s->replaces_smtp, "options",
-                         params_json(s->options, s->n_options)));
+            a,
+            json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:o}", "service", s->service, "type",
+                      s->type, "priv", s->priv, "unpriv", s->unpriv, "chroot", s->chroot, "wakeup",
+                      s->wakeup, "maxproc", s->maxproc, "command", s->command, "replaces_smtp",
+                      s->replaces_smtp, "options", params_json(s->options, s->n_options)));
     }
     return a;
 }
@@ -50,29 +51,34 @@ static json_t *plan_json(const struct plan *p)
     json_t *tables = json_array(), *listeners = json_array();
 
     for (size_t i = 0; i < p->n_tables; i++)
-        (void)json_array_append_new(tables, json_pack("{s:s,s:s,s:s}", "name", p->tables[i].name, "type",
-                                                      p->tables[i].type, "content", p->tables[i].content));
+        (void)json_array_append_new(tables,
+                                    json_pack("{s:s,s:s,s:s}", "name", p->tables[i].name, "type",
+                                              p->tables[i].type, "content", p->tables[i].content));
     for (size_t i = 0; i < p->n_listeners; i++)
-        (void)json_array_append_new(listeners, json_pack("{s:s,s:I,s:i}", "address", p->listeners[i].address, "port",
-                                                         (json_int_t)p->listeners[i].port, "role",
-                                                         (int)p->listeners[i].role));
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:I,s:s}", "params", params_json(p->params, p->n_params), "owned",
-                     words_json(p->owned, p->n_owned), "services", services_json(p), "owned_services",
-                     words_json(p->owned_services, p->n_owned_services), "tables", tables, "listeners", listeners,
-                     "tables_dir", p->tables_dir == NULL ? "" : p->tables_dir, "mail_path",
-                     p->mail_path == NULL ? "" : p->mail_path, "sink_port", (json_int_t)p->sink_port, "probe_domain",
-                     p->probe_domain == NULL ? "" : p->probe_domain);
+        (void)json_array_append_new(listeners,
+                                    json_pack("{s:s,s:I,s:i}", "address", p->listeners[i].address,
+                                              "port", (json_int_t)p->listeners[i].port, "role",
+                                              (int)p->listeners[i].role));
+    return json_pack(
+        "{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:I,s:s}", "params", params_json(p->params, p->n_params),
+        "owned", words_json(p->owned, p->n_owned), "services", services_json(p), "owned_services",
+        words_json(p->owned_services, p->n_owned_services), "tables", tables, "listeners",
+        listeners, "tables_dir", p->tables_dir == NULL ? "" : p->tables_dir, "mail_path",
+        p->mail_path == NULL ? "" : p->mail_path, "sink_port", (json_int_t)p->sink_port,
+        "probe_domain", p->probe_domain == NULL ? "" : p->probe_domain);
 }
 
 json_t *rendition_to_json(const struct rendition *r)
 {
-    return json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o}", "v", 1, "digest", r->digest, "device_id",
-                     r->device_id, "epoch", (json_int_t)r->epoch, "rev", (json_int_t)r->rev, "pub", (json_int_t)r->pub,
-                     "base_main", r->base_main, "base_master", r->base_master, "restart", r->restart, "validated",
+    return json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o}", "v", 1, "digest", r->digest,
+                     "device_id", r->device_id, "epoch", (json_int_t)r->epoch, "rev",
+                     (json_int_t)r->rev, "pub", (json_int_t)r->pub, "base_main", r->base_main,
+                     "base_master", r->base_master, "restart", r->restart, "validated",
                      r->validated, "plan", plan_json(r->plan));
 }
 
-/* The manifest is ours and root's; what does not fit is damage, found once at the end as NULL strings. */
+/* The manifest is ours and root's; what does not fit is damage, found once at the end as NULL
+ * strings. */
 static const char *text(const json_t *j, const char *name, struct arena *a)
 {
     return arena_strdup(a, json_str(j, name, ""));
@@ -110,11 +116,15 @@ static const struct plan_service *services(const json_t *j, size_t *n, struct ar
     *n = v == NULL ? 0 : json_array_size(j);
     for (size_t i = 0; i < *n; i++) {
         const json_t *s = json_array_get(j, i);
-        v[i] = (struct plan_service){
-            .service = text(s, "service", a), .type = text(s, "type", a), .priv = text(s, "priv", a),
-            .unpriv = text(s, "unpriv", a), .chroot = text(s, "chroot", a), .wakeup = text(s, "wakeup", a),
-            .maxproc = text(s, "maxproc", a), .command = text(s, "command", a),
-            .replaces_smtp = json_bool(s, "replaces_smtp", false)};
+        v[i] = (struct plan_service){.service = text(s, "service", a),
+                                     .type = text(s, "type", a),
+                                     .priv = text(s, "priv", a),
+                                     .unpriv = text(s, "unpriv", a),
+                                     .chroot = text(s, "chroot", a),
+                                     .wakeup = text(s, "wakeup", a),
+                                     .maxproc = text(s, "maxproc", a),
+                                     .command = text(s, "command", a),
+                                     .replaces_smtp = json_bool(s, "replaces_smtp", false)};
         v[i].options = params(json_object_get(s, "options"), &v[i].n_options, a);
     }
     return v;
@@ -164,10 +174,13 @@ static struct plan *plan_of(const json_t *j, struct arena *a)
     return p->probe_domain == NULL || p->listeners == NULL || p->tables == NULL ? NULL : p;
 }
 
-enum err_code rendition_from_json(const json_t *j, struct arena *a, struct rendition *ret, struct err *e)
+enum err_code rendition_from_json(const json_t *j, struct arena *a, struct rendition *ret,
+                                  struct err *e)
 {
-    struct rendition r = {.epoch = json_int(j, "epoch", 0), .rev = json_int(j, "rev", 0),
-                          .pub = json_int(j, "pub", 0), .restart = json_bool(j, "restart", false),
+    struct rendition r = {.epoch = json_int(j, "epoch", 0),
+                          .rev = json_int(j, "rev", 0),
+                          .pub = json_int(j, "pub", 0),
+                          .restart = json_bool(j, "restart", false),
                           .validated = json_bool(j, "validated", false)};
 
     if (json_int(j, "v", 0) != 1 || !digest_is_valid(json_str(j, "digest", "")))

@@ -78,7 +78,9 @@ static void name_owner(struct table *t, unsigned long inode, int pid, struct are
             comm[strcspn(comm, "\n")] = '\0';
         (void)fclose(f);
         t->v[i].pid = pid;
-        t->v[i].owner = strcmp(comm, "master") == 0 || strcmp(comm, "smtpd") == 0 ? "postfix" : arena_strdup(a, comm);
+        t->v[i].owner = strcmp(comm, "master") == 0 || strcmp(comm, "smtpd") == 0
+                            ? "postfix"
+                            : arena_strdup(a, comm);
     }
 }
 
@@ -107,7 +109,8 @@ static void scan_process(struct table *t, int pid, struct arena *a)
     (void)closedir(d);
 }
 
-enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *ret_n, struct err *e)
+enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *ret_n,
+                                struct err *e)
 {
     struct table t = {arena_alloc(a, LISTENERS_MAX * sizeof(struct listener)),
                       arena_alloc(a, LISTENERS_MAX * sizeof(unsigned long)), 0};
@@ -138,7 +141,8 @@ bool sockets_overlap(const char *a, const char *b)
         return true;
     if (six_a != six_b) /* Postfix sets IPV6_V6ONLY; others may not, which the live probe finds */
         return false;
-    return strcmp(a, b) == 0 || strcmp(a, six_a ? "::" : "0.0.0.0") == 0 || strcmp(b, six_a ? "::" : "0.0.0.0") == 0;
+    return strcmp(a, b) == 0 || strcmp(a, six_a ? "::" : "0.0.0.0") == 0 ||
+           strcmp(b, six_a ? "::" : "0.0.0.0") == 0;
 }
 
 bool sockets_is_local(const char *address)
@@ -195,8 +199,10 @@ int sockets_connect(const char *address, int port, int timeout_ms)
     fd = socket(four ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    return four ? finish_connect(fd, (const struct sockaddr *)(const void *)&s4, sizeof s4, timeout_ms)
-                : finish_connect(fd, (const struct sockaddr *)(const void *)&s6, sizeof s6, timeout_ms);
+    return four ? finish_connect(fd, (const struct sockaddr *)(const void *)&s4, sizeof s4,
+                                 timeout_ms)
+                : finish_connect(fd, (const struct sockaddr *)(const void *)&s6, sizeof s6,
+                                 timeout_ms);
 }
 
 int sockets_connect_unix(const char *path, int timeout_ms)
@@ -208,7 +214,9 @@ int sockets_connect_unix(const char *path, int timeout_ms)
         return -1;
     memcpy(s.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    return fd < 0 ? -1 : finish_connect(fd, (const struct sockaddr *)(const void *)&s, sizeof s, timeout_ms);
+    return fd < 0 ? -1
+                  : finish_connect(fd, (const struct sockaddr *)(const void *)&s, sizeof s,
+                                   timeout_ms);
 }
 
 static bool complete(const char *buf, size_t n)

@@ -1,6 +1,6 @@
 /*
- * sockets.h - who listens where, from the kernel's table (P01: never from a bind that succeeds, SO_REUSEPORT lets a
- * second owner in silently), and short dialogues with listeners.
+ * sockets.h - who listens where, from the kernel's table (P01: never from a bind that succeeds,
+ * SO_REUSEPORT lets a second owner in silently), and short dialogues with listeners.
  */
 #pragma once
 
@@ -17,7 +17,8 @@ struct listener {
 };
 /* TCP listeners of this network namespace, at most LISTENERS_MAX. */
 enum { LISTENERS_MAX = 512 };
-MUST_USE enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *ret_n, struct err *e);
+MUST_USE enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *ret_n,
+                                         struct err *e);
 /* Do two listening addresses collide on one port?  "" is every address. */
 bool sockets_overlap(const char *a, const char *b);
 /* Is it an address of this machine (or unspecified)? */

@@ -46,6 +46,7 @@ static _Noreturn void child(const char *const argv[], const char *const env[], i
 struct run {
     pid_t pid;
     int in, out; /* our ends, -1 when closed */
+    int end;     /* pidfd: readable when the program ended; -1: the kernel has none, look every 20 ms */
     struct slice input;
     struct strbuf text;
     int64_t deadline;
@@ -82,7 +83,7 @@ static int pump(struct run *r)
     bool gone = false;
 
     while (!gone || r->out >= 0) {
-        struct pollfd p[2] = {{r->out, POLLIN, 0}, {r->in, POLLOUT, 0}};
+        struct pollfd p[3] = {{r->out, POLLIN, 0}, {r->in, POLLOUT, 0}, {gone ? -1 : r->end, POLLIN, 0}};
         int64_t left = r->deadline - clock_mono_ms();
         if (left <= 0 && !gone) {
             r->timed_out = true;
@@ -91,7 +92,7 @@ static int pump(struct run *r)
             (void)waitpid(r->pid, &status, 0);
             return status;
         }
-        (void)poll(p, 2, gone ? 0 : left > 20 ? 20 : (int)left);
+        (void)poll(p, 3, gone ? 0 : r->end >= 0 || left < 20 ? (int)left : 20);
         if ((p[0].revents & (POLLIN | POLLHUP | POLLERR)) != 0)
             read_some(r);
         else if (gone)
@@ -114,7 +115,7 @@ static int pump(struct run *r)
 enum err_code proc_run(const char *const argv[], const char *const env[], struct slice input, int timeout_ms,
                        struct proc_result *ret, struct err *e)
 {
-    struct run r = {.in = -1, .out = -1, .input = input, .text = STRBUF_INIT(PROC_OUTPUT_MAX + 1)};
+    struct run r = {.in = -1, .out = -1, .end = -1, .input = input, .text = STRBUF_INIT(PROC_OUTPUT_MAX + 1)};
     AUTO_FD int in = -1;
     AUTO_FD int out = -1;
     int p[2], status;
@@ -144,7 +145,9 @@ enum err_code proc_run(const char *const argv[], const char *const env[], struct
         close_fd(&r.out);
         return err_errno(e, ERR_NO_MEMORY, errno, "could not start \"%s\"", argv[0]);
     }
+    r.end = (int)syscall(SYS_pidfd_open, r.pid, 0u); /* close-on-exec by itself */
     status = pump(&r);
+    close_fd(&r.end);
     close_fd(&r.in);
     close_fd(&r.out);
     ret->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

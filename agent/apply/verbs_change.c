@@ -1,0 +1,320 @@
+/* The verbs that change something. */
+#include "apply/verbs.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "targets/mutate.h"
+#include "targets/postfix_cf.h"
+#include "targets/postfix_lint.h"
+#include "targets/postfix_stage.h"
+#include "targets/postfix_trial.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static enum err_code new_arena(struct arena **ret, struct err *e)
+{
+    *ret = arena_new(512 * MIB);
+    return *ret != NULL ? ERR_OK : err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
+static enum err_code not_open(const struct helper *h, struct err *e)
+{
+    return apply_is_open(h)
+               ? err_set(e, ERR_CONFLICT,
+                         "a change to %.16s is open in phase %s; commit or revert it first",
+                         h->j.s.to, phase_word(h->j.s.phase))
+               : ERR_OK;
+}
+
+static json_t *listeners_json(const struct plan *p)
+{
+    static const char *const roles[] = {"public", "submission", "reinject", "probe", "digest"};
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < p->n_listeners; i++)
+        (void)json_array_append_new(
+            list, json_pack("{s:s,s:I,s:s}", "address", p->listeners[i].address, "port",
+                            (json_int_t)p->listeners[i].port, "role", roles[p->listeners[i].role]));
+    return list;
+}
+
+static void put_plan(json_t *answer, const struct plan *p)
+{
+    (void)json_object_set_new(answer, "listeners", listeners_json(p));
+    (void)json_object_set_new(answer, "mail_path", json_string(p->mail_path));
+    (void)json_object_set_new(answer, "probe_domain", json_string(p->probe_domain));
+    (void)json_object_set_new(answer, "sink_port", json_integer((json_int_t)p->sink_port));
+}
+
+static enum err_code stage_plan(struct helper *h, const struct planned *p, struct arena *a,
+                                json_t *answer, struct err *e)
+{
+    const struct stage_request rq = {p->digest, p->device_id, p->epoch, p->rev, p->pub, p->plan};
+    struct rendition r;
+    enum err_code rc = postfix_stage(&h->pf, &rq, a, &r, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(h->j.s.to, sizeof h->j.s.to, "%s", r.digest);
+    h->j.s.rev = r.rev;
+    h->j.s.pub = r.pub;
+    h->j.s.epoch = r.epoch;
+    rc = journal_phase(&h->j, PHASE_STAGED, e);
+    crash_at("staged");
+    put_plan(answer, r.plan);
+    (void)json_object_set_new(answer, "restart", json_boolean(r.restart));
+    return rc;
+}
+
+static enum err_code stage(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = NULL;
+    struct planned p = {0};
+    enum err_code rc = new_arena(&a, e);
+
+    if (rc == ERR_OK)
+        rc = not_open(h, e);
+    if (rc == ERR_OK)
+        rc = verbs_plan(h, request, true, a, &p, answer, e);
+    return rc == ERR_OK ? stage_plan(h, &p, a, answer, e) : rc;
+}
+
+/* Load what is staged under digest. */
+static enum err_code load_stage(struct helper *h, const char *digest, struct arena *a, char *dir,
+                                size_t size, struct rendition *r, struct err *e)
+{
+    enum err_code rc;
+
+    stage_path(h->s, digest, dir, size);
+    rc = rendition_load(dir, a, r, e);
+    return rc == ERR_NOT_FOUND ? err_set(e, ERR_CONFLICT, "%.16s is not staged", digest) : rc;
+}
+
+static enum err_code mark_valid(const char *dir, struct rendition *r, struct err *e)
+{
+    if (r->validated)
+        return ERR_OK;
+    r->validated = true;
+    return rendition_save(dir, r, e);
+}
+
+static enum err_code validate(struct helper *h, const json_t *request, json_t *answer,
+                              struct err *e)
+{
+    AUTO(arena_free) struct arena *a = NULL;
+    struct trial_listener *v = NULL;
+    const char *digest;
+    struct rendition r;
+    char dir[4200], etc[4300];
+    size_t n = 0;
+    json_t *trial = json_array();
+    enum err_code rc = new_arena(&a, e);
+
+    (void)json_object_set_new(answer, "trial", trial);
+    if (rc == ERR_OK)
+        rc = verbs_digest(request, &digest, e);
+    if (rc == ERR_OK)
+        rc = load_stage(h, digest, a, dir, sizeof dir, &r, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(etc, sizeof etc, "%s/etc", dir);
+    (void)json_object_set_new(answer, "step", json_string("check"));
+    rc = postfix_validate(&h->pf, etc, &r, &h->output, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)json_object_set_new(answer, "step", json_string("trial"));
+    rc = postfix_trial_start(&h->pf, &r, etc, a, &v, &n, &h->output, e);
+    if (rc == ERR_OK)
+        rc = mark_valid(dir, &r, e);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        (void)json_array_append_new(trial,
+                                    json_pack("{s:s,s:i,s:s,s:s}", "address", v[i].address, "port",
+                                              v[i].port, "role", v[i].role, "service", v[i].live));
+    return rc;
+}
+
+static enum err_code trial_stop(struct helper *h, const json_t *request, json_t *answer,
+                                struct err *e)
+{
+    const char *digest;
+    enum err_code rc = verbs_digest(request, &digest, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    (void)json_object_set_new(answer, "died", json_boolean(postfix_trial_died(&h->pf)));
+    postfix_trial_log(&h->pf, &h->output);
+    postfix_trial_stop(&h->pf);
+    return ERR_OK;
+}
+
+static enum err_code switch_to(struct helper *h, const json_t *request, json_t *answer,
+                               struct err *e)
+{
+    const char *digest;
+    bool restarted = false;
+    enum err_code rc = verbs_digest(request, &digest, e);
+
+    if (rc == ERR_OK && apply_is_open(h) && h->j.s.phase == PHASE_PROBING &&
+        strcmp(h->j.s.to, digest) == 0)
+        return ERR_OK; /* said twice: it is done and waits for its commit */
+    if (rc == ERR_OK)
+        rc = apply_switch(h, digest, &restarted, e);
+    (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
+    return rc;
+}
+
+static enum err_code commit(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    const char *digest;
+    enum err_code rc = verbs_digest(request, &digest, e);
+
+    (void)answer;
+    return rc == ERR_OK ? apply_commit(h, digest, e) : rc;
+}
+
+static enum err_code revert(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    bool healthy = true;
+    enum err_code rc = verbs_bare(request, e);
+
+    if (rc == ERR_OK && h->j.s.phase == PHASE_STAGED) {
+        char dir[4200];
+        (void)snprintf(dir, sizeof dir, "%s/stage", h->s->helper_state);
+        rc = file_remove_tree(dir, e);
+        if (rc == ERR_OK)
+            rc = journal_end(&h->j, "dropped", "", e);
+    } else if (rc == ERR_OK && apply_is_open(h)) {
+        rc = apply_revert(h, "reverted", "the agent asked for it", &healthy, e);
+    }
+    (void)json_object_set_new(
+        answer, "to", json_string(h->j.s.managed && h->j.s.n_lkg > 0 ? h->j.s.lkg[0].digest : ""));
+    (void)json_object_set_new(answer, "healthy", json_boolean(healthy));
+    return rc;
+}
+
+/* A kept rendering once more: its plan, on the files as they are now, through the same checks and
+ * the same switch. */
+static enum err_code restore(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = NULL;
+    const char *digest;
+    struct rendition kept, r;
+    struct planned p;
+    char dir[4200], etc[4300];
+    bool restarted = false;
+    enum err_code rc = new_arena(&a, e);
+
+    if (rc == ERR_OK)
+        rc = verbs_digest(request, &digest, e);
+    if (rc == ERR_OK)
+        rc = not_open(h, e);
+    if (rc != ERR_OK)
+        return rc;
+    apply_lkg_path(h->s, digest, dir, sizeof dir);
+    rc = rendition_load(dir, a, &kept, e);
+    if (rc != ERR_OK)
+        return err_set(e, ERR_NOT_FOUND, "%.16s is not one of the kept configurations", digest);
+    p = (struct planned){digest,   kept.device_id, kept.epoch,
+                         kept.rev, kept.pub,       (struct plan *)(uintptr_t)kept.plan};
+    rc = stage_plan(h, &p, a, answer, e);
+    if (rc == ERR_OK)
+        rc = load_stage(h, digest, a, dir, sizeof dir, &r, e);
+    (void)snprintf(etc, sizeof etc, "%s/etc", dir);
+    if (rc == ERR_OK)
+        rc = postfix_validate(&h->pf, etc, &r, &h->output, e);
+    if (rc == ERR_OK)
+        rc = mark_valid(dir, &r, e);
+    if (rc == ERR_OK)
+        rc = apply_switch(h, digest, &restarted, e);
+    (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
+    return rc;
+}
+
+static enum err_code service(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    static const char *const words[] = {"start", "stop", "reload"};
+    const char *op = json_str(request, "op", "");
+    enum err_code rc = not_open(h, e);
+
+    for (size_t i = 0; i < COUNT_OF(words) && rc == ERR_OK; i++) {
+        if (strcmp(words[i], op) != 0)
+            continue;
+        rc = postfix_do(&h->pf, (enum postfix_op)i, &h->output, e);
+        (void)json_object_set_new(
+            answer, "state",
+            json_string(postfix_pid(h->s->postfix_queue) != 0 ? "running" : "stopped"));
+        return rc;
+    }
+    return rc != ERR_OK ? rc
+                        : err_field(e, ERR_INVALID, "/op", "\"op\" must be start, stop or reload");
+}
+
+/* Put back what drifted: our rendering of the live files, as they are now, through check and switch
+ * without a trial (the plan ran before).  Postfix reloads; nothing is journalled as a new
+ * configuration since it is the one in force. */
+static void note_item(void *ctx, const char *file, const char *item, const char *expected,
+                      const char *found)
+{
+    (void)json_array_append_new(ctx, json_pack("{s:s,s:s,s:s?,s:s?}", "file", file, "item", item,
+                                               "expected", expected, "found", found));
+}
+
+static enum err_code repair(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = NULL;
+    struct rendition current, r;
+    struct planned p;
+    json_t *items = json_array();
+    char dir[4200], etc[4300];
+    bool restarted = false;
+    enum err_code rc = new_arena(&a, e);
+
+    (void)json_object_set_new(answer, "repaired", items);
+    if (rc == ERR_OK)
+        rc = verbs_bare(request, e);
+    if (rc == ERR_OK)
+        rc = not_open(h, e);
+    if (rc == ERR_OK)
+        rc = apply_current(h, a, &current, e);
+    if (rc == ERR_OK)
+        rc = verbs_drift(h, &current, note_item, items, e);
+    if (rc != ERR_OK || json_array_size(items) == 0)
+        return rc;
+    p = (struct planned){current.digest, current.device_id, current.epoch,
+                         current.rev,    current.pub,       (struct plan *)(uintptr_t)current.plan};
+    rc = stage_plan(h, &p, a, answer, e);
+    if (rc == ERR_OK)
+        rc = load_stage(h, current.digest, a, dir, sizeof dir, &r, e);
+    (void)snprintf(etc, sizeof etc, "%s/etc", dir);
+    if (rc == ERR_OK)
+        rc = postfix_validate(&h->pf, etc, &r, &h->output, e);
+    if (rc == ERR_OK)
+        rc = mark_valid(dir, &r, e);
+    if (rc == ERR_OK)
+        rc = apply_switch(h, current.digest, &restarted, e);
+    return rc == ERR_OK ? apply_commit(h, current.digest, e) : rc;
+}
+
+static enum err_code disown(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    enum err_code rc = verbs_bare(request, e);
+
+    (void)answer;
+    if (rc == ERR_OK)
+        rc = not_open(h, e);
+    if (rc != ERR_OK)
+        return rc;
+    h->j.s.managed = false;
+    (void)snprintf(h->j.s.to, sizeof h->j.s.to, "%s", "");
+    log_event(LOG_LEVEL_INFO, "helper.disowned", KV_INT("kept", h->j.s.n_lkg));
+    return journal_end(&h->j, "disowned", "", e);
+}
+
+const struct verb verbs_change[] = {
+    {"stage", stage},      {"validate", validate}, {"trial_stop", trial_stop},
+    {"switch", switch_to}, {"commit", commit},     {"revert", revert},
+    {"restore", restore},  {"service", service},   {"repair", repair},
+    {"disown", disown},    {NULL, NULL},
+};

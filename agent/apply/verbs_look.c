@@ -1,0 +1,167 @@
+/* The verbs that only look. */
+#include "apply/verbs.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "targets/facts.h"
+#include "targets/postfix_cf.h"
+#include "targets/postfix_read.h"
+#include "targets/postfix_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static enum err_code hello(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    (void)request;
+    (void)e;
+    (void)json_object_set_new(answer, "version", json_string(INARI_VERSION));
+    (void)json_object_set_new(answer, "postfix", json_string(h->pf.version));
+    (void)json_object_set_new(answer, "systemd", json_boolean(h->pf.systemd));
+    return ERR_OK;
+}
+
+static enum err_code facts(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    const json_t *names = json_object_get(request, "names"),
+                 *files = json_object_get(request, "files");
+    json_t *f = NULL;
+    enum err_code rc;
+
+    if ((names != NULL && !json_is_array(names)) || (files != NULL && !json_is_array(files)))
+        return err_field(e, ERR_INVALID, "/names",
+                         "\"names\" and \"files\" must be arrays of strings");
+    if (json_array_size(names) > FACTS_NAMES_MAX)
+        return err_field(e, ERR_INVALID, "/names", "at most %d names are resolved at once",
+                         FACTS_NAMES_MAX);
+    rc = facts_collect(&h->pf, names, files, &f, e);
+    if (rc == ERR_OK)
+        (void)json_object_set_new(answer, "facts", f);
+    return rc;
+}
+
+static enum err_code read_now(struct helper *h, const json_t *request, json_t *answer,
+                              struct err *e)
+{
+    (void)request;
+    return postfix_read(&h->pf, answer, e);
+}
+
+static void note(void *ctx, const char *file, const char *item, const char *expected,
+                 const char *found)
+{
+    (void)json_array_append_new(ctx, json_pack("{s:s,s:s,s:s?,s:s?}", "file", file, "item", item,
+                                               "expected", expected, "found", found));
+}
+
+enum err_code verbs_drift(struct helper *h, const struct rendition *r, cf_diff_fn *fn, void *ctx,
+                          struct err *e)
+{
+    return postfix_compare(&h->pf, r->plan, fn, ctx, e);
+}
+
+static enum err_code drift(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(512 * MIB);
+    json_t *items = json_array();
+    struct rendition r;
+    enum err_code rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : verbs_bare(request, e);
+
+    (void)json_object_set_new(answer, "drift", items);
+    if (rc == ERR_OK)
+        rc = apply_current(h, a, &r, e);
+    if (rc == ERR_NOT_FOUND || apply_is_open(h))
+        return ERR_OK; /* nothing of ours to drift from, or it is being changed right now */
+    return rc == ERR_OK ? verbs_drift(h, &r, note, items, e) : rc;
+}
+
+static enum err_code diff(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(512 * MIB);
+    json_t *items = json_array();
+    struct planned p = {0};
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+
+    (void)json_object_set_new(answer, "would_change", items);
+    if (rc == ERR_OK)
+        rc = verbs_plan(h, request, false, a, &p, answer, e);
+    return rc == ERR_OK ? postfix_compare(&h->pf, p.plan, note, items, e) : rc;
+}
+
+static json_t *time_json(int64_t ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (ms == 0)
+        return json_null();
+    clock_format(ms, text);
+    return json_string(text);
+}
+
+static enum err_code tx(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    const struct journal_state *s = &h->j.s;
+
+    (void)json_object_set_new(answer, "open", json_boolean(apply_is_open(h)));
+    (void)json_object_set_new(answer, "phase", json_string(phase_word(s->phase)));
+    (void)json_object_set_new(answer, "from", json_string(s->phase == PHASE_NONE ? "" : s->from));
+    (void)json_object_set_new(answer, "to", json_string(s->phase == PHASE_NONE ? "" : s->to));
+    if (s->last_result[0] == '\0')
+        (void)json_object_set_new(answer, "last", json_null());
+    else
+        (void)json_object_set_new(
+            answer, "last",
+            json_pack("{s:s,s:s,s:s,s:s,s:o,s:I,s:I}", "result", s->last_result, "digest",
+                      s->last_digest, "phase", s->last_phase, "reason", s->last_reason, "at",
+                      time_json(s->last_at_ms), "rev", (json_int_t)s->last_rev, "pub",
+                      (json_int_t)s->last_pub));
+    return verbs_bare(request, e);
+}
+
+static json_t *lkg_json(const struct journal_state *s)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < s->n_lkg; i++)
+        (void)json_array_append_new(
+            list, json_pack("{s:s,s:I,s:I,s:I,s:o}", "digest", s->lkg[i].digest, "epoch",
+                            (json_int_t)s->lkg[i].epoch, "rev", (json_int_t)s->lkg[i].rev, "pub",
+                            (json_int_t)s->lkg[i].pub, "at", time_json(s->lkg[i].at_ms)));
+    return list;
+}
+
+static enum err_code running(struct helper *h, const json_t *request, json_t *answer, struct err *e)
+{
+    static const char *const queues[] = {"incoming", "active", "deferred", "hold"};
+    char in_main[DIGEST_SIZE], in_master[DIGEST_SIZE];
+    pid_t pid = postfix_pid(h->s->postfix_queue);
+    json_t *queue = json_object();
+    bool same;
+
+    postfix_digests(&h->pf, in_main, in_master);
+    same = in_main[0] != '\0' && strcmp(in_main, in_master) == 0;
+    for (size_t i = 0; i < COUNT_OF(queues); i++)
+        (void)json_object_set_new(
+            queue, queues[i],
+            json_integer((json_int_t)postfix_queue_count(h->s->postfix_queue, queues[i])));
+    (void)json_object_set_new(answer, "state",
+                              json_string(pid == 0             ? "stopped"
+                                          : in_main[0] == '\0' ? "foreign"
+                                                               : "running"));
+    (void)json_object_set_new(answer, "pid", json_integer(pid));
+    (void)json_object_set_new(answer, "since", time_json(pid == 0 ? 0 : postfix_since_ms(pid)));
+    (void)json_object_set_new(answer, "version", json_string(h->pf.version));
+    (void)json_object_set_new(answer, "on_disk", json_string(same ? in_main : ""));
+    (void)json_object_set_new(answer, "on_disk_main", json_string(in_main));
+    (void)json_object_set_new(answer, "on_disk_master", json_string(in_master));
+    (void)json_object_set_new(answer, "managed", json_boolean(h->j.s.managed));
+    (void)json_object_set_new(answer, "lkg", lkg_json(&h->j.s));
+    (void)json_object_set_new(answer, "queue", queue);
+    return verbs_bare(request, e);
+}
+
+const struct verb verbs_look[] = {
+    {"hello", hello}, {"facts", facts}, {"read", read_now},   {"diff", diff},
+    {"drift", drift}, {"tx", tx},       {"running", running}, {NULL, NULL},
+};
