@@ -34,13 +34,12 @@ static char *sign(const struct jose_key *k, const char *typ, const json_t *doc, 
 static char *trust_doc(int n, const struct jose_key *named_root, const struct jose_key *signer)
 {
     AUTO(json_free)
-    json_t *doc =
-        json_pack("{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", FLEET, "epoch", 1,
-                  "root", jose_key_to_jwk(named_root), "keys", key_row(bundle_key, "bundle", NULL),
-                  key_row(old_key, "bundle", "2020-01-01T00:00:00Z"),
-                  key_row(stranger, "receipt", NULL), "tls_pins",
-                  "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "issuer",
-                  "https://parent.example:8445", "addresses", "https://parent.example:8445");
+    json_t *doc = json_pack(
+        "{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", FLEET, "epoch", 1, "root",
+        jose_key_to_jwk(named_root), "keys", key_row(bundle_key, "bundle", NULL),
+        key_row(old_key, "bundle", "2020-01-01T00:00:00Z"), key_row(stranger, "receipt", NULL),
+        "tls_pins", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "issuer",
+        "https://parent.example:8445", "addresses", "https://parent.example:8445");
     return sign(signer, PROTO_TYP_TRUST, doc, false);
 }
 
