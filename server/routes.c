@@ -7,7 +7,9 @@
 #include "handlers/audit.h"
 #include "handlers/device.h"
 #include "handlers/openapi.h"
+#include "handlers/group.h"
 #include "handlers/session.h"
+#include "handlers/settings.h"
 #include "http/request.h"
 #include "http/status.h"
 
@@ -21,7 +23,7 @@ const struct route routes[] = {
 
     /* signing in, accounts, API tokens, audit */
     { "POST",   "/api/v1/session",          session_post,         PERM_NONE,       4 * KIB,  0 },
-    { "GET",    "/api/v1/session",          session_get,          PERM_SESSION,    0,        R_OPEN_PW },
+    { "GET",    "/api/v1/session",          session_get,          PERM_KNOWN,      0,        R_OPEN_PW },
     { "DELETE", "/api/v1/session",          session_delete,       PERM_SESSION,    0,        R_OPEN_PW },
     { "PUT",    "/api/v1/session/password", session_password_put, PERM_SESSION,    4 * KIB,  R_OPEN_PW },
     { "GET",    "/api/v1/accounts",         account_list_get,     PERM_ADMIN,      0,        0 },
@@ -34,6 +36,32 @@ const struct route routes[] = {
     { "DELETE", "/api/v1/api-tokens/{id}",  api_token_delete,     PERM_SESSION,    0,        0 },
     { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
     { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
+
+    /* settings: catalog, layers, drafts, revisions; groups */
+    { "GET",    "/api/v1/catalog",                      catalog_get,            PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/settings",                     settings_layer_get,     PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/settings/effective",           settings_effective_get, PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/devices/{id}/explain",         device_explain_get,     PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/drafts",                       draft_list_get,         PERM_SETTINGS_READ,  0,       0 },
+    { "POST",   "/api/v1/drafts",                       draft_post,             PERM_SETTINGS_WRITE, 4 * KIB, 0 },
+    { "GET",    "/api/v1/drafts/{id}",                  draft_get_one,          PERM_SETTINGS_READ,  0,       0 },
+    { "PATCH",  "/api/v1/drafts/{id}",                  draft_patch,            PERM_SETTINGS_WRITE, 16 * MIB, R_MERGE },
+    { "DELETE", "/api/v1/drafts/{id}",                  draft_delete_one,       PERM_SETTINGS_WRITE, 0,       0 },
+    { "GET",    "/api/v1/drafts/{id}/diff",             draft_diff_get,         PERM_SETTINGS_READ,  0,       0 },
+    { "POST",   "/api/v1/drafts/{id}/check",            draft_check_post,       PERM_SETTINGS_WRITE, 1 * KIB, 0 },
+    { "POST",   "/api/v1/drafts/{id}/publish",          draft_publish_post,     PERM_PUBLISH,        4 * KIB, 0 },
+    { "GET",    "/api/v1/revisions",                    revision_list_get,      PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/revisions/{pub}",              revision_get_one,       PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/revisions/{pub}/diff",         revision_diff_get,      PERM_SETTINGS_READ,  0,       0 },
+    { "POST",   "/api/v1/revisions/{pub}/restore",      revision_restore_post,  PERM_PUBLISH,        4 * KIB, 0 },
+    { "POST",   "/api/v1/revisions/{pub}/undo",         revision_undo_post,     PERM_PUBLISH,        4 * KIB, 0 },
+    { "GET",    "/api/v1/groups",                       group_list_get,         PERM_DEVICE_READ,    0,       0 },
+    { "POST",   "/api/v1/groups",                       group_post,             PERM_DEVICE_WRITE,   4 * KIB, 0 },
+    { "GET",    "/api/v1/groups/{id}",                  group_get_one,          PERM_DEVICE_READ,    0,       0 },
+    { "PATCH",  "/api/v1/groups/{id}",                  group_patch,            PERM_DEVICE_WRITE,   4 * KIB, R_MERGE },
+    { "DELETE", "/api/v1/groups/{id}",                  group_delete_one,       PERM_DEVICE_WRITE,   0,       0 },
+    { "PUT",    "/api/v1/groups/{id}/members/{device}", group_member_put,       PERM_DEVICE_WRITE,   1 * KIB, 0 },
+    { "DELETE", "/api/v1/groups/{id}/members/{device}", group_member_delete,    PERM_DEVICE_WRITE,   0,       0 },
 
     /* children (docs/internals/wire.md) */
     { "GET",    "/api/agent/v1/hello",      agent_hello,    PERM_NONE,   0,         R_INLINE },

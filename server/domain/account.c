@@ -6,6 +6,7 @@
 #include "domain/app.h"
 #include "domain/change.h"
 #include "domain/password.h"
+#include "domain/publish.h"
 #include "store/account_store.h"
 #include "store/session_store.h"
 
@@ -63,6 +64,8 @@ static enum err_code bootstrap_in_tx(struct db *db, void *ctx, struct err *e)
     if (rc != ERR_OK || n > 0)
         return rc;
     rc = insert_admin(db, x, e);
+    if (rc == ERR_OK)
+        rc = publish_bootstrap(db, e);
     if (rc == ERR_OK)
         rc = audit_append(db, &by, "account.create", "account/admin", NULL, e);
     x->made = rc == ERR_OK;

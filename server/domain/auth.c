@@ -80,7 +80,7 @@ enum err_code auth_session(struct db *db, struct app *app, const char *cookie, i
             return rc;
     }
     *ret = (struct who){.kind = WHO_ACCOUNT,
-                        .perms = role_perms(s.role) | PERM_SESSION,
+                        .perms = role_perms(s.role) | PERM_SESSION | PERM_KNOWN,
                         .must_change_password = s.must_change && !app->lab,
                         .lang = strcmp(s.lang, "ja") == 0 ? LANG_JA : LANG_EN};
     (void)snprintf(ret->id, sizeof ret->id, "%s", s.account_id);
@@ -125,7 +125,7 @@ enum err_code auth_api_token(struct db *db, struct app *app, const char *token, 
             return rc;
     }
     *ret = (struct who){.kind = WHO_TOKEN,
-                        .perms = perms & role_perms(t.role),
+                        .perms = (perms & role_perms(t.role)) | PERM_KNOWN,
                         .lang = strcmp(t.lang, "ja") == 0 ? LANG_JA : LANG_EN};
     (void)snprintf(ret->id, sizeof ret->id, "%s", t.id);
     (void)snprintf(ret->account, sizeof ret->account, "%s", t.account_id);

@@ -195,7 +195,7 @@ enum err_code login_check(struct db *db, struct app *app, const char *user, cons
     if (rc != ERR_OK)
         return rc;
     *ret = (struct who){.kind = WHO_ACCOUNT,
-                        .perms = role_perms(row.role) | PERM_SESSION,
+                        .perms = role_perms(row.role) | PERM_SESSION | PERM_KNOWN,
                         .must_change_password = row.must_change && !app->lab,
                         .lang = strcmp(row.lang, "ja") == 0 ? LANG_JA : LANG_EN};
     (void)snprintf(ret->id, sizeof ret->id, "%s", row.id);

@@ -27,6 +27,7 @@ enum perm {
     PERM_ENROL = 1 << 6,      /* make join tokens, enrol with a login */
     PERM_AUDIT_READ = 1 << 7,
     PERM_ADMIN = 1 << 8,      /* accounts, tokens of others, parent itself */
+    PERM_KNOWN = 1 << 9,      /* anybody who said who they are: a signed-in account or an API token */
     PERM_DEVICE = 1 << 15,    /* a child's access token */
 };
 extern const char *const scope_names[]; /* "settings:read", ... by bit; "" where a bit is no scope */

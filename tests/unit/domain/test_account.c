@@ -237,7 +237,7 @@ static void tokens_have_their_scopes_only(void **state)
     const char *token = json_str(made, "token", "");
     assert_int_equal(strlen(token), 49);
     assert_int_equal(auth_api_token(db, &app, token, now, a, &seen, &e), ERR_OK);
-    assert_int_equal(seen.perms, PERM_SETTINGS_READ | PERM_PUBLISH);
+    assert_int_equal(seen.perms, PERM_SETTINGS_READ | PERM_PUBLISH | PERM_KNOWN);
     assert_string_equal(seen.name, "token:ci");
     assert_int_equal(auth_api_token(db, &app, token, now + 60000, a, &seen, &e), ERR_TOKEN_INVALID);
     assert_int_equal(api_token_revoke(db, json_str(made, "id", ""),

@@ -1,0 +1,400 @@
+#include "domain/check.h"
+
+#include "http/problem.h"
+#include "plan/plan.h"
+#include "store/bundle_store.h"
+#include "store/group_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MODEL_ARENA = 512 * 1024 * 1024, DEVICE_ARENA = 64 * 1024 * 1024 };
+
+static enum err_code no_memory(struct err *e)
+{
+    return err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
+/* --- values --- */
+
+static void changes_pointer(char *buf, size_t size, const char *layer, const char *id)
+{
+    if (strcmp(layer, "fleet") == 0) {
+        (void)snprintf(buf, size, "/changes/fleet");
+        return;
+    }
+    json_pointer_add(buf, size,
+                     strcmp(layer, "group") == 0 ? "/changes/groups" : "/changes/devices", id);
+}
+
+static enum layer_kind kind_of(const char *layer)
+{
+    return strcmp(layer, "fleet") == 0   ? LAYER_FLEET
+           : strcmp(layer, "group") == 0 ? LAYER_GROUP
+                                         : LAYER_DEVICE;
+}
+
+enum err_code check_values(json_t *content, const json_t *leaves, bool at_changes,
+                           struct findings *f, struct err *e)
+{
+    AUTO(json_free) json_t *seen = json_object();
+    json_t *leaf;
+    size_t i;
+
+    if (seen == NULL)
+        return no_memory(e);
+    json_array_foreach(leaves, i, leaf)
+    {
+        const char *layer = json_str(leaf, "layer", ""), *id = json_str(leaf, "id", "");
+        const char *key = json_str(leaf, "key", "");
+        json_t *settings = content_layer(content, layer, id),
+               *value = json_object_get(settings, key);
+        AUTO(json_free) json_t *one = json_object();
+        char at[192], mark[512];
+
+        (void)snprintf(mark, sizeof mark, "%s %s %s", layer, id, key);
+        if (value == NULL || json_object_get(seen, mark) != NULL)
+            continue;
+        /* the whole value of the setting at that layer: rows are checked together */
+        if (one == NULL || json_object_set_new(seen, mark, json_true()) != 0 ||
+            json_object_set(one, key, value) != 0)
+            return no_memory(e);
+        changes_pointer(at, sizeof at, layer, id);
+        catalog_check_layer(one, kind_of(layer), at_changes ? at : "/settings", f);
+    }
+    return ERR_OK;
+}
+
+size_t check_hard(const struct findings *f)
+{
+    size_t n = f->dropped;
+
+    for (size_t i = 0; i < f->n; i++)
+        n += !f->v[i].warning && !f->v[i].forceable;
+    return n;
+}
+
+size_t check_forceable(const struct findings *f)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        n += !f->v[i].warning && f->v[i].forceable;
+    return n;
+}
+
+size_t check_count_changes(const json_t *a, const json_t *b)
+{
+    /* effective settings are a layer without markers */
+    AUTO(json_free)
+    json_t *ca = json_pack("{s:O}", "fleet", a), *cb = json_pack("{s:O}", "fleet", b);
+    AUTO(json_free) json_t *diff = ca == NULL || cb == NULL ? NULL : content_diff(ca, cb);
+
+    return json_array_size(diff);
+}
+
+/* --- findings --- */
+
+static bool same_finding(const struct finding *a, const struct finding *b)
+{
+    return a->id == b->id && strcmp(a->pointer, b->pointer) == 0 &&
+           memcmp(a->arg, b->arg, sizeof a->arg) == 0;
+}
+
+static bool has(const struct findings *f, const struct finding *x)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (same_finding(&f->v[i], x))
+            return true;
+    return false;
+}
+
+static void take_over(struct findings *to, const struct findings *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        const struct finding *x = &from->v[i];
+        struct finding *y;
+
+        if (has(to, x))
+            continue; /* the same of another device */
+        y = x->warning
+                ? finding_warn(to, x->id, x->pointer, x->arg[0], x->arg[1], x->arg[2], x->arg[3])
+                : finding_add(to, x->id, x->pointer, x->arg[0], x->arg[1], x->arg[2], x->arg[3]);
+        if (y != NULL)
+            y->forceable = x->forceable;
+    }
+    to->dropped += from->dropped;
+    to->errors += from->dropped;
+}
+
+static void soften_known(struct findings *f, const struct findings *known)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (!f->v[i].warning && has(known, &f->v[i])) {
+            f->v[i].warning = true;
+            f->errors--;
+        }
+    }
+}
+
+/* "/settings/<key>/..." becomes "/changes/<layer>/<key>/..." where the draft set it; the device's
+ * own layer first. */
+static void repoint(struct finding *x, const json_t *leaves, const char *device_id)
+{
+    static const char prefix[] = "/settings/";
+    const char *rest = x->pointer + sizeof prefix - 1, *best = NULL, *best_id = "";
+    char tail[sizeof x->pointer], at[192];
+    json_t *leaf;
+    size_t i, n;
+
+    if (strncmp(x->pointer, prefix, sizeof prefix - 1) != 0)
+        return;
+    n = strcspn(rest, "/");
+    json_array_foreach(leaves, i, leaf)
+    {
+        const char *key = json_str(leaf, "key", ""), *layer = json_str(leaf, "layer", ""),
+                   *id = json_str(leaf, "id", "");
+        bool own = strcmp(layer, "device") == 0;
+
+        if (strlen(key) != n || strncmp(key, rest, n) != 0 || (own && strcmp(id, device_id) != 0))
+            continue;
+        if (best == NULL || own || strcmp(best, "fleet") == 0) {
+            best = layer;
+            best_id = id;
+        }
+    }
+    if (best == NULL)
+        return;
+    changes_pointer(at, sizeof at, best, best_id);
+    (void)snprintf(tail, sizeof tail, "%s", rest);
+    (void)snprintf(x->pointer, sizeof x->pointer, "%s/%s", at, tail);
+}
+
+/* --- devices --- */
+
+struct model {
+    struct fact_row *devices;
+    size_t n;
+    struct bundle_member *members;
+    size_t n_members;
+    struct arena *a;
+};
+
+struct planned {
+    json_t *after, *before; /* effective */
+    struct plan_facts facts;
+    const char **groups;
+    size_t n_groups;
+};
+
+static enum err_code load(struct db *db, struct model *m, struct err *e)
+{
+    enum err_code rc = group_store_facts(db, m->a, &m->devices, &m->n, e);
+
+    return rc == ERR_OK ? bundle_store_members(db, NULL, m->a, &m->members, &m->n_members, e) : rc;
+}
+
+/* Members are in order of their device. */
+static const struct bundle_member *members_of(const struct model *m, const char *device_id,
+                                              size_t *ret_n)
+{
+    size_t lo = 0, hi = m->n_members, end;
+
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+
+        if (strcmp(m->members[mid].device_id, device_id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (end = lo; end < m->n_members && strcmp(m->members[end].device_id, device_id) == 0; end++)
+        continue;
+    *ret_n = end - lo;
+    return m->members + lo;
+}
+
+/* device_id NULL: the fleet's layer alone. */
+static enum err_code merge_for(const struct model *m, const json_t *content, const char *device_id,
+                               json_t **ret, struct err *e)
+{
+    size_t n = 0, n_members = 0;
+    const struct bundle_member *members =
+        device_id == NULL ? NULL : members_of(m, device_id, &n_members);
+    struct catalog_layer *layers = arena_alloc(m->a, (n_members + 2) * sizeof *layers);
+
+    if (layers == NULL)
+        return no_memory(e);
+    layers[n++] = (struct catalog_layer){LAYER_FLEET, "", "", content_layer(content, "fleet", "")};
+    for (size_t i = 0; i < n_members; i++)
+        layers[n++] =
+            (struct catalog_layer){LAYER_GROUP, members[i].group_id, members[i].group_name,
+                                   content_layer(content, "group", members[i].group_id)};
+    if (device_id != NULL)
+        layers[n++] = (struct catalog_layer){LAYER_DEVICE, device_id, "",
+                                             content_layer(content, "device", device_id)};
+    return catalog_merge(layers, n, ret, e);
+}
+
+static void drop_json(void *p)
+{
+    json_decref(p);
+}
+
+static enum err_code prepare(const struct model *m, const struct check *c, const struct fact_row *d,
+                             struct planned *p, struct err *e)
+{
+    AUTO(json_free) json_t *none = json_object();
+    const struct bundle_member *members;
+    enum err_code rc = merge_for(m, c->after, d->id, &p->after, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    if (!arena_defer(m->a, drop_json, p->after))
+        return no_memory(e);
+    if (c->device != NULL && strcmp(c->device, d->id) == 0)
+        p->before = json_deep_copy(c->device_before);
+    else
+        rc = merge_for(m, c->before, d->id, &p->before, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (!arena_defer(m->a, drop_json, p->before))
+        return no_memory(e);
+    rc = plan_facts_from_json(d->facts == NULL ? none : d->facts, m->a, &p->facts, e);
+    if (rc != ERR_OK)
+        return rc;
+    p->facts.device_id = d->id;
+    p->facts.placement = d->placement;
+    members = members_of(m, d->id, &p->n_groups);
+    p->groups = arena_alloc(m->a, (p->n_groups + 1) * sizeof *p->groups);
+    if (p->groups == NULL)
+        return no_memory(e);
+    for (size_t i = 0; i < p->n_groups; i++)
+        p->groups[i] = members[i].group_name;
+    return ERR_OK;
+}
+
+static enum err_code plan_one(const struct check *c, const struct planned *p, const char *device_id,
+                              struct findings *f, json_t **ret_plan, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(DEVICE_ARENA);
+    struct plan *plan = NULL;
+    enum err_code rc;
+
+    if (a == NULL)
+        return no_memory(e);
+    rc = plan_make(p->after, &p->facts, "", a, &plan, f, e);
+    if (rc == ERR_OK && f->errors > 0) {
+        struct findings known = {0};
+
+        rc = plan_make(p->before, &p->facts, "", a, &plan, &known, e);
+        soften_known(f, &known);
+        findings_clear(&known);
+        plan = NULL; /* of the state before */
+    }
+    if (rc == ERR_OK && c->plans && plan != NULL && ret_plan != NULL)
+        *ret_plan = plan_to_json(plan);
+    for (size_t i = 0; rc == ERR_OK && c->at_changes && i < f->n; i++)
+        repoint(&f->v[i], c->leaves, device_id);
+    return rc;
+}
+
+static enum err_code report(const struct check *c, const struct fact_row *d,
+                            const struct planned *p, size_t changes, json_t *devices,
+                            struct findings *total, struct err *e)
+{
+    struct findings f = {0};
+    json_t *plan = NULL, *entry;
+    enum err_code rc = plan_one(c, p, d->id, &f, &plan, e);
+
+    if (rc == ERR_OK) {
+        take_over(total, &f);
+        entry = json_pack("{s:s,s:s,s:I,s:o}", "id", d->id, "name", d->name, "changes",
+                          (json_int_t)changes, "findings", problem_findings(&f, c->lang));
+        if (plan != NULL && entry != NULL)
+            (void)json_object_set(entry, "plan", plan);
+        if (json_array_append_new(devices, entry) != 0)
+            rc = no_memory(e);
+    }
+    json_decref(plan);
+    findings_clear(&f);
+    return rc;
+}
+
+/* The rules that no single device shows; what was broken before is only said. */
+static enum err_code fleet_rules(const struct model *m, const struct check *c,
+                                 struct planned *planned, struct findings *total, struct err *e)
+{
+    struct plan_member *members = arena_alloc(m->a, (m->n + 1) * sizeof *members);
+    struct findings f = {0}, known = {0};
+
+    if (members == NULL)
+        return no_memory(e);
+    for (size_t i = 0; i < m->n; i++)
+        members[i] =
+            (struct plan_member){m->devices[i].id,  m->devices[i].name, planned[i].after,
+                                 &planned[i].facts, planned[i].groups,  planned[i].n_groups};
+    plan_check_fleet(members, m->n, &f);
+    if (f.errors > 0 && !c->joins) {
+        for (size_t i = 0; i < m->n; i++)
+            members[i].settings = planned[i].before;
+        plan_check_fleet(members, m->n, &known);
+        soften_known(&f, &known);
+    }
+    for (size_t i = 0; c->at_changes && i < f.n; i++)
+        repoint(&f.v[i], c->leaves, "");
+    take_over(total, &f);
+    findings_clear(&f);
+    findings_clear(&known);
+    return ERR_OK;
+}
+
+/* Nobody has joined yet: still no setting may be stored that would open a relay on the first one.
+ */
+static enum err_code plan_fleet_layer(const struct model *m, const struct check *c,
+                                      struct findings *total, struct err *e)
+{
+    struct planned p = {0};
+    struct findings f = {0};
+    enum err_code rc = merge_for(m, c->after, NULL, &p.after, e);
+
+    if (rc == ERR_OK)
+        rc = merge_for(m, c->before, NULL, &p.before, e);
+    if (rc == ERR_OK)
+        rc = plan_one(c, &p, "", &f, NULL, e);
+    take_over(total, &f);
+    findings_clear(&f);
+    json_decref(p.after);
+    json_decref(p.before);
+    return rc;
+}
+
+enum err_code check_devices(struct db *db, const struct check *c, struct findings *f,
+                            json_t **ret_devices, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(MODEL_ARENA);
+    AUTO(json_free) json_t *devices = json_array();
+    struct model m = {.a = a};
+    struct planned *planned;
+    enum err_code rc;
+
+    if (a == NULL || devices == NULL)
+        return no_memory(e);
+    rc = load(db, &m, e);
+    planned = rc == ERR_OK ? arena_alloc(a, (m.n + 1) * sizeof *planned) : NULL;
+    if (rc == ERR_OK && planned == NULL)
+        return no_memory(e);
+    for (size_t i = 0; rc == ERR_OK && i < m.n; i++) {
+        size_t changes;
+
+        rc = prepare(&m, c, &m.devices[i], &planned[i], e);
+        changes = rc == ERR_OK ? check_count_changes(planned[i].before, planned[i].after) : 0;
+        if (changes > 0)
+            rc = report(c, &m.devices[i], &planned[i], changes, devices, f, e);
+    }
+    if (rc == ERR_OK)
+        rc = m.n > 0 ? fleet_rules(&m, c, planned, f, e) : plan_fleet_layer(&m, c, f, e);
+    if (rc == ERR_OK && ret_devices != NULL)
+        *ret_devices = TAKE(devices);
+    return rc;
+}

@@ -1,0 +1,277 @@
+#include "store/revision_store.h"
+
+static const struct stmt LOCK = {"revision_lock", 0, "SELECT pg_advisory_xact_lock(8445, 1)"};
+static const struct stmt GET = {"revision_get", 1,
+                                "SELECT pub, coalesce(source, 0), at, content, diff, forced, "
+                                "digest, author, reason, kind FROM revision "
+                                "WHERE pub = CASE WHEN $1::bigint = 0 THEN (SELECT max(pub) FROM "
+                                "revision) ELSE $1::bigint END"};
+static const struct stmt LIST = {
+    "revision_list", 2,
+    "SELECT pub, coalesce(source, 0), at, NULL::jsonb, diff, forced, digest, author, reason, kind "
+    "FROM revision "
+    "WHERE $1::bigint = 0 OR pub < $1::bigint ORDER BY pub DESC LIMIT $2::int"};
+static const struct stmt INSERT = {
+    "revision_insert", 9,
+    "INSERT INTO revision (pub, content, digest, diff, author, reason, kind, source, forced) "
+    "VALUES ($1::bigint, "
+    "$2::jsonb, $3::text, $4::jsonb, $5::text, $6::text, $7::text, $8::bigint, $9::jsonb)"};
+static const struct stmt ORIGINS_SET = {
+    "origins_set", 2,
+    "INSERT INTO leaf_origin (layer, id, key, row, pub) "
+    "SELECT l->>'layer', l->>'id', l->>'key', l->>'row', $2::bigint FROM "
+    "jsonb_array_elements($1::jsonb) l "
+    "WHERE l->'new' <> 'null'::jsonb "
+    "ON CONFLICT (layer, id, key, row) DO UPDATE SET pub = excluded.pub"};
+static const struct stmt ORIGINS_DROP = {
+    "origins_drop", 1,
+    "DELETE FROM leaf_origin o USING jsonb_array_elements($1::jsonb) l WHERE l->'new' = "
+    "'null'::jsonb "
+    "AND o.layer = l->>'layer' AND o.id = l->>'id' AND o.key = l->>'key' AND o.row = l->>'row'"};
+static const struct stmt LAST_CHANGE = {
+    "revision_last_change", 2,
+    "SELECT pub, coalesce(source, 0), at, NULL::jsonb, '[]'::jsonb, forced, digest, author, "
+    "reason, kind FROM revision "
+    "WHERE pub > $1::bigint AND diff @> $2::jsonb ORDER BY pub DESC LIMIT 1"};
+static const struct stmt ORIGINS = {"origins_of_key", 1,
+                                    "SELECT o.layer, o.id, o.row, r.author, r.reason, o.pub, r.at "
+                                    "FROM leaf_origin o JOIN revision r ON r.pub = o.pub "
+                                    "WHERE o.key = $1::text"};
+
+static const struct stmt NOTIFY = {"revision_notify", 1,
+                                   "SELECT pg_notify('inari_change', 'revision ' || $1::bigint)"};
+
+#define DRAFT                                                                                      \
+    "SELECT d.id, d.owner, a.name, d.title, d.base_pub, d.version, d.created_at, d.updated_at, "   \
+    "d.changes FROM draft d JOIN account a ON a.id = d.owner "
+static const struct stmt DRAFT_GET = {"draft_get", 1, DRAFT "WHERE d.id = $1::uuid"};
+static const struct stmt DRAFT_LOCK = {"draft_lock", 1,
+                                       DRAFT "WHERE d.id = $1::uuid FOR UPDATE OF d"};
+static const struct stmt DRAFT_LIST = {"draft_list", 3,
+                                       DRAFT "WHERE ($1::uuid IS NULL OR d.owner = $1::uuid) AND "
+                                             "($2::text = '' OR d.id < NULLIF($2::text, '')::uuid) "
+                                             "ORDER BY d.id DESC LIMIT $3::int"};
+static const struct stmt DRAFT_INSERT = {"draft_insert", 5,
+                                         "INSERT INTO draft (id, owner, title, base_pub, changes) "
+                                         "VALUES ($1::uuid, $2::uuid, $3::text, $4::bigint, "
+                                         "$5::jsonb)"};
+static const struct stmt DRAFT_UPDATE = {"draft_update", 3,
+                                         "UPDATE draft SET title = $2::text, changes = $3::jsonb, "
+                                         "version = version + 1, updated_at = now() "
+                                         "WHERE id = $1::uuid"};
+static const struct stmt DRAFT_DELETE = {"draft_delete", 1,
+                                         "DELETE FROM draft WHERE id = $1::uuid"};
+static const struct stmt DRAFT_COUNT = {"draft_count", 1,
+                                        "SELECT count(*) FROM draft WHERE owner = $1::uuid"};
+
+const struct stmt *const revision_store_stmts[] = {
+    &LOCK,         &GET,          &LIST,        &INSERT,     &ORIGINS_SET, &ORIGINS_DROP,
+    &LAST_CHANGE,  &ORIGINS,      &DRAFT_GET,   &DRAFT_LOCK, &DRAFT_LIST,  &DRAFT_INSERT,
+    &DRAFT_UPDATE, &DRAFT_DELETE, &DRAFT_COUNT, &NOTIFY,     NULL};
+
+enum err_code revision_store_lock(struct db *db, struct err *e)
+{
+    return db_run(db, &LOCK, NULL, NULL, NULL, e);
+}
+
+static struct revision_row row_of(const struct rows *r, int i)
+{
+    return (struct revision_row){.pub = rows_int(r, i, 0),
+                                 .source = rows_int(r, i, 1),
+                                 .at_ms = rows_time_ms(r, i, 2),
+                                 .content = rows_json(r, i, 3),
+                                 .diff = rows_json(r, i, 4),
+                                 .forced = rows_json(r, i, 5),
+                                 .digest = rows_text(r, i, 6),
+                                 .author = rows_text(r, i, 7),
+                                 .reason = rows_text(r, i, 8),
+                                 .kind = rows_text(r, i, 9)};
+}
+
+enum err_code revision_store_get(struct db *db, int64_t pub, struct arena *a,
+                                 struct revision_row *ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &GET, (struct db_param[]){P_INT(pub)}, a, &r, e);
+
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "there is no revision %lld", (long long)pub);
+    if (rc != ERR_OK)
+        return rc;
+    *ret = row_of(r, 0);
+    return ret->content == NULL || ret->diff == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                                     : ERR_OK;
+}
+
+enum err_code revision_store_list(struct db *db, int64_t before, int limit, struct arena *a,
+                                  struct revision_row **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct revision_row *v;
+    enum err_code rc =
+        db_run(db, &LIST, (struct db_param[]){P_INT(before), P_INT(limit)}, a, &r, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (int i = 0; i < rows_count(r); i++)
+        v[i] = row_of(r, i);
+    *ret = v;
+    *ret_n = (size_t)rows_count(r);
+    return ERR_OK;
+}
+
+enum err_code revision_store_insert(struct db *db, const struct revision_row *row, struct err *e)
+{
+    return db_run(db, &INSERT,
+                  (struct db_param[]){
+                      P_INT(row->pub), P_JSON(row->content), P_TEXT(row->digest), P_JSON(row->diff),
+                      P_TEXT(row->author), P_TEXT(row->reason), P_TEXT(row->kind),
+                      row->source == 0 ? P_NULL : P_INT(row->source), P_JSON(row->forced)},
+                  NULL, NULL, e);
+}
+
+enum err_code revision_store_set_origins(struct db *db, const json_t *diff, int64_t pub,
+                                         struct err *e)
+{
+    enum err_code rc = db_run(db, &ORIGINS_DROP, (struct db_param[]){P_JSON(diff)}, NULL, NULL, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    return db_run(db, &ORIGINS_SET, (struct db_param[]){P_JSON(diff), P_INT(pub)}, NULL, NULL, e);
+}
+
+enum err_code revision_store_last_change(struct db *db, int64_t base_pub, const json_t *leaf,
+                                         struct arena *a, struct revision_row *ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc =
+        db_one(db, &LAST_CHANGE, (struct db_param[]){P_INT(base_pub), P_JSON(leaf)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = row_of(r, 0);
+    return rc;
+}
+
+enum err_code revision_store_notify(struct db *db, int64_t pub, struct err *e)
+{
+    return db_run(db, &NOTIFY, (struct db_param[]){P_INT(pub)}, NULL, NULL, e);
+}
+
+enum err_code revision_store_origins(struct db *db, const char *key, struct arena *a,
+                                     struct origin_row **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct origin_row *v;
+    enum err_code rc = db_run(db, &ORIGINS, (struct db_param[]){P_TEXT(key)}, a, &r, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (int i = 0; i < rows_count(r); i++)
+        v[i] = (struct origin_row){rows_text(r, i, 0),   rows_text(r, i, 1), rows_text(r, i, 2),
+                                   rows_text(r, i, 3),   rows_text(r, i, 4), rows_int(r, i, 5),
+                                   rows_time_ms(r, i, 6)};
+    *ret = v;
+    *ret_n = (size_t)rows_count(r);
+    return ERR_OK;
+}
+
+/* --- drafts --- */
+
+static struct draft_row draft_of(const struct rows *r, int i)
+{
+    return (struct draft_row){.id = rows_text(r, i, 0),
+                              .owner = rows_text(r, i, 1),
+                              .owner_name = rows_text(r, i, 2),
+                              .title = rows_text(r, i, 3),
+                              .base_pub = rows_int(r, i, 4),
+                              .version = rows_int(r, i, 5),
+                              .created_at_ms = rows_time_ms(r, i, 6),
+                              .updated_at_ms = rows_time_ms(r, i, 7),
+                              .changes = rows_json(r, i, 8)};
+}
+
+static enum err_code one_draft(struct db *db, const struct stmt *stmt, const char *id,
+                               struct arena *a, struct draft_row *ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, stmt, (struct db_param[]){P_TEXT(id)}, a, &r, e);
+
+    if (rc == ERR_NOT_FOUND)
+        return err_set(e, ERR_NOT_FOUND, "there is no draft \"%s\"", id);
+    if (rc == ERR_OK)
+        *ret = draft_of(r, 0);
+    return rc;
+}
+
+enum err_code draft_store_get(struct db *db, const char *id, struct arena *a, struct draft_row *ret,
+                              struct err *e)
+{
+    return one_draft(db, &DRAFT_GET, id, a, ret, e);
+}
+
+enum err_code draft_store_lock(struct db *db, const char *id, struct arena *a,
+                               struct draft_row *ret, struct err *e)
+{
+    return one_draft(db, &DRAFT_LOCK, id, a, ret, e);
+}
+
+enum err_code draft_store_list(struct db *db, const char *owner, const char *before, int limit,
+                               struct arena *a, struct draft_row **ret, size_t *ret_n,
+                               struct err *e)
+{
+    struct rows *r = NULL;
+    struct draft_row *v;
+    enum err_code rc =
+        db_run(db, &DRAFT_LIST, (struct db_param[]){P_TEXT(owner), P_TEXT(before), P_INT(limit)}, a,
+               &r, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (int i = 0; i < rows_count(r); i++)
+        v[i] = draft_of(r, i);
+    *ret = v;
+    *ret_n = (size_t)rows_count(r);
+    return ERR_OK;
+}
+
+enum err_code draft_store_insert(struct db *db, const struct draft_row *row, struct err *e)
+{
+    return db_run(db, &DRAFT_INSERT,
+                  (struct db_param[]){P_TEXT(row->id), P_TEXT(row->owner), P_TEXT(row->title),
+                                      P_INT(row->base_pub), P_JSON(row->changes)},
+                  NULL, NULL, e);
+}
+
+enum err_code draft_store_update(struct db *db, const char *id, const char *title,
+                                 const json_t *changes, struct err *e)
+{
+    return db_run(db, &DRAFT_UPDATE,
+                  (struct db_param[]){P_TEXT(id), P_TEXT(title), P_JSON(changes)}, NULL, NULL, e);
+}
+
+enum err_code draft_store_delete(struct db *db, const char *id, struct err *e)
+{
+    return db_run(db, &DRAFT_DELETE, (struct db_param[]){P_TEXT(id)}, NULL, NULL, e);
+}
+
+enum err_code draft_store_count(struct db *db, const char *owner, int64_t *ret_n, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(16 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                  : db_one(db, &DRAFT_COUNT, (struct db_param[]){P_TEXT(owner)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret_n = rows_int(r, 0, 0);
+    return rc;
+}
