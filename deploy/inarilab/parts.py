@@ -135,7 +135,7 @@ def adopt(lab, names):
     if made:
         say(f"published revision {made['pub']}")
     for name in names:
-        if api.device(name)["mode"] == "observed":
+        if api.device(name)["mode"] == "observe":
             api.change(f"/devices/{name}", {"mode": "manage"})
     control.wait_in_sync(api, names)
 
