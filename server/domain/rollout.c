@@ -6,7 +6,7 @@
 #include "domain/device_status.h"
 #include "store/rollout_store.h"
 
-#include <stdio.h>
+#include <string.h>
 
 static json_t *time_or_null(int64_t ms)
 {
@@ -21,13 +21,17 @@ static json_t *time_or_null(int64_t ms)
 static const char *state_of(const struct rollout_device *d)
 {
     static const char *const gone[] = {"revoked", "retired", "rejected", NULL};
+    const char *word;
 
     for (int i = 0; gone[i] != NULL; i++) {
         if (strcmp(d->state, gone[i]) == 0)
             return "skipped";
     }
-    return rollout_device_state(d->status, d->digest, d->etag, d->rev, d->desired_rev,
+    word = rollout_device_state(d->status, d->digest, d->etag, d->rev, d->desired_rev,
                                 d->offered_rev);
+    /* A device that is only observed has seen it: there is nothing more to come. */
+    return strcmp(word, "fetched") == 0 && strncmp(d->made_for, "observe,", 8) == 0 ? "observed"
+                                                                                    : word;
 }
 
 static json_t *device_json(const struct rollout_device *d)

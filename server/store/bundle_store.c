@@ -133,13 +133,12 @@ enum err_code bundle_store_put(struct db *db, const struct bundle_new *b, struct
                   NULL, NULL, e);
 }
 
-static const struct stmt TRIM = {"bundle_trim", 1,
-                                 "DELETE FROM bundle b USING (SELECT device_id, epoch, rev, "
-                                 "row_number() OVER (PARTITION BY device_id ORDER BY epoch"
-                                 " DESC, rev DESC) AS k FROM bundle) AS x, device d WHERE "
-                                 "b.device_id = x.device_id AND b.epoch = x.epoch AND b.rev ="
-                                 " x.rev AND d.id = b.device_id AND x.k > $1::bigint AND b.rev NOT "
-                                 "IN (d.desired_rev, d.offered_rev)"};
+static const struct stmt TRIM = {
+    "bundle_trim", 1,
+    "UPDATE bundle b SET jws = '' FROM (SELECT device_id, epoch, rev, row_number() OVER (PARTITION"
+    " BY device_id ORDER BY epoch DESC, rev DESC) AS k FROM bundle WHERE jws <> '') AS x, device d"
+    " WHERE b.device_id = x.device_id AND b.epoch = x.epoch AND b.rev = x.rev AND d.id ="
+    " b.device_id AND x.k > $1::bigint AND b.rev NOT IN (d.desired_rev, d.offered_rev)"};
 
 enum err_code bundle_store_trim(struct db *db, int keep, struct err *e)
 {

@@ -35,5 +35,6 @@ struct bundle_new {
 };
 /* Stores it and moves the device's desired_rev (and offered_rev). */
 MUST_USE enum err_code bundle_store_put(struct db *db, const struct bundle_new *b, struct err *e);
-/* Bundles that no device may still fetch or be compared with: all but the newest keep of each device. */
+/* Forget the signed bytes that no device may still fetch: all but the newest keep of each device.  The rows stay: rollouts
+ * are read from them. */
 MUST_USE enum err_code bundle_store_trim(struct db *db, int keep, struct err *e);

@@ -90,7 +90,7 @@ enum err_code rollout_store_running(struct db *db, struct arena *a, struct rollo
 
 static const struct stmt DEVICES = {"rollout_devices", 1,
                                     "SELECT d.id, d.name, d.state, b.content_digest, b.etag, "
-                                    "b.rev, d.desired_rev, d.offered_rev, s.doc FROM bundle b"
+                                    "b.rev, d.desired_rev, d.offered_rev, s.doc, b.mode FROM bundle b"
                                     " JOIN device d ON d.id = b.device_id LEFT JOIN device_status "
                                     "s ON s.device_id = d.id WHERE b.rollout_id = $1::uuid"
                                     " ORDER BY d.name"};
@@ -118,7 +118,8 @@ enum err_code rollout_store_devices(struct db *db, const char *rollout_id, struc
                                        .rev = rows_int(r, i, 5),
                                        .desired_rev = rows_int(r, i, 6),
                                        .offered_rev = rows_int(r, i, 7),
-                                       .status = rows_json(r, i, 8)};
+                                       .status = rows_json(r, i, 8),
+                                       .made_for = rows_text(r, i, 9)};
     *ret = v;
     *ret_n = n;
     return ERR_OK;

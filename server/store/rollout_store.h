@@ -20,7 +20,7 @@ MUST_USE enum err_code rollout_store_get(struct db *db, const char *id, struct a
 MUST_USE enum err_code rollout_store_list(struct db *db, const char *before, int64_t limit, struct arena *a,
                                           struct rollout_row **ret, size_t *ret_n, struct err *e);
 struct rollout_device {
-    const char *id, *name, *state, *digest, *etag;
+    const char *id, *name, *state, *digest, *etag, *made_for; /* made_for: "mode,placement,drift" */
     int64_t rev, desired_rev, offered_rev;
     const json_t *status; /* NULL none */
 };
