@@ -206,7 +206,8 @@ function truth(part, digest) {
 function attempt(a) {
   if (!a) return [element("span", t("nothing"), "quiet")];
   const color = a.result === "committed" ? "good" : ["rejected", "reverted", "degraded"].includes(a.result) ? "bad" : "";
-  const out = [element("p", `${t(`result_${a.result}`)} ${time(a.ended ?? a.started)}`, color)];
+  const at = a.ended ?? a.started;
+  const out = [element("p", at ? `${t(`result_${a.result}`)} ${time(at)}` : t(`result_${a.result}`), color)];
   if (a.problem) {
     out.push(element("p", a.problem.detail || a.problem.title || ""));
     const list = element("ul");
