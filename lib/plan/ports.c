@@ -72,12 +72,17 @@ static void check_taken(struct plan_builder *b, const struct claim *c)
     for (size_t i = 0; i < b->facts->n_listeners; i++) {
         const struct plan_listener_fact *l = &b->facts->listeners[i];
         char where[80];
+        struct finding *f;
         if (l->port != c->port || is_postfix(l->owner) || !overlap(c->address, l->address))
             continue;
         (void)snprintf(where, sizeof where, "%s port %lld", c->address, (long long)c->port);
-        (void)finding_add(b->f, F_P01_TAKEN,
-                          c->setting == NULL ? "/settings" : plan_at(b, c->setting, NULL), where,
-                          l->owner[0] == '\0' ? "?" : l->owner, NULL, NULL);
+        f = finding_add(b->f, F_P01_TAKEN,
+                        c->setting == NULL ? "/settings" : plan_at(b, c->setting, NULL), where,
+                        l->owner[0] == '\0' ? "?" : l->owner, NULL, NULL);
+        /* an owner nobody could name may be Postfix itself (another process namespace): not for
+         * ever in the way */
+        if (f != NULL)
+            f->forceable = l->owner[0] == '\0' || strcmp(l->owner, "unknown") == 0;
         return;
     }
 }

@@ -275,6 +275,55 @@ static void check_relaying(const struct plan *p, struct findings *f)
     }
 }
 
+/* --- P13: every transport and service that is named exists, ours or Postfix's own --- */
+static bool service_exists(const struct plan *p, struct slice name)
+{
+    static const char *const stock[] = {"smtp", "relay", "error", "discard", "cleanup"};
+
+    for (size_t i = 0; i < COUNT_OF(stock); i++) {
+        if (slice_is(name, stock[i]))
+            return true;
+    }
+    for (size_t i = 0; i < p->n_services; i++) {
+        if (strcmp(p->services[i].type, "unix") == 0 && slice_is(name, p->services[i].service))
+            return true;
+    }
+    return false;
+}
+
+static void need_service(const struct plan *p, struct slice name, const char *where, struct findings *f)
+{
+    char text[64];
+
+    if (name.n == 0 || service_exists(p, name))
+        return;
+    (void)snprintf(text, sizeof text, "%.*s", (int)(name.n < 63 ? name.n : 63), name.p);
+    (void)finding_add(f, F_P13_DANGLING, "/settings", where, text, NULL, NULL);
+}
+
+static void check_references(const struct plan *p, struct findings *f)
+{
+    static const char *const names[] = {"content_filter", "default_transport", "relay_transport", "local_transport"};
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct slice rest = slice_of(value_of(p->params, p->n_params, names[i]));
+        need_service(p, slice_cut(&rest, ':'), names[i], f);
+    }
+    for (size_t i = 0; i < p->n_services; i++) {
+        const struct plan_service *s = &p->services[i];
+        need_service(p, slice_of(value_of(s->options, s->n_options, "cleanup_service_name")), s->service, f);
+    }
+    for (size_t i = 0; i < p->n_tables; i++) {
+        struct slice rest = slice_of(strcmp(p->tables[i].name, "transport") == 0 ? p->tables[i].content : "");
+        while (rest.n > 0) {
+            struct slice line = slice_cut(&rest, '\n'), to = line;
+            (void)slice_cut(&to, ' ');
+            if (line.n > 0 && line.p[0] != '#')
+                need_service(p, slice_cut(&to, ':'), "transport", f);
+        }
+    }
+}
+
 /* --- P14 --- */
 static void check_owned(const struct plan *p, struct findings *f)
 {
@@ -306,5 +355,6 @@ void plan_verify(const struct plan *p, struct findings *f)
     check_smuggling(p, f);
     check_chain(p, f);
     check_relaying(p, f);
+    check_references(p, f);
     check_owned(p, f);
 }

@@ -8,6 +8,7 @@ import shutil
 import smtplib
 import socket
 import socketserver
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -358,6 +359,38 @@ def test_listen_address_and_size():
             talk(25, host=OWN)
         assert talk(25, "EHLO c.test", "MAIL FROM:<a@b.test> SIZE=70000")[-1][:3] == "552"
         assert any("65536" in line for line in smtplib.SMTP("127.0.0.1", 25).ehlo()[1].decode().splitlines())
+
+
+def test_tls():
+    pems = pathlib.Path(tempfile.mkdtemp(prefix="inari-pem-"))
+    cert, key = str(pems / "cert.pem"), str(pems / "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                    "/CN=mx1.example.test", "-keyout", key, "-out", cert], check=True, capture_output=True, timeout=60)
+    settings = dict(BASE, **{"smtp_tls.inbound": "encrypt", "smtp_tls.cert_file": cert, "smtp_tls.key_file": key})
+    settings["smtp.routes"] = {"example.test": {"next_hop": "[%s]:2600" % INSIDE, "tls": "encrypt"}, "b.test": {"next_hop": "[%s]:2600" % INSIDE}}
+    try:
+        with Sink(INSIDE, 2600) as inside, Instance(settings) as postfix:
+            assert talk(25, "EHLO c.test", "MAIL FROM:<a@b.test>")[-1][:3] == "530"
+            for newest, works in ((ssl.TLSVersion.TLSv1_1, False), (ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_3, True)):
+                ctx = ssl.create_default_context(cafile=cert)
+                ctx.check_hostname, ctx.minimum_version, ctx.maximum_version = False, ssl.TLSVersion.TLSv1, newest
+                ctx.set_ciphers("ALL:@SECLEVEL=0")
+                with smtplib.SMTP("127.0.0.1", 25, source_address=(OUTSIDE, 0), timeout=20) as s:
+                    s.ehlo("c.test")
+                    if not works:
+                        with pytest.raises(ssl.SSLError):
+                            s.starttls(context=ctx)
+                        s.close()
+                        continue
+                    s.starttls(context=ctx)
+                    for to in ("x@example.test", "joe@b.test"):
+                        assert s.sendmail("a@sender.test", [to], "Subject: x\r\n\r\n") == {}
+            # the next hop offers no TLS: mail that must have it waits, the rest goes
+            wait(lambda: len(inside.messages) == 2, "two messages in clear")
+            wait(lambda: len([q for q in postfix.queue() if '"deferred"' in q]) == 2, "two that wait for TLS")
+            assert {m[1][0] for m in inside.messages} == {"joe@b.test"}
+    finally:
+        shutil.rmtree(pems)
 
 
 def test_refused_settings():
