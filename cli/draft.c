@@ -4,21 +4,8 @@
 
 #include <stdlib.h>
 
-/* A draft belongs to an account, also one made with an API token of it. */
-static bool is_mine(const json_t *draft, const json_t *me)
-{
-    static const char *const mine[] = {"account", "id", "user"};
-    const char *owner = json_str(draft, "owner", "");
-
-    for (size_t i = 0; i < COUNT_OF(mine); i++)
-        if (owner[0] != '\0' && strcmp(owner, json_str(me, mine[i], "")) == 0)
-            return true;
-    return false;
-}
-
 enum cli_exit draft_find(struct cli *c, char ret_id[64])
 {
-    AUTO(json_free) json_t *me = NULL;
     AUTO(json_free) json_t *all = NULL;
     enum cli_exit rc;
     size_t i;
@@ -30,15 +17,11 @@ enum cli_exit draft_find(struct cli *c, char ret_id[64])
         snprintf(ret_id, 64, "%s", cli_opt(c, "draft"));
         return EXIT_OK_;
     }
-    rc = cli_get(c, "/api/v1/session", &me);
-    if (rc == EXIT_OK_)
-        rc = cli_list(c, "/api/v1/drafts", &all);
+    rc = cli_list(c, "/api/v1/drafts?owner=me", &all);
     if (rc != EXIT_OK_)
         return rc;
     json_array_foreach(json_object_get(all, "items"), i, d)
     {
-        if (!is_mine(d, me))
-            continue;
         n++;
         /* UUIDv7: the greatest id is the newest. */
         if (strcmp(json_str(d, "id", ""), ret_id) > 0)
@@ -318,7 +301,7 @@ enum cli_exit verb_discard(struct cli *c)
 enum cli_exit verb_drafts(struct cli *c)
 {
     static const struct column cols[] = {{T_ID, "id", COL_TEXT},
-                                         {T_OWNER, "owner", COL_TEXT},
+                                         {T_OWNER, "owner_name", COL_TEXT},
                                          {T_TITLE, "title", COL_TEXT},
                                          {T_BASE, "base_pub", COL_VALUE},
                                          {T_UPDATED, "updated_at", COL_TIME}};

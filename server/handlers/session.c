@@ -68,8 +68,6 @@ enum err_code session_get(struct req *rq, struct reply *rp, struct err *e)
 
     if (rq->who.kind == WHO_TOKEN) /* "who am I" has an answer for a script too */
         return reply_session(rp, &rq->who, 0, e);
-    if (rq->who.kind == WHO_TOKEN)
-        return reply_session(rp, &rq->who, 0, e);
     if (cookie == NULL)
         return err_set(e, ERR_UNAUTHENTICATED, "there is no session");
     rc = session_expiry(rq->db, cookie, &expires, e);

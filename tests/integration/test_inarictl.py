@@ -1,0 +1,289 @@
+"""inarictl against a real parent: verbs, exit statuses (cli/exit.h), --json, both languages, credentials, waiting."""
+import json
+import os
+import subprocess
+import threading
+import uuid
+
+import parentlib
+import pytest
+import wireclient
+
+OK, ERROR, USAGE, REFUSED, NOT_RUNNING, AUTH, UNREACHABLE, NOT_FOUND, CONFLICT = range(9)
+
+
+class Ctl:
+    """The program with its own home folder; every call gives (status, stdout, stderr)."""
+
+    def __init__(self, program, home, **env):
+        self.program, self.home = program, home
+        self.env = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", **parentlib.SAN_ENV, **env}
+
+    def __call__(self, *args, stdin="", env=None, timeout=60):
+        p = subprocess.run([self.program, *args], input=stdin, capture_output=True, text=True, timeout=timeout,
+                           env={**self.env, **(env or {})}, cwd="/")
+        assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
+        return p.returncode, p.stdout, p.stderr
+
+    def ok(self, *args, **kw):
+        status, out, err = self(*args, **kw)
+        assert status == OK, f"inarictl {' '.join(args)}: {status}\n{out}\n{err}"
+        return out
+
+    def json(self, *args, status=OK, **kw):
+        got, out, err = self(*args, "--json", **kw)
+        assert got == status, f"inarictl {' '.join(args)}: {got}\n{out}\n{err}"
+        return json.loads(out)
+
+
+class Child(threading.Thread):
+    """A device that fetches and says it runs what it got; refuse: it says it does not."""
+
+    def __init__(self, parent, token):
+        super().__init__(daemon=True)
+        self.device = wireclient.Device(parent.base, parent.ca, f"c-{uuid.uuid4().hex[:8]}")
+        self.device.enrol(token)
+        self.name, self.refuse, self.over = self.device.name, False, threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            answer = self.device.desired(wait=2)
+            if answer.status_code != 200:
+                self.over.wait(0.1)
+                continue
+            bundle = self.device.verify(answer.content)
+            doc = self.device.status(running=bundle["mode"] == "manage" and not self.refuse)
+            if self.refuse:
+                doc["last_attempt"] = {"digest": bundle["content_digest"], "rev": bundle["rev"], "pub": bundle["pub"],
+                                       "phase": "validated", "result": "rejected",
+                                       "problem": {"title": "refused", "detail": "postfix: fatal: bad thing"}}
+            self.device.put_status(doc)
+
+    def stop(self):
+        self.over.set()
+        self.join(20)
+
+
+@pytest.fixture(scope="module")
+def token(parent):
+    return parent.token().headers["Authorization"].split()[1]
+
+
+@pytest.fixture
+def ctl(programs, parent, token, tmp_path):
+    return Ctl(programs["inarictl"], str(tmp_path), INARI_API=parent.base, INARI_CA=parent.ca, INARI_TOKEN=token)
+
+
+@pytest.fixture
+def child(parent, api, ctl):
+    join = api.ok("POST", "/enrolment-tokens", {"name": "ctl"})["join"]
+    c = Child(parent, join)
+    c.start()
+    ctl.ok("mode", c.name, "manage")
+    parentlib.wait_until(lambda: ctl.json("device", c.name)["sync"] == "in-sync", "the child to be in sync")
+    yield c
+    c.stop()
+    ctl.ok("discard")
+    ctl.ok("retire", c.name, "--yes")
+
+
+def test_usage_errors_name_the_fault(ctl):
+    for args, word in ((["nosuch"], "nosuch"), (["devices", "--nosuch"], "--nosuch"), (["set"], "missing"),
+                       (["publish"], "--reason"), (["mode", "mx1", "sideways"], "sideways"),
+                       (["set", "no-equals-sign"], "no-equals-sign"), (["hold", "x", "--reason", "r", "--for", "soon"], "soon"),
+                       (["set", "a.b=1", "--device", "x", "--group", "y"], "--group")):
+        status, out, err = ctl(*args)
+        assert status == USAGE and word in err and out == "", (args, status, err)
+
+
+def test_addresses_and_certificates(ctl, tmp_path):
+    status, _, err = ctl("devices", env={"INARI_API": "https://127.0.0.1:1"})
+    assert status == UNREACHABLE and "127.0.0.1:1" in err
+    status, _, err = ctl("devices", env={"INARI_CA": "/etc/ssl/certs/ca-certificates.crt"})
+    assert status == UNREACHABLE and "--ca" in err
+    status, _, err = ctl("devices", env={"INARI_CA": str(tmp_path / "missing.pem")})
+    assert status != OK and "missing.pem" in err
+    for bad in ("http://localhost:1", "localhost:1", "https://a/path", "https://user@host", "https://"):
+        assert ctl("devices", env={"INARI_API": bad})[0] == USAGE, bad
+    # The name is checked too: the same machine under a name the certificate does not have.
+    wrong = ctl.env["INARI_API"].replace("localhost", "ip6-localhost")
+    assert ctl("devices", env={"INARI_API": wrong})[0] == UNREACHABLE
+
+
+def test_credentials(ctl, parent, programs, tmp_path):
+    status, out, err = ctl("devices", env={"INARI_TOKEN": "inari_wrong"})
+    assert status == AUTH and "inari_wrong" not in out + err
+    user, password = parent.admin or parent.reset_admin()
+    home = tmp_path / "home"
+    home.mkdir()
+    bare = Ctl(programs["inarictl"], str(home))
+    status, _, err = bare("login", "--user", user, "--url", parent.base, "--ca", parent.ca, stdin="wrong\n")
+    assert status == AUTH
+    bare.ok("login", "--user", user, "--url", parent.base, "--ca", parent.ca, stdin=password + "\n")
+    stored = home / ".config" / "inari" / "inarictl.json"
+    assert os.stat(stored).st_mode & 0o777 == 0o600 and password not in stored.read_text()
+    bare.ok("devices")  # address, certificate and session are remembered
+    status, _, _ = bare("devices", env={"INARI_API": parent.base.replace("localhost", "127.0.0.1"), "INARI_CA": parent.ca})
+    assert status == AUTH, "a session must not be sent to another address"
+    bare.ok("logout")
+    assert bare("devices")[0] == AUTH and "session" not in json.loads(stored.read_text())
+
+
+def test_pin_in_place_of_a_certificate(parent, programs, tmp_path):
+    user, password = parent.admin or parent.reset_admin()
+    pin = parent.session().get("/api/agent/v1/hello").json()["pins"][0]
+    bare = Ctl(programs["inarictl"], str(tmp_path))
+    other = ("A" if pin[0] != "A" else "B") + pin[1:]
+    assert bare("login", "--user", user, "--url", parent.base, "--pin", other, stdin=password + "\n")[0] == UNREACHABLE
+    bare.ok("login", "--user", user, "--url", parent.base, "--pin", pin, stdin=password + "\n")
+    bare.ok("devices")
+
+
+def test_lists_speak_json_and_both_languages(ctl, child):
+    assert [d["name"] for d in ctl.json("devices")["items"] if d["name"] == child.name]
+    assert "PRESENCE" in ctl.ok("devices") and "接続" in ctl.ok("devices", "--lang", "ja")
+    assert "接続" in ctl.ok("devices", env={"LC_ALL": "ja_JP.UTF-8"})
+    for verb in ("drafts", "revisions", "rollouts", "groups", "accounts", "audit", "catalog"):
+        assert isinstance(ctl.json(verb)["items"], list), verb
+        ctl.ok(verb)
+    assert ctl.json("status")["devices"] and child.name in ctl.ok("status")
+    assert ctl.json("audit", "--verify")["ok"] is True
+    assert ctl.json("version")["parent"]["version"]
+    assert ctl.json("device", "nosuch", status=NOT_FOUND)["type"].endswith(":not-found")
+    assert ctl("catalog", "no.such")[0] == NOT_FOUND
+    assert "40M" not in ctl.ok("catalog", "smtp.message_size_limit")
+
+
+def test_set_publish_get_explain(ctl, child):
+    status, out, err = ctl("set", "smtp.message_size_limit=lots", "--device", child.name)
+    assert status == REFUSED and "lots" in err
+    problem = ctl.json("set", "smtp.message_size_limit=1", "--device", child.name, status=REFUSED)
+    assert problem["type"].endswith(":invalid") and "smtp.message_size_limit" in problem["errors"][0]["pointer"]
+    assert ctl.json("diff")["items"] == [], "a refused change leaves no draft"
+    edited = ctl.json("set", "smtp.message_size_limit=20M", "--device", child.name)
+    assert [(c["layer"], c["key"], c["new"]) for c in edited["changes"]] == [("device", "smtp.message_size_limit", 20971520)]
+    assert [d["name"] for d in edited["devices"]] == [child.name]
+    assert "20971520" in ctl.ok("diff") and len([d for d in ctl.json("drafts")["items"]]) >= 1
+    published = ctl.json("publish", "--reason", "more room")
+    assert published["running"] is True and [d["state"] for d in published["devices"]] == ["done"]
+    assert ctl.ok("get", "smtp.message_size_limit", "--device", child.name).strip() == "20971520"
+    assert ctl.json("get", "smtp.message_size_limit")["value"] != 20971520
+    layers = ctl.json("explain", "smtp.message_size_limit", "--device", child.name)["layers"]
+    assert [(x["layer"], x["wins"]) for x in layers][-1] == ("device", True) and layers[-1]["reason"] == "more room"
+    assert "more room" in ctl.ok("explain", "smtp.message_size_limit", "--device", child.name)
+    assert "20971520" in ctl.ok("show", str(published["pub"]))
+    assert ctl("publish", "--reason", "nothing there")[0] == NOT_FOUND
+    undone = ctl.json("undo", str(published["pub"]), "--reason", "back")
+    assert undone["running"] is True
+    restored = ctl.json("restore", str(published["pub"]), "--reason", "again")
+    assert ctl.json("get", "smtp.message_size_limit", "--device", child.name)["value"] == 20971520
+    assert ctl.json("revisions")["items"][0]["pub"] == restored["pub"]
+
+
+def test_publish_says_why_it_does_not_run(ctl, child):
+    child.refuse = True
+    ctl.ok("set", "smtp.message_size_limit=21M", "--device", child.name)
+    status, out, err = ctl("publish", "--reason", "will be refused", "--timeout", "20s")
+    assert status == NOT_RUNNING and child.name in err and "postfix: fatal: bad thing" in err
+    child.refuse = False
+    child.stop()
+    ctl.ok("set", "smtp.message_size_limit=22M", "--device", child.name)
+    answer = ctl.json("publish", "--reason", "nobody is there", "--timeout", "2s", status=NOT_RUNNING)
+    assert answer["running"] is False and answer["devices"][0]["name"] == child.name and answer["devices"][0]["why"]
+    ctl.ok("set", "smtp.message_size_limit=23M", "--device", child.name)
+    ctl.ok("publish", "--reason", "not waited for", "--wait", "none")
+
+
+def test_lists_of_rows(ctl, child):
+    name = uuid.uuid4().hex[:8]
+    ctl.ok("set", f"smtp.relay_domains+={name}.example,b{name}.example", f"smtp.routes[{name}.example].next_hop=[192.0.2.25]:25")
+    ctl.ok("publish", "--reason", "rows")
+    assert ctl.json("get", "smtp.routes")["value"][f"{name}.example"]["next_hop"] == "[192.0.2.25]:25"
+    ctl.ok("set", f"smtp.relay_domains-=b{name}.example")
+    ctl.ok("discard")
+    ctl.ok("set", f"smtp.relay_domains-=b{name}.example")
+    ctl.ok("publish", "--reason", "one less")
+    rows = ctl.json("get", "smtp.relay_domains", "--device", child.name)["value"]
+    assert f"{name}.example" in rows and f"b{name}.example" not in rows
+    ctl.ok("unset", f"smtp.relay_domains[{name}.example]", f"smtp.routes[{name}.example]")
+    ctl.ok("publish", "--reason", "none left")
+    assert f"{name}.example" not in ctl.json("get", "smtp.relay_domains", "--device", child.name)["value"]
+
+
+def test_modes_holds_groups(ctl, child):
+    ctl.ok("mode", child.name, "observe")
+    ctl.ok("set", "smtp.message_size_limit=24M", "--device", child.name)
+    status, out, err = ctl("publish", "--reason", "only watched")
+    assert status == OK and child.name in err, "an observed device is named, not waited for"
+    ctl.ok("mode", child.name, "manage")
+    ctl.ok("hold", child.name, "--reason", "maintenance", "--for", "10m")
+    assert ctl.json("device", child.name)["state"] == "held"
+    ctl.ok("release", child.name)
+    group = f"g-{uuid.uuid4().hex[:6]}"
+    ctl.ok("group", "create", group)
+    ctl.ok("group", "add", group, child.name)
+    assert child.name in ctl.ok("group", "members", group)
+    ctl.ok("set", "smtp.recipient_limit=900", "--group", group)
+    ctl.ok("publish", "--reason", "for the group")
+    assert ctl.json("get", "smtp.recipient_limit", "--group", group)["value"] == 900
+    assert ctl.json("get", "smtp.recipient_limit", "--device", child.name)["value"] == 900
+    ctl.ok("unset", "smtp.recipient_limit", "--group", group)
+    ctl.ok("publish", "--reason", "no more")
+    ctl.ok("group", "remove", group, child.name)
+    ctl.ok("group", "delete", group)
+    assert ctl("group", "members", group)[0] == NOT_FOUND
+    assert ctl("revoke", child.name, "--reason", "x")[0] == USAGE, "needs --yes"
+
+
+@pytest.fixture
+def signed_in(programs, parent, tmp_path):
+    """inarictl with a session (some things no API token may do)."""
+    user, password = parent.admin or parent.reset_admin()
+    home = tmp_path / "signed-in"
+    home.mkdir()
+    c = Ctl(programs["inarictl"], str(home), INARI_API=parent.base, INARI_CA=parent.ca)
+    c.ok("login", "--user", user, stdin=password + "\n")
+    return c
+
+
+def test_join_tokens_and_api_tokens(ctl, signed_in, parent, tmp_path, programs):
+    status, out, err = ctl("join-token", "create", "ctl-test", "--uses", "2", "--expires", "10m")
+    assert status == OK and out.startswith("inari1.") and len(out.splitlines()) == 1
+    made = [t for t in ctl.json("join-token", "list")["items"] if t["name"] == "ctl-test"]
+    ctl.ok("join-token", "revoke", made[0]["id"])
+    assert ctl("tokens")[0] == AUTH, "a token makes no tokens"
+    out = signed_in.ok("tokens", "create", "reader", "--scopes", "device:read,settings:read", "--expires", "1h").strip()
+    reader = {"INARI_TOKEN": out}
+    ctl.ok("devices", env=reader)
+    status, _, err = ctl("set", "smtp.message_size_limit=30M", env=reader)
+    assert status == AUTH and "settings:write" in err
+    kept = Ctl(programs["inarictl"], str(tmp_path))
+    assert kept("login", "--token", "--url", parent.base, "--ca", parent.ca, stdin="inari_nonsense\n")[0] == AUTH
+    kept.ok("login", "--token", "--url", parent.base, "--ca", parent.ca, stdin=out + "\n")
+    kept.ok("devices")
+    mine = [t for t in signed_in.json("tokens")["items"] if t["name"] == "reader"]
+    signed_in.ok("tokens", "revoke", mine[0]["id"])
+    assert ctl("devices", env=reader)[0] == AUTH and kept("devices")[0] == AUTH
+
+
+def test_accounts(ctl):
+    name = f"u{uuid.uuid4().hex[:6]}"
+    ctl.ok("accounts", "add", name, "--role", "viewer", stdin="a-password-of-mine-1\n")
+    ctl.ok("accounts", "set", name, "--role", "operator", "--language", "ja")
+    row = [a for a in ctl.json("accounts")["items"] if a["name"] == name][0]
+    assert (row["role"], row["lang"]) == ("operator", "ja")
+    assert ctl("accounts", "delete", name)[0] == USAGE
+    ctl.ok("accounts", "delete", name, "--yes")
+    assert ctl("accounts", "delete", name, "--yes")[0] == NOT_FOUND
+
+
+def test_dry_runs_change_nothing(ctl, child):
+    before = ctl.json("revisions")["items"][0]["pub"]
+    ctl.ok("set", "smtp.message_size_limit=25M", "--device", child.name, "--dry-run")
+    assert ctl.json("diff")["items"] == []
+    ctl.ok("set", "smtp.message_size_limit=25M", "--device", child.name)
+    ctl.ok("publish", "--reason", "try", "--dry-run")
+    ctl.ok("discard")
+    ctl.ok("mode", child.name, "observe", "--dry-run")
+    assert ctl.json("device", child.name)["mode"] == "manage"
+    assert ctl.json("revisions")["items"][0]["pub"] == before
