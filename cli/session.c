@@ -116,27 +116,10 @@ static enum cli_exit save(struct cli *c, const char *user)
     return EXIT_OK_;
 }
 
-/* A token is good when the parent knows it: it has no session, and is told so (token-scope). */
-static enum cli_exit try_token(struct cli *c)
-{
-    struct apireply r;
-    struct err e = {0};
-    enum err_code code;
-    enum cli_exit rc = cli_connect(c);
-
-    if (rc != EXIT_OK_)
-        return rc;
-    code = apiclient_call(c->client, &(struct apicall){.method = "GET", .path = "/api/v1/session"},
-                          &r, &e);
-    if (code != ERR_OK && code != ERR_TOKEN_SCOPE)
-        rc = fail(c, &e, r.json);
-    apireply_clear(&r);
-    return rc;
-}
-
 /* Store an API token after trying it. */
 static enum cli_exit login_token(struct cli *c)
 {
+    AUTO(json_free) json_t *me = NULL;
     char *token = read_secret(c, T_TOKEN_PROMPT, false);
     enum cli_exit rc;
 
@@ -146,10 +129,10 @@ static enum cli_exit login_token(struct cli *c)
     }
     free_secret(c->conf.token);
     c->conf.token = token;
-    rc = try_token(c);
+    rc = cli_get(c, "/api/v1/session", &me);
     if (rc == EXIT_OK_ && c->json)
-        fputs("{}\n", stdout);
-    return rc == EXIT_OK_ ? save(c, "token") : rc;
+        print_json(me);
+    return rc == EXIT_OK_ ? save(c, json_str(me, "user", "token")) : rc;
 }
 
 static enum cli_exit login_password(struct cli *c, const char *user)

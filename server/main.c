@@ -300,7 +300,10 @@ static int show_routes(void)
     static const struct {
         unsigned perm;
         const char *word;
-    } words[] = {{PERM_NONE, "none"}, {PERM_SESSION, "session"}, {PERM_DEVICE, "device"}};
+    } words[] = {{PERM_NONE, "none"},
+                 {PERM_SESSION, "session"},
+                 {PERM_KNOWN, "known"},
+                 {PERM_DEVICE, "device"}};
 
     for (const struct route *r = routes; r->method != NULL; r++) {
         const char *word = "?";

@@ -10,7 +10,7 @@ import yaml
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 API = os.path.join(SOURCE, "api")
 METHODS = ("get", "put", "post", "patch", "delete")
-PERMISSIONS = ("none", "session", "settings:read", "settings:write", "publish", "device:read", "device:write", "enrol",
+PERMISSIONS = ("none", "known", "session", "settings:read", "settings:write", "publish", "device:read", "device:write", "enrol",
                "audit:read", "admin", "device")
 # The parts of the OpenAPI 3.1 schema that a document like ours uses (spec.openapis.org/oas/v3.1.0, sections 4.8.*).
 REF = {"type": "object", "required": ["$ref"], "properties": {"$ref": {"type": "string"}}}
