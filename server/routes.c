@@ -90,6 +90,7 @@ const struct route routes[] = {
     { "GET",    "/api/v1/devices/{id}/effective", device_effective_get,     PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/bundle",    device_bundle_get,        PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/plan",      device_plan_get,          PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/devices/{id}/adopt",     device_adopt_post,        PERM_SETTINGS_WRITE, 32 * KIB, 0 },
     { "GET",    "/api/v1/enrolment-tokens",       enrolment_token_list_get, PERM_ENROL,        0,        0 },
     { "POST",   "/api/v1/enrolment-tokens",       enrolment_token_post,     PERM_ENROL,        16 * KIB, 0 },
     { "DELETE", "/api/v1/enrolment-tokens/{id}",  enrolment_token_delete,   PERM_ENROL,        0,        0 },

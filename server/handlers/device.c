@@ -1,10 +1,12 @@
 #include "handlers/device.h"
 
+#include "domain/adopt.h"
 #include "domain/device.h"
 #include "handlers/common.h"
 #include "http/problem.h"
 
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { HOLD_MINUTES_MAX = 24 * 60 * 30 };
 
@@ -191,4 +193,25 @@ enum err_code device_plan_get(struct req *rq, struct reply *rp, struct err *e)
         (void)json_object_set_new(j, "findings", problem_findings(&f, rq->lang));
     findings_clear(&f);
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_adopt_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct body {
+        json_t *keys;
+    } in = {NULL};
+    static const struct jdec_field fields[] = {JDEC_ARRAY(struct body, keys, JD_REQUIRED, 500),
+                                               JDEC_END};
+    const struct actor by = req_actor(rq);
+    json_t *draft = NULL;
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &in, e);
+
+    if (rc == ERR_OK)
+        rc = adopt_device(rq->db, rq->param[0], in.keys, &by, rq->lang, rq->dry_run, rq->arena,
+                          &rp->findings, &draft, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(rp->location, sizeof rp->location, "/api/v1/drafts/%s",
+                   json_str(draft, "id", ""));
+    return reply_resource(rp, rq->dry_run ? 200 : 201, draft, json_int(draft, "version", 1), e);
 }

@@ -18,6 +18,7 @@ enum err_code device_proposal_get_one(struct req *rq, struct reply *rp, struct e
 enum err_code device_effective_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_bundle_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_plan_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code device_adopt_post(struct req *rq, struct reply *rp, struct err *e);
 
 enum err_code enrolment_token_list_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code enrolment_token_post(struct req *rq, struct reply *rp, struct err *e);
