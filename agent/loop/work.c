@@ -347,6 +347,7 @@ static void apply_now(struct loop *l)
     if (b->mode == BUNDLE_MANAGE && runs_already(l)) {
         apply_same(&l->apply, b);
         settle(l, APPLY_FINISHED);
+        l->work.next_check = 0; /* what differs only in a file is drift: look now */
         return;
     }
     out = apply_start(&l->apply, b);
