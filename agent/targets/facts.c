@@ -1,13 +1,16 @@
 #include "targets/facts.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "catalog/catalog.h"
+#include "targets/postfix_cf.h"
 #include "targets/sockets.h"
 #include "targets/tls_file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -242,16 +245,38 @@ static void host_name(char *buf, size_t size)
         (void)fclose(f);
 }
 
+/* The name Postfix had before it was ours, when somebody had given it one: it stays the device's
+ * name until a setting says otherwise. */
+static void mail_name(const char *folder, char *buf, size_t size)
+{
+    AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
+    AUTO_STR char *path = NULL, *text = NULL;
+    struct cf_param *v;
+    const char *name;
+    struct err e = {0};
+    size_t n, count;
+
+    if (a == NULL || asprintf(&path, "%s/main.cf", folder) < 0 ||
+        file_read(path, CF_FILE_MAX, &text, &n, &e) != ERR_OK ||
+        main_cf_parse((struct slice){text, n}, a, &v, &count, &e) != ERR_OK)
+        return;
+    name = cf_param_value(v, count, "myhostname");
+    if (name != NULL && name[0] != '\0' && strchr(name, '$') == NULL && strlen(name) < size)
+        memcpy(buf, name, strlen(name) + 1);
+}
+
 enum err_code facts_collect(const struct postfix *p, const json_t *names, const json_t *files,
                             json_t **ret, struct err *e)
 {
     json_t *sockets = NULL;
-    char host[256];
+    char host[256], original[PATH_MAX];
     enum err_code rc = listeners(&sockets, e);
 
     if (rc != ERR_OK)
         return rc;
     host_name(host, sizeof host);
+    (void)snprintf(original, sizeof original, "%s/original", p->s->helper_state);
+    mail_name(access(original, F_OK) == 0 ? original : p->s->postfix_config, host, sizeof host);
     *ret = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o}", "hostname", host, "postfix", p->version,
                      "addresses", own_addresses(), "map_types", map_types(p), "listeners", sockets,
                      "names", resolve_names(names, p->s->resolve_timeout_ms), "files",

@@ -138,8 +138,10 @@ static void add_own_name(struct plan_builder *b)
 {
     const char *name = plan_str(b, "smtp.hostname");
 
-    if (name[0] == '\0')
-        name = b->facts->hostname == NULL ? "" : b->facts->hostname;
+    if (name[0] == '\0' && b->facts->hostname != NULL && b->facts->hostname[0] != '\0') {
+        name = b->facts->hostname;
+        plan_param(b, "myhostname", "%s", name);
+    }
     plan_param(b, "virtual_alias_domains", "%s",
                json_object_get(plan_get(b, "smtp.relay_domains"), name) != NULL ? ""
                                                                                 : "$myhostname");

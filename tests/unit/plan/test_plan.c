@@ -124,6 +124,7 @@ static void test_direct(void **state)
     assert_string_equal(m.plan->mail_path, "direct");
     assert_string_equal(param(m.plan, "content_filter"), "");
     assert_string_equal(param(m.plan, "inari_digest"), DIGEST);
+    assert_string_equal(param(m.plan, "myhostname"), "mx1.example.test");
     assert_string_equal(param(m.plan, "smtpd_banner"), "$myhostname ESMTP Hello");
     assert_string_equal(param(m.plan, "message_size_limit"), "31457280");
     assert_string_equal(param(m.plan, "smtpd_timeout"), "300s");
@@ -381,6 +382,7 @@ static void test_no_facts(void **state)
     (void)state;
     assert_clean(&m);
     assert_string_equal(m.plan->probe_domain, "");
+    assert_null(param(m.plan, "myhostname"));
     done(&m);
 }
 

@@ -82,7 +82,7 @@ class Instance:
     def render(self):
         main = ["config_directory = %s" % self.etc, "queue_directory = %s/spool" % self.dir, "data_directory = %s/data" % self.dir,
                 "command_directory = /usr/sbin", "daemon_directory = /usr/lib/postfix/sbin", "mail_owner = postfix",
-                "setgid_group = postdrop", "syslog_name = inari-plan-test", "smtp_host_lookup = native", "myhostname = mx1.example.test"]
+                "setgid_group = postdrop", "syslog_name = inari-plan-test", "smtp_host_lookup = native"]
         main += ["%s = %s" % kv for kv in self.plan["parameters"].items()]
         (self.etc / "main.cf").write_text("\n".join(main) + "\n")
         master = [STOCK]
