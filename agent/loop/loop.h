@@ -40,6 +40,7 @@ struct loop_parent {
     int64_t token_refresh, token_next; /* monotonic ms */
     bool token_busy, token_skew_retry, token_refused;
     bool poll_busy, status_busy, proposal_busy, trust_busy, notice_busy;
+    int64_t status_started; /* monotonic; while status_busy */
     int64_t poll_next, poll_started, status_next, proposal_next, notice_next, fresh_next;
     int64_t wait_s;
     struct backoff token_backoff, poll_backoff, status_backoff;

@@ -20,6 +20,7 @@ enum {
     WAIT_MIN_S = 10,
     WAIT_SLACK_MS = 15 * 1000,
     CLOCK_GRAIN_MS = 1500, /* Date has whole seconds */
+    REPORT_FIRST_MS = 2000,
 };
 
 /* --- the clock --- */
@@ -262,6 +263,11 @@ static void desired_304(struct loop *l, const struct http_answer *a)
 
     if (a->elapsed_ms >= p->wait_s * 800) {
         p->poll_next = now; /* held to its end */
+        return;
+    }
+    if (strcmp(a->report, "full") == 0) {
+        /* Answered early for want of our report, which is sent now: nothing to wait for after it. */
+        p->poll_next = now + loop_guard_take(&p->guard, now);
         return;
     }
     /* The wait was refused or cut short: come back when told. */
@@ -540,6 +546,7 @@ static void send_status(struct loop *l)
         if (strlen(jws) > PROTO_STATUS_MAX && l->report.level < 3)
             continue;
         l->parent.status_busy = send_signed(l, "PUT", "/api/agent/v1/status", jws, on_status);
+        l->parent.status_started = clock_mono_ms();
         l->report.force = !l->parent.status_busy;
         return;
     }
@@ -623,7 +630,12 @@ static void turn_authenticated(struct loop *l, int64_t now)
             loop_wake(l, p->status_next);
     }
     if (!p->poll_busy && !p->incoming_full) {
-        if (now >= p->poll_next)
+        int64_t report_first = p->status_busy ? p->status_started + REPORT_FIRST_MS : 0;
+
+        /* A report on its way would end the held poll at once: let it arrive first. */
+        if (now >= p->poll_next && now < report_first)
+            loop_wake(l, report_first);
+        else if (now >= p->poll_next)
             ask_desired(l);
         else
             loop_wake(l, p->poll_next);
