@@ -149,6 +149,7 @@ static enum err_code prepare(struct parent *p, struct err *e)
         ERR_OK)
         return e->code;
     p->app.tls_pins = tls_pins(p->tls);
+    p->app.certificate_end_ms = tls_end_ms;
     return static_load(p->set.web_dir, &p->files, e);
 }
 

@@ -8,6 +8,7 @@
 #include "handlers/device.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
+#include "handlers/parent.h"
 #include "handlers/session.h"
 #include "handlers/settings.h"
 #include "http/request.h"
@@ -34,6 +35,7 @@ const struct route routes[] = {
     { "GET",    "/api/v1/api-tokens",       api_token_list_get,   PERM_SESSION,    0,        0 },
     { "POST",   "/api/v1/api-tokens",       api_token_post,       PERM_SESSION,    4 * KIB,  0 },
     { "DELETE", "/api/v1/api-tokens/{id}",  api_token_delete,     PERM_SESSION,    0,        0 },
+    { "GET",    "/api/v1/parent",           parent_get,           PERM_DEVICE_READ, 0,       0 },
     { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
     { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
 

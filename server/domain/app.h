@@ -17,6 +17,7 @@ struct app {
     const char *state_dir;  /* parent's own files */
     const char *const *tls_pins; /* base64url SPKI hashes: current and backup; NULL-terminated; swapped whole */
     const char *const *addresses;/* https:// addresses for join strings; NULL-terminated */
+    int64_t (*certificate_end_ms)(void); /* end of the listener's certificate; 0: not known */
     bool lab;               /* first password need not be changed */
     bool fenced;
 };

@@ -446,3 +446,11 @@ int tls_retrieve(gnutls_session_t session, const struct gnutls_cert_retr_st *inf
     *flags = 0; /* ours: nothing is freed by GnuTLS */
     return 0;
 }
+
+int64_t tls_end_ms(void)
+{
+    struct tls *t = atomic_load(&served);
+    struct pair *p = t == NULL ? NULL : atomic_load(&t->current);
+
+    return p == NULL ? 0 : (int64_t)p->not_after * 1000;
+}

@@ -35,6 +35,8 @@ const char *const *tls_pins(const struct tls *t);
 /* Look whether the files changed (force: read them anyway) and take them into use, or log why not.  Call every few
  * seconds; also frees certificates that no handshake can still use. */
 void tls_refresh(struct tls *t, bool force);
+/* When the certificate of the struct tls given last to tls_serve() ends; 0: none is served. */
+int64_t tls_end_ms(void);
 /* The session ticket key of this process, borrowed. */
 const gnutls_datum_t *tls_ticket_key(const struct tls *t);
 
