@@ -6,6 +6,7 @@
 #include "domain/account.h"
 #include "domain/auth.h"
 #include "domain/device_auth.h"
+#include "handlers/idempotent.h"
 #include "http/http.h"
 #include "http/static.h"
 #include "http/tls.h"
@@ -163,7 +164,7 @@ static enum err_code serve(struct parent *p, struct err *e)
         .tls = p->tls,
         .files = p->files,
         .hooks = {auth_session, auth_api_token, auth_device_token, db_open, db_close,
-                  db_statement_count},
+                  db_statement_count, idempotent_post},
         .conninfo = p->set.conninfo,
         .io_threads = (unsigned)p->set.io_threads,
         .workers = (unsigned)p->set.workers,

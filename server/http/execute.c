@@ -227,5 +227,8 @@ enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, stru
     if (first && (fill_request(c, e) != ERR_OK || parse_body(c, e) != ERR_OK))
         return e->code;
     c->rq.db = (c->match.route->flags & R_INLINE) != 0 ? NULL : db;
+    if (c->rq.db != NULL && c->h->cfg.hooks.post != NULL &&
+        strcmp(c->match.route->method, "POST") == 0)
+        return c->h->cfg.hooks.post(c->match.route->handler, &c->rq, rp, e);
     return c->match.route->handler(&c->rq, rp, e);
 }
