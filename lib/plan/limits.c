@@ -7,19 +7,19 @@ struct order {
     const char *smaller, *larger;
     bool zero_is_none; /* 0 in the smaller one means "no limit", and is as large as can be */
     bool plain_only;
+    bool warn; /* nothing stops or gets lost: the larger value merely has no effect */
 };
 
 static const struct order orders[] = {
-    {"smtp.header_size_limit", "smtp.message_size_limit", false, false},
-    {"smtp.client_connection_limit", "smtp.process_limit", true, false},
-    {"smtp.soft_error_limit", "smtp.hard_error_limit", false, false},
-    {"queue.bounce_lifetime", "queue.maximal_lifetime", false, false},
-    {"queue.minimal_backoff", "queue.maximal_backoff", false, false},
-    {"queue.maximal_backoff", "queue.maximal_lifetime", false, false},
-    {"queue.run_delay", "queue.minimal_backoff", false, false},
-    {"queue.warning_time", "queue.maximal_lifetime", false, false},
-    {"scan.concurrency_limit", "scan.reinject_process_limit", false, true},
-    {"scan.connect_timeout", "scan.timeout", false, true},
+    {"smtp.client_connection_limit", "smtp.process_limit", true, false, true},
+    {"smtp.soft_error_limit", "smtp.hard_error_limit", false, false, true},
+    {"queue.bounce_lifetime", "queue.maximal_lifetime", false, false, true},
+    {"queue.minimal_backoff", "queue.maximal_backoff", false, false, false},
+    {"queue.maximal_backoff", "queue.maximal_lifetime", false, false, true},
+    {"queue.run_delay", "queue.minimal_backoff", false, false, true},
+    {"queue.warning_time", "queue.maximal_lifetime", false, false, true},
+    {"scan.concurrency_limit", "scan.reinject_process_limit", false, true, false},
+    {"scan.connect_timeout", "scan.timeout", false, true, false},
 };
 
 void plan_check_limits(struct plan_builder *b)
@@ -34,8 +34,8 @@ void plan_check_limits(struct plan_builder *b)
             continue;
         (void)snprintf(is, sizeof is, "%lld", (long long)x);
         (void)snprintf(bound, sizeof bound, "%lld", (long long)y);
-        (void)finding_add(b->f, F_P09_ORDER, plan_at(b, o->smaller, NULL), o->smaller, is,
-                          o->larger, bound);
+        (void)(o->warn ? finding_warn : finding_add)(
+            b->f, F_P09_ORDER, plan_at(b, o->smaller, NULL), o->smaller, is, o->larger, bound);
     }
     if (room > 0 && room < size + size / 2) {
         (void)snprintf(is, sizeof is, "%lld", (long long)room);

@@ -123,6 +123,56 @@ static void test_values(void **state)
     }
 }
 
+/* One layer {key: value}, where value is "a<c>b" as the value, a row's key or a row's member. */
+static void refuse(const struct setting *s, const struct setting_field *fd, bool as_key, const char *bad)
+{
+    AUTO(json_free) json_t *layer = json_object();
+    struct findings f = {0};
+    json_t *row, *list;
+
+    if (s->value.type != SET_LIST) {
+        (void)json_object_set_new(layer, s->key, json_string(bad));
+    } else {
+        list = json_object();
+        row = json_object();
+        if (!as_key)
+            (void)json_object_set_new(row, fd->name, json_string(bad));
+        (void)json_object_set_new(list, as_key ? bad : "x", row);
+        (void)json_object_set_new(layer, s->key, list);
+    }
+    catalog_check_layer(layer, LAYER_DEVICE, "/settings", &f);
+    for (size_t i = 0; i < f.n; i++)
+        assert_true(f.v[i].id != F_V_UNKNOWN_KEY && f.v[i].id != F_V_UNKNOWN_MEMBER);
+    if (f.errors == 0)
+        fail_msg("%s %s takes \"%s\"", s->key, fd->name == NULL ? "" : fd->name, bad);
+    findings_clear(&f);
+}
+
+/* No control character passes anywhere; nothing with a meaning of its own in main.cf, master.cf or a table passes
+ * where a daemon's file is written. */
+static void test_every_byte(void **state)
+{
+    static const char *const injections[] = {"a$b", "${x}", "$(id)", "`id`", "a|b", "a\\b", "a\"b", "a<b", "a>b", "{ a }", "pipe:x", "hash:/x"};
+
+    (void)state;
+    for (size_t i = 0; i < catalog_count(); i++) {
+        const struct setting *s = catalog_at(i);
+        for (size_t k = 0; k <= s->n_fields; k++) {
+            const struct setting_field *fd = s->value.type != SET_LIST ? &s->value : k == 0 ? &s->key_field : &s->fields[k - 1];
+            if (fd->type <= SET_PORT)
+                continue; /* no text */
+            for (unsigned c = 1; c < 0xa0; c = c == 0x1f ? 0x7f : c + 1) {
+                char text[8] = {'a', (char)c, 'b', '\0'};
+                if (c >= 0x80)
+                    (void)snprintf(text, sizeof text, "a\xc2%cb", (char)c);
+                refuse(s, fd, k == 0, text);
+            }
+            for (size_t n = 0; n < COUNT_OF(injections) && !fd->note; n++)
+                refuse(s, fd, k == 0, injections[n]);
+        }
+    }
+}
+
 static void test_table(void **state)
 {
     AUTO(json_free) json_t *defaults = catalog_defaults();
@@ -283,7 +333,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),  cmocka_unit_test(test_table),       cmocka_unit_test(test_scope),
         cmocka_unit_test(test_merge),   cmocka_unit_test(test_merge_empty), cmocka_unit_test(test_explain),
-        cmocka_unit_test(test_conflicts), cmocka_unit_test(test_ipnet),
+        cmocka_unit_test(test_conflicts), cmocka_unit_test(test_every_byte), cmocka_unit_test(test_ipnet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

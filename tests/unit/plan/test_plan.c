@@ -206,11 +206,9 @@ static const struct broken broken[] = {
     {"{'smtp_tls.cert_file':'/etc/a.key','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.not-a-certificate", "/settings/smtp_tls.cert_file", false},
     {"{'smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/a.pem'}", NULL, "P07.not-a-key", "/settings/smtp_tls.key_file", false},
     {"{'smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/b.key'}", NULL, "P07.mismatch", "/settings/smtp_tls.key_file", false},
-    {"{'smtp.message_size_limit':65536}", NULL, "P09.order", "/settings/smtp.header_size_limit", false},
     {"{'queue.minimal_backoff':3600,'queue.maximal_backoff':60}", NULL, "P09.order", "/settings/queue.minimal_backoff", false},
-    {"{'queue.maximal_lifetime':3600}", NULL, "P09.order", NULL, false},
     {"{'path.mode':'plain','scan.reinject_process_limit':199}", NULL, "P09.order", "/settings/scan.concurrency_limit", false},
-    {"{'smtp.process_limit':49}", NULL, "P09.order", "/settings/smtp.client_connection_limit", false},
+    {"{'path.mode':'plain','scan.connect_timeout':60,'scan.timeout':30}", NULL, "P09.order", "/settings/scan.connect_timeout", false},
     {"{'queue.min_free':31457281}", NULL, "P09.queue-space", "/settings/queue.min_free", false},
     {"{}", "{'postfix':'3.7.10'}", "P10.postfix-version", "/settings", false},
     {"{}", "{'postfix':'3.8.5'}", "P10.postfix-version", "/settings", false},
@@ -275,6 +273,27 @@ static void test_fine(void **state)
     for (size_t i = 0; i < COUNT_OF(fine); i++) {
         struct made m = make(fine[i], NULL);
         assert_clean(&m);
+        done(&m);
+    }
+}
+
+/* Said, but nothing is refused. */
+static void test_warnings(void **state)
+{
+    static const char *const layers[][2] = {{"{'smtp.process_limit':49}", "/settings/smtp.client_connection_limit"},
+                                            {"{'queue.maximal_lifetime':86400}", "/settings/queue.bounce_lifetime"},
+                                            {"{'queue.minimal_backoff':60}", "/settings/queue.run_delay"},
+                                            {"{'smtp.hard_error_limit':5}", "/settings/smtp.soft_error_limit"}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(layers); i++) {
+        struct made m = make(layers[i][0], NULL);
+        assert_non_null(m.plan);
+        assert_int_equal(m.f.errors, 0);
+        assert_int_equal(m.f.n, 1);
+        assert_int_equal(m.f.v[0].id, F_P09_ORDER);
+        assert_true(m.f.v[0].warning);
+        assert_string_equal(m.f.v[0].pointer, layers[i][1]);
         done(&m);
     }
 }
@@ -456,7 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_direct), cmocka_unit_test(test_plain),    cmocka_unit_test(test_broken),
         cmocka_unit_test(test_fine),   cmocka_unit_test(test_verify),   cmocka_unit_test(test_owned),
-        cmocka_unit_test(test_fleet),  cmocka_unit_test(test_no_facts), cmocka_unit_test(test_placement),
+        cmocka_unit_test(test_fleet),  cmocka_unit_test(test_no_facts), cmocka_unit_test(test_placement), cmocka_unit_test(test_warnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

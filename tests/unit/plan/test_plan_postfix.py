@@ -361,6 +361,18 @@ def test_listen_address_and_size():
         assert any("65536" in line for line in smtplib.SMTP("127.0.0.1", 25).ehlo()[1].decode().splitlines())
 
 
+@pytest.mark.parametrize("bound", ["minimum", "maximum"])
+def test_bounds_are_bearable(bound):
+    """Every number at its bound at once: Postfix starts, takes a message and delivers it."""
+    schema = json.loads((pathlib.Path(__file__).parents[3] / "api/settings.schema.json").read_text())
+    settings = {k: v["anyOf"][0][bound] for k, v in schema["$defs"].items() if bound in v["anyOf"][0] and "port" not in k}
+    settings.pop("queue.min_free")  # at its maximum this machine has not room enough, as it should say
+    with Sink(INSIDE, 2600) as inside, Sink("127.0.0.1", 10025, reinject=True), Instance(dict(BASE, **settings, **{"path.mode": "plain"})) as postfix:
+        assert postfix.postfix("check").stderr == ""
+        assert send("x@example.test") == {}
+        wait(lambda: len(inside.messages) == 1, "the message")
+
+
 def test_tls():
     pems = pathlib.Path(tempfile.mkdtemp(prefix="inari-pem-"))
     cert, key = str(pems / "cert.pem"), str(pems / "key.pem")
