@@ -130,6 +130,17 @@ static enum err_code put_tx(struct db *db, void *ctx, struct err *e)
     return rc;
 }
 
+static enum err_code show_stored(struct db *db, struct app *app, const char *device_id,
+                                 struct arena *a, struct err *e)
+{
+    const char *digest = "";
+    enum err_code rc = status_store_digest(db, device_id, a, &digest, e);
+
+    if (rc == ERR_OK)
+        fleet_set_status(app->fleet, device_id, digest);
+    return rc;
+}
+
 enum err_code device_status_put(struct db *db, struct app *app, const char *device_id,
                                 struct slice jws, struct arena *a, struct err *e)
 {
@@ -150,6 +161,8 @@ enum err_code device_status_put(struct db *db, struct app *app, const char *devi
     }
     if (rc == ERR_OK && p.stored)
         fleet_set_status(app->fleet, device_id, p.digest);
+    else if (rc == ERR_OK) /* a repeat, or an older one: what is stored stands */
+        rc = show_stored(db, app, device_id, a, e);
     jose_jws_clear(&j);
     return rc;
 }

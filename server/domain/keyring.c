@@ -20,7 +20,6 @@ enum { TOKEN_KEY_SIZE = 32, TOKEN_GENERATIONS = 2, TRUST_DOCS_MAX = 64, SEALED_M
 struct token_key {
     char kid[64];
     unsigned char key[TOKEN_KEY_SIZE];
-    int64_t created_ms;
 };
 
 struct keyring {
@@ -66,7 +65,6 @@ static void new_token_key(struct token_key *t)
     uuid7(id);
     (void)snprintf(t->kid, sizeof t->kid, "t-%s", id);
     rand_bytes(t->key, sizeof t->key);
-    t->created_ms = clock_wall_ms();
 }
 
 struct keyring *keyring_new_for_test(void)
@@ -285,7 +283,6 @@ static enum err_code load_token(const struct keyring *k, const struct stored_key
     if (s->sealed.n != TOKEN_KEY_SIZE + SEAL_OVERHEAD || strlen(s->kid) >= sizeof t->kid)
         return err_set(e, ERR_STORAGE, "token key \"%s\" is not a key of ours", s->kid);
     (void)snprintf(t->kid, sizeof t->kid, "%s", s->kid);
-    t->created_ms = s->created_ms;
     return seal_open(k->seal_key, s->kid, s->sealed, t->key, e);
 }
 
@@ -336,6 +333,31 @@ static enum err_code load_trust(struct db *db, struct keyring *k, struct arena *
     return ERR_OK;
 }
 
+/* The issuer is the fleet's, not this host's: children name the one in their trust document as the
+ * audience, also after a parent was renamed or a second one was added. */
+static enum err_code load_issuer(const struct keyring *k, struct app *app, struct err *e)
+{
+    AUTO(json_free) json_t *doc = NULL;
+    struct jose_jws j = {0};
+    const char *issuer;
+    enum err_code rc = jose_jws_parse(slice_of(k->trust[k->n_trust - 1].jws), PROTO_TRUST_MAX,
+                                      PROTO_TYP_TRUST, &j, e);
+
+    if (rc == ERR_OK)
+        rc = json_in_parse((struct slice){j.payload, j.payload_n}, PROTO_TRUST_MAX, &doc, e);
+    jose_jws_clear(&j);
+    issuer = json_str(doc, "issuer", "");
+    if (rc == ERR_OK && (issuer[0] == '\0' || strlen(issuer) >= sizeof app->issuer))
+        rc = err_set(e, ERR_STORAGE, "the newest trust document names no issuer");
+    if (rc != ERR_OK)
+        return err_wrap(e, "trust document");
+    if (strcmp(app->issuer, issuer) != 0)
+        log_event(LOG_LEVEL_INFO, "fleet.issuer", KV_STR("issuer", issuer),
+                  KV_STR("this_parent", app->issuer));
+    (void)snprintf(app->issuer, sizeof app->issuer, "%s", issuer);
+    return ERR_OK;
+}
+
 static enum err_code load_meta(struct db *db, struct app *app, struct arena *a, struct err *e)
 {
     json_t *fleet = NULL, *epoch = NULL;
@@ -376,6 +398,8 @@ enum err_code keyring_bootstrap(struct db *db, struct app *app, struct keyring_f
         rc = load_keys(k, v, n, e);
     if (rc == ERR_OK)
         rc = load_trust(db, k, a, e);
+    if (rc == ERR_OK)
+        rc = load_issuer(k, app, e);
     if (rc == ERR_OK) {
         *ret_first = first;
         app->keys = TAKE(k);
@@ -415,16 +439,13 @@ enum err_code keyring_rotate_tokens(struct db *db, struct app *app, bool *ret_ro
                                     struct err *e)
 {
     struct rotate r = {.k = app->keys};
-    int64_t newest;
-    enum err_code rc;
+    bool fresh = false;
+    enum err_code rc = key_store_token_fresh(db, KEYRING_TOKEN_ROTATE_S, &fresh, e);
 
-    (void)pthread_mutex_lock(&app->keys->lock);
-    newest = app->keys->tokens[0].created_ms;
-    (void)pthread_mutex_unlock(&app->keys->lock);
     if (ret_rotated != NULL)
         *ret_rotated = false;
-    if (clock_wall_ms() - newest < (int64_t)KEYRING_TOKEN_ROTATE_S * 1000)
-        return ERR_OK;
+    if (rc != ERR_OK || fresh)
+        return rc;
     new_token_key(&r.t);
     rc = tx_run(db, "token_key.rotate", rotate_tx, &r, e);
     secret_wipe(&r.t, sizeof r.t);

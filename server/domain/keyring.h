@@ -20,7 +20,8 @@ struct keyring_first {
 };
 
 /* At start, after the migrations and after app->{state_dir,issuer,addresses,tls_pins} are set: makes fleet id, epoch,
- * keys and trust document 1 in one transaction when there are none, loads them, and sets app->{keys,fleet_id,epoch}.
+ * keys and trust document 1 in one transaction when there are none, loads them, and sets
+ * app->{keys,fleet_id,epoch,issuer}: the issuer stays the one of the trust document, whatever this host is called now.
  * ERR_STORAGE: the database holds keys of a fleet but parent.key is missing or another one (copy it from the first
  * parent). */
 MUST_USE enum err_code keyring_bootstrap(struct db *db, struct app *app, struct keyring_first *ret_first, struct err *e);

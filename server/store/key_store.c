@@ -71,6 +71,24 @@ enum err_code key_store_add(struct db *db, const char *kid, const char *use, str
                   NULL, NULL, e);
 }
 
+static const struct stmt TOKEN_FRESH = {
+    "key_token_fresh", 1,
+    "SELECT EXISTS (SELECT 1 FROM signing_key WHERE use = 'token' AND created_at > now() -"
+    " make_interval(secs => $1::bigint))"};
+
+enum err_code key_store_token_fresh(struct db *db, int64_t age_s, bool *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc = a == NULL
+                           ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                           : db_one(db, &TOKEN_FRESH, (struct db_param[]){P_INT(age_s)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_bool(r, 0, 0);
+    return rc;
+}
+
 static const struct stmt TRIM = {
     "key_trim_tokens", 1,
     "DELETE FROM signing_key WHERE use = 'token' AND kid NOT IN (SELECT kid FROM signing_key"
@@ -114,4 +132,4 @@ enum err_code key_store_trust_list(struct db *db, struct arena *a, struct stored
 }
 
 const struct stmt *const key_store_stmts[] = {&META, &META_MAKE, &LIST,       &ADD,
-                                              &TRIM, &TRUST_ADD, &TRUST_LIST, NULL};
+                                              &TOKEN_FRESH, &TRIM, &TRUST_ADD, &TRUST_LIST, NULL};

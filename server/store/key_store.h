@@ -22,6 +22,9 @@ MUST_USE enum err_code key_store_list(struct db *db, struct arena *a, struct sto
 /* sealed and jwk may be empty / NULL. */
 MUST_USE enum err_code key_store_add(struct db *db, const char *kid, const char *use, struct slice sealed,
                                      const json_t *jwk, struct err *e);
+/* Is there a token key younger than age_s, by the database's clock (a parent's that jumps must not
+ * rotate away every token)? */
+MUST_USE enum err_code key_store_token_fresh(struct db *db, int64_t age_s, bool *ret, struct err *e);
 /* Forget token keys but the newest keep. */
 MUST_USE enum err_code key_store_trim_tokens(struct db *db, int keep, struct err *e);
 MUST_USE enum err_code key_store_trust_add(struct db *db, int64_t n, const char *jws, struct err *e);

@@ -88,12 +88,15 @@ enum err_code rollout_store_running(struct db *db, struct arena *a, struct rollo
     return rc == ERR_OK ? read_rows(r, a, ret, ret_n, e) : rc;
 }
 
-static const struct stmt DEVICES = {"rollout_devices", 1,
-                                    "SELECT d.id, d.name, d.state, b.content_digest, b.etag, "
-                                    "b.rev, d.desired_rev, d.offered_rev, s.doc, b.mode FROM bundle b"
-                                    " JOIN device d ON d.id = b.device_id LEFT JOIN device_status "
-                                    "s ON s.device_id = d.id WHERE b.rollout_id = $1::uuid"
-                                    " ORDER BY d.name"};
+static const struct stmt DEVICES = {
+    "rollout_devices", 1,
+    "SELECT d.id, d.name, d.state, b.content_digest, b.etag, "
+    "b.rev, d.desired_rev, d.offered_rev, CASE WHEN s.doc IS NULL THEN NULL ELSE "
+    "jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running', "
+    "s.doc->'running', 'last_attempt', s.doc->'last_attempt') END, b.mode FROM bundle b"
+    " JOIN device d ON d.id = b.device_id LEFT JOIN device_status "
+    "s ON s.device_id = d.id WHERE b.rollout_id = $1::uuid"
+    " ORDER BY d.name"};
 
 enum err_code rollout_store_devices(struct db *db, const char *rollout_id, struct arena *a,
                                     struct rollout_device **ret, size_t *ret_n, struct err *e)

@@ -6,7 +6,8 @@ static const struct stmt PUT = {
     "$2::bigint, $3::text, $4::jsonb,"
     " $5::text) ON CONFLICT (device_id) DO UPDATE SET seq = excluded.seq, digest = "
     "excluded.digest, doc = excluded.doc,"
-    " jws = excluded.jws, received_at = now() WHERE s.seq <= excluded.seq"};
+    " jws = excluded.jws, received_at = now() WHERE s.seq <= excluded.seq AND s.digest <> "
+    "excluded.digest"};
 
 enum err_code status_store_put(struct db *db, const char *device_id, int64_t seq,
                                const char *digest, const json_t *doc, struct slice jws,

@@ -5,7 +5,7 @@
 
 extern const struct stmt *const status_store_stmts[];
 
-/* *ret_stored: false when the stored document has a higher seq (it stays). */
+/* *ret_stored: false when the stored document has a higher seq, or is this one (it stays). */
 MUST_USE enum err_code status_store_put(struct db *db, const char *device_id, int64_t seq, const char *digest,
                                         const json_t *doc, struct slice jws, bool *ret_stored, struct err *e);
 /* The stored digest, "" without one. */

@@ -179,6 +179,32 @@ def test_status_older_than_the_stored_one_is_ignored(settled, api):
     assert api.ok("GET", f"/devices/{d.id}")["agent_version"] == "0.9.9"
 
 
+def test_status_replayed_changes_nothing(settled, parent):
+    d = settled()
+    doc = d.status(running=False)
+    assert d.put_status(doc).status_code == 204
+    row = lambda: parent.postgres.psql(f"SELECT xmin, received_at FROM device_status WHERE device_id = '{d.id}'")  # noqa: E731
+    before = row()
+    assert {d.put_status(doc).status_code for _ in range(20)} == {204} and row() == before
+    assert "Inari-Report" not in d.desired().headers
+
+
+def test_token_keys_rotate_and_both_generations_hold(new_parent):
+    parent = new_parent()
+    d = make_device(parent.token(), parent)
+    d.fetch()
+    psql = parent.postgres.psql
+    kids = lambda: [r[0] for r in psql("SELECT kid FROM signing_key WHERE use = 'token' ORDER BY created_at DESC")]  # noqa: E731
+    first = kids()
+    psql("UPDATE signing_key SET created_at = created_at - interval '25 h' WHERE use = 'token'")
+    wait_until(lambda: len(kids()) == 2, "a second token key", 70, every=1)
+    assert kids()[1:] == first and d.desired(etag=None).status_code == 200  # the old token still holds
+    psql("UPDATE signing_key SET created_at = created_at - interval '25 h' WHERE use = 'token'")
+    wait_until(lambda: kids()[1:] != first, "a third token key", 70, every=1)
+    assert first[0] not in kids() and len(kids()) == 2
+    assert d.desired().status_code == 401 and d.sign_in() and d.desired(etag=None).status_code == 200
+
+
 def test_hold_keeps_what_it_has_until_released(settled, api):
     d = settled()
     api.change(f"/devices/{d.id}", {"mode": "manage"})

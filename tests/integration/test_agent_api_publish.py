@@ -201,6 +201,7 @@ def test_two_parents_one_database(parent, api, managed, programs, size):
         for k in ("sig", "enc", "id", "access", "trust", "etag", "have", "status_digest", "boot", "last", "seq"):
             setattr(other, k, getattr(d, k))
         assert other.desired().status_code == 304  # a token of the first works at the second
+        other.sign_in()  # the issuer is the fleet's: the same at both
         held, t0 = Held(other), time.monotonic()
         api.publish({"devices": {d.id: {KEY: size}}})
         r = held.result(t0)

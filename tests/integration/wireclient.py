@@ -132,7 +132,10 @@ class Device:
         return body
 
     def enrol(self, token, **members):
-        return self.take(self.post_enrolment(token, **members))
+        """Until it is not told to wait (enrolment has a small bucket of its own)."""
+        while (r := self.post_enrolment(token, **members)).status_code == 429:
+            time.sleep(int(r.headers["Retry-After"]))
+        return self.take(r)
 
     def keys(self, use):
         return [k["jwk"] for k in self.trust["keys"] if k["use"] == use]
