@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 enum op {
-    MAIN_ADD, /* text at the end of main.cf: the last entry of a name wins */
+    MAIN_ADD, /* parameters of main.cf, where they stand; other text at its end */
     MAIN_EMPTY,
     MAIN_MISSING,
     MASTER_ADD, /* text at the end of master.cf */
@@ -174,6 +174,25 @@ static void add_line(struct strbuf *b, const char *text)
         strbuf_puts(b, text);
 }
 
+static void set_params(struct strbuf *main_cf, const char *text, struct arena *a)
+{
+    AUTO_STRBUF struct strbuf out = STRBUF_INIT(2 * MIB);
+    struct plan_param pp[8];
+    struct plan plan = {.params = pp};
+    struct cf_param *v;
+    struct err e;
+    size_t n;
+
+    if (main_cf_parse(slice_of(text), a, &v, &n, &e) != ERR_OK || n == 0 || n > COUNT_OF(pp)) {
+        add_line(main_cf, text);
+        return;
+    }
+    for (plan.n_params = 0; plan.n_params < n; plan.n_params++)
+        pp[plan.n_params] = (struct plan_param){v[plan.n_params].name, v[plan.n_params].value};
+    if (main_cf_edit(strbuf_slice(main_cf), &plan, &out, &e) == ERR_OK)
+        replace(main_cf, &out);
+}
+
 static void crlf(struct strbuf *b)
 {
     AUTO_STRBUF struct strbuf out = STRBUF_INIT(2 * MIB);
@@ -206,7 +225,7 @@ bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *maste
         return false;
     switch (table[i].op) {
     case MAIN_ADD:
-        add_line(main_cf, table[i].text);
+        set_params(main_cf, table[i].text, a);
         break;
     case MASTER_ADD:
         add_line(master_cf, table[i].text);

@@ -46,6 +46,14 @@ char *lint_word(char **s)
     return start;
 }
 
+/* The first line of output that complains, or "". */
+static const char *complaint_in(const char *output)
+{
+    const char *at = output == NULL ? NULL : strstr(output, "fatal: ");
+
+    return at == NULL ? "" : at;
+}
+
 /* All values, macros expanded.  What postconf complains of is a fault of the configuration. */
 static enum err_code load_values(struct lint *l, struct err *e)
 {
@@ -56,7 +64,8 @@ static enum err_code load_values(struct lint *l, struct err *e)
     if (rc == ERR_OK)
         rc = main_cf_parse((struct slice){r.output, r.output_n}, l->a, &l->main, &l->n_main, e);
     if (rc == ERR_OK && r.status != 0)
-        lint_say(l, "postconf cannot read this configuration (status %d)", r.status);
+        lint_say(l, "postconf cannot read this configuration: %.*s",
+                 (int)strcspn(complaint_in(r.output), "\n"), complaint_in(r.output));
     proc_result_clear(&r);
     return rc;
 }
@@ -144,7 +153,7 @@ enum err_code postfix_lint(const struct postfix *p, const char *etc, const struc
         rc = look_planned(&l, r, e);
     if (rc == ERR_OK)
         look(&l);
-    return rc;
+    return l.hung[0] == '\0' ? rc : err_set(e, ERR_TIMEOUT, "%s", l.hung);
 }
 
 static enum err_code command(const struct postfix *p, const char *name, const char *const *args,
@@ -152,15 +161,17 @@ static enum err_code command(const struct postfix *p, const char *name, const ch
 {
     struct proc_result r = {0};
     struct slice rest;
-    size_t before = faults->n, n = strlen(name);
+    char said[32];
+    size_t before = faults->n, n = (size_t)snprintf(said, sizeof said, "%s: ", name);
     enum err_code rc = postfix_run(p, name, args, p->s->command_timeout_ms, &r, e);
 
     rest = (struct slice){r.output, r.output == NULL ? 0 : r.output_n};
     while (rc == ERR_OK && rest.p != NULL && rest.n > 0) {
         struct slice line = slice_trim(slice_cut(&rest, '\n'));
-        bool said =
-            line.n > n && memcmp(line.p, name, n) == 0 && line.p[n] == ':'; /* not a listed value */
-        if (line.n == 0 || (!all_output && !said))
+        const char *word = memmem(line.p, line.n, said, n);
+        /* "/usr/sbin/postconf: warning", not a value that is listed */
+        bool complaint = word != NULL && memchr(line.p, ' ', line.n) > (const void *)word;
+        if (line.n == 0 || (!all_output && !complaint))
             continue;
         strbuf_add(faults, line);
         strbuf_putc(faults, '\n');
@@ -185,28 +196,33 @@ enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, st
     return rc == ERR_OK ? command(p, "postfix", check, true, faults, e) : rc;
 }
 
-/* The line with the directory's name and the daemon's time and process id taken out, to compare two
- * runs. */
-static void plain(struct slice line, const char *etc, char *out, size_t size)
+/* The line with the names of both directories taken out, to compare two runs: "postfix check" on a
+ * staged copy speaks of the live directory as well. */
+static void plain(struct slice line, const char *etc, const char *live, char *out, size_t size)
 {
-    size_t n = 0, skip = strlen(etc);
+    const char *const dirs[] = {etc, live};
+    size_t n = 0;
 
     for (size_t i = 0; i < line.n && n + 1 < size; i++) {
-        if (line.n - i >= skip && memcmp(line.p + i, etc, skip) == 0) {
-            i += skip - 1;
-            out[n++] = '@';
-        } else {
-            out[n++] = line.p[i];
+        char c = line.p[i];
+        for (size_t j = 0; j < COUNT_OF(dirs); j++) {
+            size_t skip = strlen(dirs[j]);
+            if (line.n - i >= skip && memcmp(line.p + i, dirs[j], skip) == 0) {
+                i += skip - 1;
+                c = '@';
+                break;
+            }
         }
+        out[n++] = c;
     }
     out[n] = '\0';
 }
 
-static bool has_line(struct slice text, const char *etc, const char *want)
+static bool has_line(struct slice text, const char *live, const char *want)
 {
     while (text.p != NULL) {
         char buf[1200];
-        plain(slice_cut(&text, '\n'), etc, buf, sizeof buf);
+        plain(slice_cut(&text, '\n'), live, live, buf, sizeof buf);
         if (strcmp(buf, want) == 0)
             return true;
     }
@@ -233,7 +249,7 @@ static enum err_code subtract_live(const struct postfix *p, const char *etc, str
     while (rest.p != NULL) {
         struct slice line = slice_cut(&rest, '\n');
         char want[1200];
-        plain(line, etc, want, sizeof want);
+        plain(line, etc, p->s->postfix_config, want, sizeof want);
         if (line.n == 0 ||
             (live.n > 0 && has_line(strbuf_slice(&live), p->s->postfix_config, want)))
             continue;

@@ -85,10 +85,14 @@ static void query_map(struct lint *l, const char *where, const char *name, const
     const char *const args[] = {"-c", l->etc, "-q", "probe.inari.invalid", map, NULL};
     struct proc_result r = {0};
     struct err e = {0};
+    enum err_code rc;
 
-    if (l->queries++ >= QUERIES_MAX)
+    if (l->hung[0] != '\0' || l->queries++ >= QUERIES_MAX)
         return;
-    if (postfix_run(l->p, "postmap", args, l->p->s->command_timeout_ms, &r, &e) != ERR_OK)
+    rc = postfix_run(l->p, "postmap", args, l->p->s->command_timeout_ms, &r, &e);
+    if (rc == ERR_TIMEOUT)
+        (void)snprintf(l->hung, sizeof l->hung, "%s: %s: %.300s", where, name, e.msg);
+    else if (rc != ERR_OK)
         lint_say(l, "%s: %s: %.300s", where, name, e.msg);
     else if (r.output_n > 0 &&
              (strstr(r.output, "warning:") != NULL || strstr(r.output, "fatal:") != NULL ||
