@@ -88,6 +88,9 @@ static void add_restrictions(struct plan_builder *b)
 {
     const char *helo = "", *sender = "", *recipient = "";
 
+    /* the site's own clients are judged by who they are; permit ends only the list it stands in */
+    word(b, &helo, "permit_mynetworks");
+    word(b, &sender, "permit_mynetworks");
     if (plan_bool(b, "smtp.reject_invalid_helo"))
         word(b, &helo, "reject_invalid_helo_hostname");
     if (plan_bool(b, "smtp.reject_non_fqdn_sender"))

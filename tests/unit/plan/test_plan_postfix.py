@@ -259,6 +259,11 @@ def test_direct():
         assert rcpt("x@foreign.test")[:9] == "554 5.7.1"  # the device itself is not listed either
         assert rcpt("x@foreign.test", source=LISTED)[:3] == "250"
         assert rcpt("nobody@b.test", source=OUTSIDE)[:9] == "550 5.1.1"
+        # form is asked of strangers only, and asking it of nobody would not let them relay
+        assert rcpt("x@example.test", source=OUTSIDE, sender="scanner")[:9] == "504 5.5.2"
+        assert rcpt("x@foreign.test", source=LISTED, sender="scanner")[:3] == "250"
+        assert talk(25, "HELO -x-", "MAIL FROM:<a@sender.test>", "RCPT TO:<x@example.test>", source=OUTSIDE)[-1][:9] == "501 5.5.2"
+        assert talk(25, "HELO -x-", "MAIL FROM:<a@sender.test>", "RCPT TO:<x@example.test>", source=LISTED)[-1][:3] == "250"
         assert rcpt("nobody@mx1.example.test", source=OUTSIDE)[:9] == "550 5.1.1"
         assert talk(25, "EHLO c.test", "VRFY joe")[-1][:3] == "502"
         assert talk(25, "MAIL FROM:<a@b.test>")[-1][:3] == "503"
