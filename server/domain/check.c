@@ -252,8 +252,8 @@ static enum err_code prepare(const struct model *m, const struct check *c, const
         return rc;
     if (!arena_defer(m->a, drop_json, p->after))
         return no_memory(e);
-    if (c->device != NULL && strcmp(c->device, d->id) == 0)
-        p->before = json_deep_copy(c->device_before);
+    if (json_object_get(c->befores, d->id) != NULL)
+        p->before = json_deep_copy(json_object_get(c->befores, d->id));
     else
         rc = merge_for(m, c->before, d->id, &p->before, e);
     if (rc != ERR_OK)

@@ -21,10 +21,9 @@ struct check {
     const json_t *leaves;         /* from one to the other; chooses the pointers */
     bool at_changes, plans;       /* plans: give the plan of each device that changes */
     enum lang lang;
-    /* A change of membership: the device that moves and its effective settings before; both
+    /* A change of groups: {device id: effective settings before} of those it is about; both
      * contents are the same. */
-    const char *device;
-    const json_t *device_before;
+    const json_t *befores;
     bool joins; /* it joins a group: the fleet's rules are new for it */
 };
 /* Run the planner for every device whose effective settings differ, and the fleet's rules.  With no

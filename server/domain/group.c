@@ -192,10 +192,67 @@ static enum err_code lock_group(struct db *db, const struct group_ctx *x, struct
     return rc;
 }
 
+static enum err_code effective_of(struct db *db, const json_t *content, const char *device_id,
+                                  struct arena *a, json_t **ret, struct err *e)
+{
+    struct catalog_layer *layers = NULL;
+    size_t n = 0;
+    enum err_code rc = issue_layers(db, content, device_id, a, &layers, &n, e);
+
+    return rc == ERR_OK ? catalog_merge(layers, n, ret, e) : rc;
+}
+
+/* What the members (array of {"id"}) have now, for judge_groups() after the change. */
+static enum err_code remember(struct db *db, const json_t *members, struct arena *a,
+                              const json_t **ret_content, json_t **ret_befores, struct err *e)
+{
+    AUTO(json_free) json_t *befores = json_object();
+    struct revision_row head;
+    json_t *m;
+    size_t i;
+    enum err_code rc = befores == NULL ? no_memory(e) : revision_store_get(db, 0, a, &head, e);
+
+    json_array_foreach(members, i, m)
+    {
+        json_t *effective = NULL;
+
+        if (rc == ERR_OK)
+            rc = effective_of(db, head.content, json_str(m, "id", ""), a, &effective, e);
+        if (rc == ERR_OK && json_object_set_new(befores, json_str(m, "id", ""), effective) != 0)
+            rc = no_memory(e);
+    }
+    if (rc != ERR_OK)
+        return rc;
+    *ret_content = head.content;
+    *ret_befores = TAKE(befores);
+    return ERR_OK;
+}
+
+/* Would every member still get settings that can be applied? */
+static enum err_code judge_groups(struct db *db, const struct group_ctx *x, const json_t *content,
+                                  const json_t *befores, struct err *e)
+{
+    AUTO(json_free) json_t *none = json_array();
+    struct check c = {.before = content,
+                      .after = content,
+                      .leaves = none,
+                      .lang = x->c->lang,
+                      .befores = befores,
+                      .joins = x->join};
+    enum err_code rc;
+
+    findings_clear(x->c->f);
+    rc = check_devices(db, &c, x->c->f, NULL, e);
+    if (rc == ERR_OK && check_hard(x->c->f) > 0)
+        return err_set(e, ERR_INVALID, "a device would get settings that cannot be applied");
+    return rc;
+}
+
 static enum err_code update_in_tx(struct db *db, void *ctx, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(GROUP_ARENA);
-    AUTO(json_free) json_t *before = NULL;
+    AUTO(json_free) json_t *before = NULL, *befores = NULL;
+    const json_t *content = NULL;
     struct group_ctx *x = ctx;
     struct group_row g;
     enum err_code rc = lock_group(db, x, a, &g, e);
@@ -211,9 +268,13 @@ static enum err_code update_in_tx(struct db *db, void *ctx, struct err *e)
         g.kind = group_kind_names[x->spec->kind];
     if (x->spec->priority != 0)
         g.priority = x->spec->priority;
-    rc = group_store_update(db, &g, e);
+    rc = remember(db, g.members, a, &content, &befores, e);
+    if (rc == ERR_OK)
+        rc = group_store_update(db, &g, e);
     if (rc == ERR_CONFLICT)
         return explain_conflict(x->spec, e);
+    if (rc == ERR_OK && reorder)
+        rc = judge_groups(db, x, content, befores, e);
     if (rc == ERR_OK && reorder)
         rc = reissue(db, x, g.members, a, e);
     if (rc == ERR_OK)
@@ -265,42 +326,12 @@ enum err_code group_delete(struct db *db, const char *ref, int64_t version,
 
 /* --- members --- */
 
-static enum err_code effective_of(struct db *db, const json_t *content, const char *device_id,
-                                  struct arena *a, json_t **ret, struct err *e)
-{
-    struct catalog_layer *layers = NULL;
-    size_t n = 0;
-    enum err_code rc = issue_layers(db, content, device_id, a, &layers, &n, e);
-
-    return rc == ERR_OK ? catalog_merge(layers, n, ret, e) : rc;
-}
-
-static enum err_code check_member(struct db *db, const struct group_ctx *x, const json_t *content,
-                                  const char *device_id, const json_t *before, struct err *e)
-{
-    AUTO(json_free) json_t *none = json_array();
-    struct check c = {.before = content,
-                      .after = content,
-                      .leaves = none,
-                      .lang = x->c->lang,
-                      .device = device_id,
-                      .device_before = before,
-                      .joins = x->join};
-    enum err_code rc;
-
-    findings_clear(x->c->f);
-    rc = check_devices(db, &c, x->c->f, NULL, e);
-    if (rc == ERR_OK && check_hard(x->c->f) > 0)
-        return err_set(e, ERR_INVALID, "the device would get settings that cannot be applied");
-    return rc;
-}
-
 static enum err_code member_in_tx(struct db *db, void *ctx, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(GROUP_ARENA);
-    AUTO(json_free) json_t *before = NULL, *detail = NULL;
+    AUTO(json_free) json_t *one = NULL, *befores = NULL, *detail = NULL;
+    const json_t *content = NULL;
     struct group_ctx *x = ctx;
-    struct revision_row head;
     struct device d = {0};
     struct group_row g;
     char object[64];
@@ -309,17 +340,17 @@ static enum err_code member_in_tx(struct db *db, void *ctx, struct err *e)
 
     if (rc == ERR_OK)
         rc = device_store_get(db, x->device_ref, a, &d, e);
+    if (rc == ERR_OK && (one = json_pack("[{s:s}]", "id", d.id)) == NULL)
+        rc = no_memory(e);
     if (rc == ERR_OK)
-        rc = revision_store_get(db, 0, a, &head, e);
-    if (rc == ERR_OK)
-        rc = effective_of(db, head.content, d.id, a, &before, e);
+        rc = remember(db, one, a, &content, &befores, e);
     if (rc == ERR_OK)
         rc = x->join ? group_store_add(db, g.id, d.id, &n, e)
                      : group_store_remove(db, g.id, d.id, &n, e);
     x->ret_version = g.version;
     if (rc != ERR_OK || n == 0)
         return rc; /* it is so already */
-    rc = check_member(db, x, head.content, d.id, before, e);
+    rc = judge_groups(db, x, content, befores, e);
     if (rc == ERR_OK)
         rc = group_store_touch(db, g.id, e);
     if (rc == ERR_OK)
