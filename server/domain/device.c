@@ -64,6 +64,34 @@ static json_t *desired_json(const struct device *d)
                      "rev", (json_int_t)d->desired_rev, "digest", d->digest);
 }
 
+/* What the daemons said they run, with the revision it belongs to where one is known: read back,
+ * never assumed. */
+static json_t *running_json(const struct device *d)
+{
+    static const char *const known[] = {"on_disk", "lkg", "observed"};
+    const json_t *running = json_object_get(d->status, "running");
+    const char *digest = json_str(json_object_get(running, "postfix"), "digest", "");
+    json_t *j = json_is_object(running) ? json_copy((json_t *)(uintptr_t)running) : json_null();
+
+    if (digest[0] == '\0' || !json_is_object(j))
+        return j;
+    (void)json_object_set_new(j, "digest", json_string(digest));
+    if (strcmp(digest, d->digest) == 0) {
+        (void)json_object_set_new(j, "pub", json_integer(d->pub));
+        (void)json_object_set_new(j, "rev", json_integer(d->desired_rev));
+        return j;
+    }
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        const json_t *t = json_object_get(d->status, known[i]);
+        if (strcmp(json_str(t, "digest", ""), digest) != 0)
+            continue;
+        (void)json_object_set_new(j, "pub", json_integer(json_int(t, "pub", 0)));
+        (void)json_object_set_new(j, "rev", json_integer(json_int(t, "rev", 0)));
+        return j;
+    }
+    return j;
+}
+
 static json_t *device_json(const struct app *app, const struct device *d)
 {
     int64_t limited = 0, seen = last_seen(app, d, &limited);
@@ -74,7 +102,7 @@ static json_t *device_json(const struct app *app, const struct device *d)
         d->name, "state", d->state, "mode", d->mode, "placement", d->placement, "drift", d->drift,
         "groups", d->groups, "presence", presence(seen), "sync", device_sync(d), "desired",
         desired_json(d), "observed", part(d->status, "observed"), "on_disk",
-        part(d->status, "on_disk"), "running", part(d->status, "running"), "last_attempt",
+        part(d->status, "on_disk"), "running", running_json(d), "last_attempt",
         part(d->status, "last_attempt"), "conditions",
         json_is_array(json_object_get(d->status, "conditions")) ? part(d->status, "conditions")
                                                                 : json_array());

@@ -236,6 +236,8 @@ def test_sync_says_only_what_was_read_back(settled, api):
     assert shown() == "failed"
     d.put_status()
     assert shown() == "in-sync"
+    running, desired = (api.ok("GET", f"/devices/{d.id}")[k] for k in ("running", "desired"))
+    assert [running[k] for k in ("digest", "pub", "rev")] == [desired[k] for k in ("digest", "pub", "rev")]
 
 
 def test_wrong_orders_are_refused(settled, api):
