@@ -132,7 +132,7 @@ def down(lab, args):
         return
     with lab.locked():
         for name in reversed(lab.all_hosts()):
-            lab.host(name).kill(gone_s=0)
+            lab.host(name).kill()
             netlib.netns_del(lab.net.netns(name))
         netlib.hub_down(lab.net)
         netlib.netns_del(lab.net.netns("hub"))

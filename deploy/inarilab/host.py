@@ -103,7 +103,7 @@ class Host:
         pids = self.named("holder")
         return pids[0] if pids else None
 
-    def kill(self, what=None, sig=signal.SIGKILL, gone_s=5):
+    def kill(self, what=None, sig=signal.SIGKILL):
         """SIGKILL a part, or everything as a power cut does; returns when it is gone."""
         seen = set()
 
@@ -119,7 +119,8 @@ class Host:
         wait_until(round_, f"{self.name}/{what or 'all'} to die", 20, 0.01)
         # A dead process still has its number until process 1 asks for it, and PostgreSQL would take it for alive.
         try:
-            wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p in seen), "", gone_s, 0.01)
+            if what == "postgres":
+                wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p in seen), "", 5, 0.01)
         except LabError:
             pass
 

@@ -18,7 +18,8 @@ def test_change_runs_on_every_child(lab):
     lab.wait_in_sync()
     for child in lab.children:
         device = lab.api.ok("GET", f"/devices/{child}")
-        assert device["running"]["pub"] == device["on_disk"]["pub"] == device["desired"]["pub"] == made["pub"]
+        assert device["desired"]["pub"] == device["on_disk"]["pub"] == made["pub"]
+        assert device["running"]["postfix"]["digest"] == device["on_disk"]["digest"] == device["desired"]["digest"]
 
 
 def test_change_for_one_device_touches_no_other(lab):

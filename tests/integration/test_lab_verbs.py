@@ -52,7 +52,7 @@ def test_status_and_logs_speak(lab):
     for child in lab.children:
         assert f"{child}" in out
     assert "inarid" in out and "in-sync" in out
-    assert "master" in lab.verb("logs", "child1").stdout
+    assert "postfix" in lab.verb("logs", "child1").stdout
 
 
 @pytest.mark.parametrize("args, word", [
