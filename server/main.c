@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, ADDRESSES_MAX = 16, SPARE_FILES = 500, WATCH_S = 2 };
+enum { EXIT_USAGE = 2, ADDRESSES_MAX = 16, SPARE_FILES = 500, WATCH_S = 2, TRIM_AT = 16 * 1024 * 1024 };
 
 static const char usage[] =
     "usage: inarid [--config FILE] [COMMAND]\n"
@@ -232,6 +233,9 @@ static int run(struct parent *p)
         return EXIT_FAILURE;
     }
     (void)umask(077);
+    /* Each I/O thread's heap breathes with every request: not to be given back and asked for again. */
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_AT);
+    (void)mallopt(M_TOP_PAD, TRIM_AT / 16);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);

@@ -18,32 +18,50 @@ struct deferred {
 };
 
 struct arena {
-    struct block *blocks;
+    struct block *blocks; /* newest first; the last one is first */
     struct deferred *deferred;
     size_t total, max;
+    struct block first; /* in one allocation with the arena: most requests need no other */
 };
 
 enum { FIRST_BLOCK = 4096 };
 
 struct arena *arena_new(size_t max)
 {
-    struct arena *a = calloc(1, sizeof *a);
+    size_t size = max < FIRST_BLOCK ? max : FIRST_BLOCK;
+    struct arena *a = malloc(sizeof *a + size);
 
-    if (a != NULL)
-        a->max = max;
+    if (a == NULL)
+        return NULL;
+    a->blocks = &a->first;
+    a->deferred = NULL;
+    a->total = size;
+    a->max = max;
+    a->first.next = NULL;
+    a->first.used = 0;
+    a->first.size = size;
     return a;
+}
+
+void arena_reset(struct arena *a)
+{
+    for (struct deferred *d = a->deferred; d != NULL; d = d->next)
+        d->fn(d->p);
+    for (struct block *b = a->blocks, *next; b != &a->first; b = next) {
+        next = b->next;
+        free(b);
+    }
+    a->deferred = NULL;
+    a->blocks = &a->first;
+    a->total = a->first.size;
+    a->first.used = 0;
 }
 
 void arena_free(struct arena *a)
 {
     if (a == NULL)
         return;
-    for (struct deferred *d = a->deferred; d != NULL; d = d->next)
-        d->fn(d->p);
-    for (struct block *b = a->blocks, *next; b != NULL; b = next) {
-        next = b->next;
-        free(b);
-    }
+    arena_reset(a);
     free(a);
 }
 
@@ -56,8 +74,8 @@ void *arena_alloc(struct arena *a, size_t n)
     if (n > a->max)
         return NULL;
     n = (n + align - 1) / align * align;
-    if (b == NULL || b->size - b->used < n) {
-        size_t size = b == NULL ? FIRST_BLOCK : b->size * 2;
+    if (b->size - b->used < n) {
+        size_t size = b->size < FIRST_BLOCK ? FIRST_BLOCK : b->size * 2;
         if (size > 256 * KIB)
             size = 256 * KIB;
         if (size < n)
@@ -74,6 +92,8 @@ void *arena_alloc(struct arena *a, size_t n)
     }
     p = b->data + b->used;
     b->used += n;
+    if (b == &a->first) /* the others were made of zeros */
+        memset(p, 0, n);
     return p;
 }
 

@@ -12,6 +12,7 @@ struct arena;
 MUST_USE struct arena *arena_new(size_t max); /* NULL: out of memory */
 void arena_free(struct arena *a);             /* NULL does nothing */
 DEFINE_CLEANUP(struct arena, arena_free);
+void arena_reset(struct arena *a); /* as new: what was allocated is gone, one block of memory stays for the next use */
 void *arena_alloc(struct arena *a, size_t n);
 char *arena_strdup(struct arena *a, const char *s);      /* NULL in, NULL out */
 char *arena_slice_dup(struct arena *a, struct slice s);  /* NUL-terminated copy */

@@ -61,6 +61,11 @@ int64_t clock_mono_ms(void)
     return now_us(CLOCK_MONOTONIC) / 1000;
 }
 
+int64_t clock_mono_coarse_ms(void)
+{
+    return now_us(CLOCK_MONOTONIC_COARSE) / 1000;
+}
+
 int64_t clock_mono_us(void)
 {
     return now_us(CLOCK_MONOTONIC);

@@ -1,6 +1,7 @@
 #include "base/rand.h"
 
 #include "base/clock.h"
+#include "base/macros.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,27 @@ void rand_bytes(void *buf, size_t n)
     }
 }
 
+/* Numbers are drawn in small batches (each poll's answer needs one): the kernel is asked once for 32. */
+static uint64_t next_number(void)
+{
+    static _Thread_local struct {
+        uint64_t v[32];
+        size_t left;
+    } pool;
+
+    if (pool.left == 0) {
+        rand_bytes(pool.v, sizeof pool.v);
+        pool.left = COUNT_OF(pool.v);
+    }
+    return pool.v[--pool.left];
+}
+
 uint64_t rand_below(uint64_t limit)
 {
     uint64_t v, cut = UINT64_MAX - UINT64_MAX % limit;
 
     do
-        rand_bytes(&v, sizeof v);
+        v = next_number();
     while (v >= cut);
     return v % limit;
 }

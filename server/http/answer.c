@@ -21,6 +21,14 @@ enum {
     REPLY_MIN_RATE = 4096,     /* and a second more for each so many bytes */
 };
 
+void reply_init(struct reply *rp)
+{
+    size_t after = offsetof(struct reply, n_headers);
+
+    memset(rp, 0, offsetof(struct reply, header));
+    memset((char *)rp + after, 0, sizeof *rp - after);
+}
+
 void reply_clear(struct reply *rp)
 {
     json_decref(rp->json);
@@ -29,7 +37,7 @@ void reply_clear(struct reply *rp)
     findings_clear(&rp->findings);
     if (rp->shared != NULL && rp->release != NULL)
         rp->release(rp->release_arg);
-    *rp = (struct reply){0};
+    reply_init(rp);
 }
 
 static void put(struct call *c, const char *name, const char *value)
@@ -77,8 +85,10 @@ static void own_headers(struct call *c, const struct reply *rp)
     if (!cache)
         put(c, "Cache-Control", "no-store");
     if (rp->etag[0] != '\0') {
-        char quoted[80];
-        (void)snprintf(quoted, sizeof quoted, "\"%s\"", rp->etag);
+        char quoted[sizeof rp->etag + 2] = "\"";
+        size_t n = strlen(rp->etag);
+        memcpy(quoted + 1, rp->etag, n);
+        memcpy(quoted + 1 + n, "\"", 2);
         put(c, "ETag", quoted);
     }
     if (rp->location[0] != '\0')

@@ -167,6 +167,7 @@ static void conn_end(struct conns *cs, struct conn *c)
         free(p);
     }
     (void)pthread_mutex_unlock(&cs->lock);
+    arena_free(c->arena);
     free(c);
 }
 
@@ -203,7 +204,7 @@ void conns_trust(struct conns *cs, struct conn *c)
 void conn_deadline(struct conn *c, int64_t in_ms)
 {
     atomic_store_explicit(&c->deadline_ms,
-                          in_ms == CONN_NO_DEADLINE ? in_ms : clock_mono_ms() + in_ms,
+                          in_ms == CONN_NO_DEADLINE ? in_ms : clock_mono_coarse_ms() + in_ms,
                           memory_order_relaxed);
 }
 

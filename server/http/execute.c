@@ -216,7 +216,8 @@ enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, stru
 {
     bool first = c->parked.serial == 0;
 
-    *e = (struct err){0};
+    e->code = ERR_OK;
+    e->msg[0] = e->pointer[0] = '\0';
     choose_language(c);
     /* Who was already asked is asked again only where it is cheap: a device may be revoked while it
      * is parked. */

@@ -48,18 +48,20 @@ static void *on_target(void *http, const char *target, struct MHD_Connection *mc
     struct http *h = http;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mc, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct conn *conn = info == NULL ? NULL : info->socket_context;
     struct arena *a;
     struct call *c;
 
-    if (info == NULL || info->socket_context == NULL || (a = arena_new(CALL_ARENA_MAX)) == NULL)
+    if (conn == NULL)
         return NULL;
-    c = arena_alloc(a, sizeof *c);
+    a = conn->arena != NULL ? TAKE(conn->arena) : arena_new(CALL_ARENA_MAX);
+    c = a == NULL ? NULL : arena_alloc(a, sizeof *c);
     if (c == NULL) {
         arena_free(a);
         return NULL;
     }
     c->h = h;
-    c->conn = info->socket_context;
+    c->conn = conn;
     c->mc = mc;
     c->arena = a;
     c->target.n = strlen(target);
@@ -80,20 +82,25 @@ static void on_completed(void *http, struct MHD_Connection *mc, void **ctx,
 {
     struct http *h = http;
     struct call *c = *ctx;
+    struct conn *conn;
+    struct arena *a;
 
     (void)mc;
     (void)why;
     if (c == NULL)
         return;
     *ctx = NULL;
-    conn_deadline(c->conn, h->cfg.idle_ms + h->cfg.header_deadline_ms);
+    conn = c->conn;
+    a = c->arena;
+    conn_deadline(conn, h->cfg.idle_ms + h->cfg.header_deadline_ms);
     if (c->response != NULL)
         MHD_destroy_response(c->response);
     if (c->body_reserved > 0)
         (void)atomic_fetch_sub_explicit(&h->body_used, c->body_reserved, memory_order_relaxed);
     json_decref(c->json);
     strbuf_clear(&c->body);
-    arena_free(c->arena);
+    arena_reset(a); /* c is gone */
+    conn->arena = a;
     (void)atomic_fetch_sub_explicit(&h->running, 1, memory_order_relaxed);
 }
 
@@ -171,7 +178,7 @@ static enum err_code begin_body(struct call *c, const struct gate_result *gate, 
  * through. */
 static enum err_code admit(struct call *c, struct slice method, const char *version, struct err *e)
 {
-    struct gate_field fields[GATE_FIELDS_MAX + 1];
+    UNINITIALIZED struct gate_field fields[GATE_FIELDS_MAX + 1];
     struct collect to = {fields, 0};
     struct gate_field *own;
     struct gate_result gate;
@@ -205,8 +212,10 @@ static enum err_code admit(struct call *c, struct slice method, const char *vers
 
 static enum MHD_Result begin(struct call *c, const char *method, const char *version)
 {
-    struct err e = {0};
+    UNINITIALIZED struct err e;
 
+    e.code = ERR_OK;
+    e.msg[0] = e.pointer[0] = '\0';
     c->head = strcmp(method, "HEAD") == 0;
     conn_deadline(c->conn, CONN_NO_DEADLINE);
     if (admit(c, slice_of(method), version, &e) != ERR_OK)
@@ -242,10 +251,11 @@ static bool try_park(struct call *c, const struct reply *rp, uint64_t before, en
 
 static enum MHD_Result run_inline(struct call *c)
 {
-    struct reply rp = {0};
-    struct err e;
+    UNINITIALIZED struct reply rp;
+    UNINITIALIZED struct err e;
     enum err_code rc;
 
+    reply_init(&rp);
     for (int i = 0;; i++) {
         uint64_t before = (c->match.route->flags & R_HOLD) != 0 ? park_now() : 0;
         enum park_result parked = PARK_REFUSED;
@@ -272,10 +282,12 @@ static enum MHD_Result run_inline(struct call *c)
 static void run_on_worker(struct call *c, struct db *db)
 {
     struct MHD_Connection *mc = c->mc;
-    struct reply rp = {0};
+    struct reply rp;
     struct err e;
-    enum err_code rc = call_execute(c, db, &rp, &e);
+    enum err_code rc;
 
+    reply_init(&rp);
+    rc = call_execute(c, db, &rp, &e);
     answer_make(c, rc, &rp, &e);
     (void)atomic_fetch_sub(&c->h->suspended, 1);
     MHD_resume_connection(mc); /* c may be gone from here on */

@@ -32,6 +32,7 @@ struct conn {
     char address[46], local[46];
     char host[GATE_HOST_MAX]; /* last Host that was accepted */
     struct device_token device;
+    struct arena *arena; /* kept for the next request; NULL while one has it */
 };
 #define CONN_NO_DEADLINE INT64_MAX
 
@@ -113,7 +114,9 @@ enum err_code call_check_type(const struct call *c, struct err *e);
 void status_serve(struct http *h); /* the listener that /metrics and /readyz speak of; NULL: none */
 
 /* answer.c */
-void reply_clear(struct reply *rp);
+/* All of it empty; the header texts (several KiB) are left as they are, their number says how many count. */
+void reply_init(struct reply *rp);
+void reply_clear(struct reply *rp); /* frees; empty again */
 /* Make c->response of rc, rp and e; takes what rp owns. */
 void answer_make(struct call *c, enum err_code rc, struct reply *rp, struct err *e);
 /* A response of static bytes. */

@@ -50,7 +50,8 @@ const char *params_get(const struct param_list *p, const char *name)
     return NULL;
 }
 
-enum err_code params_parse(struct slice text, struct arena *a, struct param_list *ret, struct err *e)
+enum err_code params_parse(struct slice text, struct arena *a, struct param_list *ret,
+                           struct err *e)
 {
     *ret = (struct param_list){0};
     if (text.n == 0)

@@ -11,10 +11,44 @@ struct pattern {
                          wins */
 };
 
+enum { LITERALS = 1024 /* power of two, several times the routes */ };
+
 struct router {
     struct pattern *patterns;
     size_t n;
+    const struct pattern
+        *literal[LITERALS]; /* paths without placeholders, by hash; open addressing */
 };
+
+static size_t hash_of(struct slice method, struct slice path)
+{
+    uint32_t h = 2166136261u ^ (uint32_t)(unsigned char)method.p[0] ^ (uint32_t)(method.n << 8);
+
+    for (size_t i = 0; i < path.n; i++)
+        h = (h ^ (unsigned char)path.p[i]) * 16777619u;
+    return (h ^ h >> 15) % LITERALS;
+}
+
+/* A literal path needs no cutting into segments and beats every placeholder. */
+static const struct pattern *find_literal(const struct router *r, struct slice method,
+                                          struct slice path)
+{
+    for (size_t i = hash_of(method, path); r->literal[i] != NULL; i = (i + 1) % LITERALS)
+        if (slice_is(path, r->literal[i]->route->path) && slice_eq(method, r->literal[i]->method))
+            return r->literal[i];
+    return NULL;
+}
+
+static void add_literal(struct router *r, const struct pattern *p)
+{
+    size_t i = hash_of(p->method, slice_of(p->route->path));
+
+    if (strchr(p->route->path, '{') != NULL)
+        return;
+    while (r->literal[i] != NULL)
+        i = (i + 1) % LITERALS;
+    r->literal[i] = p;
+}
 
 static bool compile(const struct route *route, struct pattern *p)
 {
@@ -48,11 +82,17 @@ struct router *router_new(const struct route *table)
     while (table[r->n].method != NULL)
         r->n++;
     r->patterns = calloc(r->n + 1, sizeof *r->patterns);
-    for (size_t i = 0; r->patterns != NULL && i < r->n; i++)
+    if (r->patterns == NULL || r->n > LITERALS / 2) {
+        router_free(r);
+        return NULL;
+    }
+    for (size_t i = 0; i < r->n; i++) {
         if (!compile(&table[i], &r->patterns[i])) {
             router_free(r);
             return NULL;
         }
+        add_literal(r, &r->patterns[i]);
+    }
     return r;
 }
 
@@ -119,8 +159,14 @@ enum err_code router_find(const struct router *r, struct slice method, struct sl
     *ret = (struct router_match){0};
     if (slice_is(method, "HEAD"))
         method = slice_of("GET");
-    if (path.n == 0 || path.p[0] != '/')
+    if (path.n == 0 || path.p[0] != '/' || method.n == 0)
         return err_set(e, ERR_NOT_FOUND, "no such address");
+    best = find_literal(r, method, path);
+    if (best != NULL) {
+        ret->route = best->route;
+        ret->index = (size_t)(best - r->patterns);
+        return ERR_OK;
+    }
     path.p++, path.n--;
     do {
         if (n == ROUTER_SEGMENTS)

@@ -377,6 +377,26 @@ static void long_header_is_left_out(void **state)
     assert_string_equal(rp.header[0].value, "7");
 }
 
+static void plain_formats(void **state)
+{
+    static const long long numbers[] = {0, 7, -7, 1234567890123LL, INT64_MAX, INT64_MIN};
+    char want[32];
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        struct reply rp = {0};
+        reply_header(&rp, "X", "%lld", numbers[i]);
+        (void)snprintf(want, sizeof want, "%lld", numbers[i]);
+        assert_string_equal(rp.header[0].value, want);
+        reply_header(&rp, "X", "%s", want);
+        assert_string_equal(rp.header[1].value, want);
+        reply_header(&rp, "X", "plain");
+        assert_string_equal(rp.header[2].value, "plain");
+        reply_header(&rp, "X", "%d-%s", 5, "x");
+        assert_string_equal(rp.header[3].value, "5-x");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +413,7 @@ int main(void)
         cmocka_unit_test(problems),
         cmocka_unit_test(if_match),
         cmocka_unit_test(long_header_is_left_out),
+        cmocka_unit_test(plain_formats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
