@@ -219,8 +219,20 @@ enum cli_exit change_set(const struct cli *c, json_t *layer, const char *arg)
         return add_rows(c, sub_object(layer, s->key), a.value, a.op == ASSIGN_REMOVE);
     if (a.value[0] == '{')
         return set_json(c, layer, s->key, arg, a.value);
+    if (cli_opt(c, "device") == NULL && cli_opt(c, "group") == NULL) {
+        json_t *exactly = json_object();
+        json_object_set_new(layer, s->key, json_pack("{s:o}", CHANGE_EXACTLY, exactly));
+        return add_rows(c, exactly, a.value, false);
+    }
     complain(c, T_IS_A_LIST, a.key, a.key, a.key, a.key);
     return EXIT_REFUSED;
+}
+
+enum cli_exit change_check_options(struct cli *c)
+{
+    if (cli_opt(c, "device") != NULL && cli_opt(c, "group") != NULL)
+        return usage(c, T_OPTION_BOTH, "device", "group");
+    return EXIT_OK_;
 }
 
 enum cli_exit change_unset(const struct cli *c, json_t *layer, const char *arg, bool to_default)

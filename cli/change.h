@@ -24,6 +24,9 @@ MUST_USE bool assignment_parse(const char *text, struct assignment *ret);
 /* Put one argument of "set" into layer (borrowed object).  Prints what is wrong; EXIT_USAGE or
  * EXIT_REFUSED. */
 MUST_USE enum cli_exit change_set(const struct cli *c, json_t *layer, const char *arg);
+#define CHANGE_EXACTLY "$exactly"
+/* --device and --group exclude each other. */
+MUST_USE enum cli_exit change_check_options(struct cli *c);
 /* One KEY or KEY[ROW] of "unset": this layer says nothing about it any more, or (to_default) sets
  * it to the built-in default whatever lower layers say. */
 MUST_USE enum cli_exit change_unset(const struct cli *c, json_t *layer, const char *arg,

@@ -27,6 +27,20 @@ static int64_t pub_of(const json_t *d, const char *digest)
     return 0;
 }
 
+enum { ATTEMPT_SHOWN = 60 }; /* a daemon's own words can be long; "device NAME" shows all of them */
+
+/* At most n bytes of s, never half a character. */
+static size_t cut_at(const char *s, size_t n)
+{
+    size_t length = strlen(s);
+
+    if (length <= n)
+        return length;
+    while (n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
 static void attempt_cell(struct table *t, const json_t *d)
 {
     const json_t *a = json_object_get(d, "last_attempt");
@@ -36,7 +50,8 @@ static void attempt_cell(struct table *t, const json_t *d)
     if (!json_is_object(a))
         table_cell(t, "-");
     else
-        table_cellf(t, "%s%s%s", json_str(a, "result", "-"), why[0] != '\0' ? ": " : "", why);
+        table_cellf(t, "%s%s%.*s%s", json_str(a, "result", "-"), why[0] != '\0' ? ": " : "",
+                    (int)cut_at(why, ATTEMPT_SHOWN), why, strlen(why) > ATTEMPT_SHOWN ? "..." : "");
 }
 
 void device_heads(const struct cli *c, struct table *t)
@@ -132,8 +147,12 @@ enum cli_exit verb_device(struct cli *c)
     fputc('\n', stdout);
     device_table(c, list);
     problem = json_at(d, "last_attempt.problem");
-    if (json_is_object(problem))
+    if (json_is_object(problem)) {
+        fprintf(stdout, "\n%s: ", tx(c, T_PROBLEM));
+        print_safe(stdout, json_str(problem, "detail", json_str(problem, "title", "")));
+        fputc('\n', stdout);
         show_findings(c, json_object_get(problem, "errors"));
+    }
     show_conditions(c, d);
     return EXIT_OK_;
 }

@@ -51,7 +51,7 @@ enum cli_exit draft_need(struct cli *c, char ret_id[64], bool *ret_made)
     return rc;
 }
 
-static void remove_draft(struct cli *c, const char *id)
+void draft_remove(struct cli *c, const char *id)
 {
     AUTO_STR char *path = apiclient_pathf("/api/v1/drafts/%s", id);
     bool dry_run = c->dry_run;
@@ -75,6 +75,17 @@ static void layer_cell(const struct cli *c, struct table *t, const json_t *item)
                 word == T_FLEET ? "" : name);
 }
 
+/* A row without members says nothing but that it is there. */
+static void side_cell(const struct cli *c, struct table *t, const json_t *item, const char *side)
+{
+    const json_t *v = json_object_get(item, side);
+
+    if (json_is_object(v) && json_object_size(v) == 0 && json_str(item, "row", "")[0] != '\0')
+        table_cell(t, tx(c, T_LISTED));
+    else
+        cell_json(c, t, item, side, COL_VALUE);
+}
+
 size_t draft_show_diff(const struct cli *c, const json_t *diff)
 {
     static const enum text heads[] = {T_LAYER, T_KEY, T_OLD, T_NEW, T_LABEL};
@@ -95,8 +106,8 @@ size_t draft_show_diff(const struct cli *c, const json_t *diff)
             table_cellf(t, "%s[%s]", json_str(item, "key", ""), row);
         else
             table_cell(t, json_str(item, "key", ""));
-        cell_json(c, t, item, "old", COL_VALUE);
-        cell_json(c, t, item, "new", COL_VALUE);
+        side_cell(c, t, item, "old");
+        side_cell(c, t, item, "new");
         table_cell(t, json_str(item, "label", ""));
     }
     table_print(t, stdout, 0);
@@ -117,21 +128,37 @@ static void show_affected(const struct cli *c, const json_t *diff)
         say(c, T_AFFECTS, strbuf_str(&b));
 }
 
-/* findings[] of the whole and of each device of a check, in one array; new reference. */
+static void add_findings(json_t *all, const json_t *more)
+{
+    size_t i;
+    size_t k;
+    json_t *f;
+    json_t *had;
+
+    json_array_foreach(more, i, f)
+    {
+        bool known = false;
+        json_array_foreach(all, k, had) known |= json_equal(had, f) == 1;
+        if (!known)
+            json_array_append(all, f);
+    }
+}
+
+/* findings[] of the whole and of each device of a check, each said once; new reference. */
 static json_t *all_findings(const json_t *check)
 {
     json_t *all = json_array();
     size_t i;
     json_t *d;
 
-    json_array_extend(all, json_object_get(check, "findings"));
+    add_findings(all, json_object_get(check, "findings"));
     json_array_foreach(json_object_get(check, "devices"), i, d)
-        json_array_extend(all, json_object_get(d, "findings"));
+        add_findings(all, json_object_get(d, "findings"));
     return all;
 }
 
 /* What the draft is now: settings that would change, devices, every finding. */
-static enum cli_exit show_draft(struct cli *c, const char *id)
+enum cli_exit draft_show(struct cli *c, const char *id, size_t *ret_refused)
 {
     AUTO_STR char *diff_path = apiclient_pathf("/api/v1/drafts/%s/diff", id);
     AUTO_STR char *check_path = apiclient_pathf("/api/v1/drafts/%s/check", id);
@@ -159,61 +186,9 @@ static enum cli_exit show_draft(struct cli *c, const char *id)
             show_affected(c, diff);
     }
     refused = show_findings(c, findings);
-    return refused > 0 ? EXIT_REFUSED : EXIT_OK_;
-}
-
-static enum cli_exit edit(struct cli *c, json_t *changes)
-{
-    AUTO(json_free) json_t *patch = changes;
-    AUTO_STR char *path = NULL;
-    char id[64];
-    bool made = false;
-    bool dry_run = c->dry_run;
-    enum cli_exit rc = draft_need(c, id, &made);
-
-    if (rc != EXIT_OK_)
-        return rc;
-    path = apiclient_pathf("/api/v1/drafts/%s", id);
-    rc = cli_change(c, "PATCH", path, json_incref(patch), NULL);
-    if (rc == EXIT_REFUSED)
-        say(c, T_NOTHING_STORED);
-    if (rc == EXIT_OK_ && !dry_run) {
-        rc = show_draft(c, id);
-        if (rc == EXIT_OK_)
-            say(c, T_DRAFT_KEPT);
-    } else if (rc == EXIT_OK_) {
-        (void)done(c, NULL);
-    }
-    if (made && (rc != EXIT_OK_ || dry_run))
-        remove_draft(c, id);
-    return rc;
-}
-
-static enum cli_exit check_layer_options(struct cli *c)
-{
-    if (cli_opt(c, "device") != NULL && cli_opt(c, "group") != NULL)
-        return usage(c, T_OPTION_BOTH, "device", "group");
+    if (ret_refused != NULL)
+        *ret_refused = refused;
     return EXIT_OK_;
-}
-
-enum cli_exit verb_set(struct cli *c)
-{
-    AUTO(json_free) json_t *layer = json_object();
-    enum cli_exit rc = check_layer_options(c);
-
-    for (int i = 0; rc == EXIT_OK_ && i < c->n_args; i++)
-        rc = change_set(c, layer, c->arg[i]);
-    return rc == EXIT_OK_ ? edit(c, change_wrap(c, TAKE(layer))) : rc;
-}
-
-enum cli_exit verb_unset(struct cli *c)
-{
-    AUTO(json_free) json_t *layer = json_object();
-    enum cli_exit rc = check_layer_options(c);
-
-    for (int i = 0; rc == EXIT_OK_ && i < c->n_args; i++)
-        rc = change_unset(c, layer, c->arg[i], cli_flag(c, "default"));
-    return rc == EXIT_OK_ ? edit(c, change_wrap(c, TAKE(layer))) : rc;
 }
 
 enum cli_exit verb_diff(struct cli *c)
@@ -232,7 +207,7 @@ enum cli_exit verb_diff(struct cli *c)
         return EXIT_OK_;
     }
     if (!c->json)
-        return show_draft(c, id);
+        return draft_show(c, id, NULL);
     path = apiclient_pathf("/api/v1/drafts/%s/diff", id);
     rc = cli_get(c, path, &diff);
     if (rc == EXIT_OK_)
@@ -265,7 +240,7 @@ static enum cli_exit drop_values(struct cli *c, const char *id)
     rc = cli_change(c, "PATCH", path, change_wrap(c, layer), NULL);
     if (rc == EXIT_OK_) {
         say(c, T_DRAFT_DROPPED, strbuf_str(&names));
-        rc = show_draft(c, id);
+        rc = draft_show(c, id, NULL);
     }
     return rc;
 }
@@ -274,7 +249,7 @@ enum cli_exit verb_discard(struct cli *c)
 {
     AUTO_STR char *path = NULL;
     char id[64];
-    enum cli_exit rc = check_layer_options(c);
+    enum cli_exit rc = change_check_options(c);
 
     if (rc == EXIT_OK_)
         rc = draft_find(c, id);

@@ -95,15 +95,54 @@ enum cli_exit cli_exit_of(enum err_code code)
     }
 }
 
-/* A setting's name out of "/changes/fleet/smtp.x/row" is what a reader looks for; the pointer says
- * it all. */
+/* One reference token of a JSON pointer: "~1" is '/', "~0" is '~'. */
+static void add_token(struct strbuf *b, struct slice t)
+{
+    for (size_t i = 0; i < t.n; i++) {
+        bool escaped = t.p[i] == '~' && i + 1 < t.n && (t.p[i + 1] == '0' || t.p[i + 1] == '1');
+        strbuf_putc(b, !escaped ? t.p[i] : t.p[i + 1] == '1' ? '/' : '~');
+        i += escaped;
+    }
+}
+
+/* "/changes/fleet/smtp.routes/example.org/next_hop" as it is typed:
+ * smtp.routes[example.org].next_hop */
+static void pointer_text(struct strbuf *b, const char *pointer)
+{
+    struct slice rest = slice_of(pointer);
+    struct slice first;
+
+    (void)slice_cut(&rest, '/');
+    first = slice_cut(&rest, '/');
+    if (slice_is(first, "changes")) {
+        struct slice layer = slice_cut(&rest, '/');
+        if (!slice_is(layer, "fleet")) {
+            add_token(b, layer);
+            strbuf_putc(b, ' ');
+            add_token(b, slice_cut(&rest, '/'));
+            strbuf_puts(b, rest.n > 0 ? " " : "");
+        }
+    } else if (!slice_is(first, "settings")) {
+        strbuf_puts(b, pointer + (pointer[0] == '/'));
+        return;
+    }
+    for (int i = 0; rest.n > 0; i++) {
+        struct slice token = slice_cut(&rest, '/');
+        strbuf_puts(b, i == 0 ? "" : i == 1 ? "[" : ".");
+        add_token(b, token);
+        strbuf_puts(b, i == 1 ? "]" : "");
+    }
+}
+
 static void show_finding(const struct cli *c, const json_t *f)
 {
+    AUTO_STRBUF struct strbuf where = STRBUF_INIT(4 * KIB);
     bool warning = json_bool(f, "warning", false);
 
     fprintf(stderr, "%s: ", tx(c, warning ? T_WARNING : T_REFUSED));
     if (json_str(f, "pointer", "")[0] != '\0') {
-        print_safe(stderr, json_str(f, "pointer", ""));
+        pointer_text(&where, json_str(f, "pointer", ""));
+        print_safe(stderr, strbuf_str(&where));
         fputs(": ", stderr);
     }
     print_safe(stderr, json_str(f, "message", ""));
@@ -152,9 +191,11 @@ enum cli_exit fail(const struct cli *c, const struct err *e, const json_t *probl
                                                           : problem_texts[e->code].title[c->lang]);
     const char *remedy = json_str(problem, "remedy", problem_texts[e->code].remedy[c->lang]);
 
+    size_t n = json_array_size(json_object_get(problem, "errors"));
+
     fputs("inarictl: ", stderr);
     print_safe(stderr, title);
-    if (e->msg[0] != '\0' && strcmp(e->msg, title) != 0) {
+    if (e->msg[0] != '\0' && strcmp(e->msg, title) != 0 && n == 0) {
         fputs(": ", stderr);
         print_safe(stderr, e->msg);
     }
@@ -162,7 +203,7 @@ enum cli_exit fail(const struct cli *c, const struct err *e, const json_t *probl
     show_findings(c, json_object_get(problem, "errors"));
     if (e->code == ERR_SIGNATURE)
         complain(c, T_CERT_HINT);
-    else if (remedy[0] != '\0')
+    else if (remedy[0] != '\0' && n == 0)
         fprintf(stderr, "  %s\n", remedy);
     if (json_str(problem, "request_id", "")[0] != '\0' && err_http_status(e->code) >= 500)
         complain(c, T_REQUEST_ID, json_str(problem, "request_id", ""));
@@ -221,7 +262,7 @@ static void words_text(const struct cli *c, struct strbuf *b, const json_t *arra
         if (i > 0)
             strbuf_puts(b, ", ");
         if (json_is_object(v))
-            strbuf_puts(b, json_str(v, "name", json_str(v, "id", "?")));
+            strbuf_puts(b, json_str(v, "name", json_str(v, "value", json_str(v, "id", "?"))));
         else
             value_text(c, b, v);
     }

@@ -182,7 +182,7 @@ static enum cli_exit catalog_one(const struct cli *c, const json_t *doc)
         {T_KEY, "key", COL_TEXT},        {T_LABEL, "label", COL_TEXT},
         {T_TYPE, "type", COL_TEXT},      {T_DEFAULT, "default", COL_VALUE},
         {T_MIN, "min", COL_VALUE},       {T_MAX, "max", COL_VALUE},
-        {T_WORDS, "enum", COL_WORDS},    {T_ROW, "row", COL_VALUE},
+        {T_WORDS, "enum", COL_WORDS},    {T_ROW, "row_key.name", COL_TEXT},
         {T_FIELDS, "fields", COL_WORDS}, {T_SCOPE, "scope", COL_WORDS},
         {T_APPLY, "apply", COL_TEXT},    {T_NEEDS, "needs", COL_TEXT},
         {T_HELP, "help", COL_TEXT}};

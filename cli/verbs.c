@@ -16,17 +16,17 @@ const struct verb verbs[] = {
       "パスワードは入力を求めます。端末でない場合は標準入力から読みます。変更が必要なときは新しいパスワードも読みます。--token を付けると API トークンを読んで保存します。"}},
     {"logout", "", "", 0, 0, verb_logout,
      {"end the session and forget it", "ログアウトし、保存した資格情報を消す"}, {NULL, NULL}},
-    {"set", "KEY=VALUE ... [--device NAME | --group NAME]", "device= group= draft=", 1, -1, verb_set,
+    {"set", "KEY=VALUE ... [--device NAME | --group NAME] [--force]", "device= group= draft= force", 1, -1, verb_set,
      {"edit your draft: print what it would change and every finding", "下書きを編集し、変更内容と検出事項をすべて表示する"},
      {"KEY=VALUE sets a plain setting (sizes like 40M, times like 5m, yes or no). Lists: KEY+=ROW[,ROW...] adds rows, KEY-=ROW[,ROW...] takes them out, "
-      "KEY+=@FILE reads rows from a file (one a line), KEY[ROW].FIELD=VALUE sets one member of a row, KEY[ROW]=JSON and KEY=JSON whole rows. "
-      "Without --device or --group the value is set for the whole fleet. When anything is refused nothing is stored and the exit status is 3. "
+      "KEY+=@FILE reads rows from a file (one a line), KEY[ROW].FIELD=VALUE sets one member of a row, KEY[ROW]=JSON and KEY=JSON whole rows; KEY=ROW[,ROW...] makes the fleet's list exactly these. "
+      "Without --device or --group the value is set for the whole fleet. When anything is refused nothing is stored and the exit status is 3; --force keeps what only needs a reason (publish --force REASON). "
       "Nothing reaches a device before publish. Examples: inarictl set smtp.message_size_limit=40M; inarictl set smtp.relay_domains+=example.org; "
       "inarictl set 'smtp.routes[example.org].next_hop=[10.0.0.1]:25'",
       "KEY=VALUE で単一の設定 (40M のようなサイズ、5m のような時間、yes / no)。一覧は KEY+=ROW[,ROW...] で行を追加、KEY-=ROW[,ROW...] で削除、"
-      "KEY+=@FILE でファイルから (1 行に 1 件)、KEY[ROW].FIELD=VALUE で行の 1 項目、KEY[ROW]=JSON と KEY=JSON で行全体を指定します。"
-      "--device も --group もなければ全体に設定します。1 つでも拒否されると何も保存せず、終了ステータスは 3 です。publish するまでデバイスには反映されません。"}},
-    {"unset", "KEY[[ROW]] ... [--default] [--device NAME | --group NAME]", "default device= group= draft=", 1, -1, verb_unset,
+      "KEY+=@FILE でファイルから (1 行に 1 件)、KEY[ROW].FIELD=VALUE で行の 1 項目、KEY[ROW]=JSON と KEY=JSON で行全体、KEY=ROW[,ROW...] で全体の一覧をちょうどその行にします。"
+      "--device も --group もなければ全体に設定します。1 つでも拒否されると何も保存せず、終了ステータスは 3 です。理由があれば強行できるものは --force で下書きに残せます (公開時に publish --force 理由)。publish するまでデバイスには反映されません。"}},
+    {"unset", "KEY[[ROW]] ... [--default] [--device NAME | --group NAME] [--force]", "default device= group= draft= force", 1, -1, verb_unset,
      {"let a layer say nothing about a setting any more", "レイヤーから設定を取り除く"},
      {"With --default the layer sets the built-in default instead, whatever lower layers say.",
       "--default を付けると、下のレイヤーの値にかかわらず初期設定に戻します。"}},
@@ -102,7 +102,7 @@ const struct option_text option_texts[] = {
     {"draft", {"another draft than your newest", "最新以外の下書きを指定する"}},
     {"default", {"set the built-in default", "初期設定にする"}},
     {"reason", {"why; kept in the revision and the audit log", "理由。リビジョンと監査ログに残る"}},
-    {"force", {"override findings that can be forced, with this reason", "強行可能な検出事項をこの理由で上書きする"}},
+    {"force", {"override findings that can be forced, with this reason; set and unset only keep them in the draft", "強行可能な検出事項をこの理由で上書きする。set と unset では下書きに残すだけ"}},
     {"wait", {"what to wait for: running (default), fetched, none", "待つ対象: running (既定)、fetched、none"}},
     {"timeout", {"how long to wait: 90, 5m (default 120)", "待つ時間: 90、5m (既定 120)"}},
     {"for", {"how long: 30m, 2h, 1d (default 1h)", "期間: 30m、2h、1d (既定 1h)"}},

@@ -210,6 +210,43 @@ def test_lists_of_rows(ctl, child):
     assert f"{name}.example" not in ctl.json("get", "smtp.relay_domains", "--device", child.name)["value"]
 
 
+def test_a_list_can_be_given_whole(ctl, child):
+    name = uuid.uuid4().hex[:8]
+    kept = sorted(ctl.json("get", "smtp.relay_domains")["value"])
+    ctl.ok("set", f"smtp.relay_domains+=a{name}.example,b{name}.example")
+    ctl.ok("set", f"smtp.relay_domains={','.join([*kept, f'b{name}.example', f'c{name}.example'])}")
+    ctl.ok("publish", "--reason", "the whole list")
+    assert sorted(ctl.json("get", "smtp.relay_domains")["value"]) == sorted([*kept, f"b{name}.example", f"c{name}.example"])
+    ctl.ok("set", f"smtp.relay_domains={','.join(kept)}")
+    ctl.ok("publish", "--reason", "as before")
+    assert sorted(ctl.json("get", "smtp.relay_domains")["value"]) == kept
+
+
+def test_what_needs_a_reason_is_kept_only_when_asked(ctl, child):
+    ctl.ok("set", "smtp.recipient_limit=812")
+    status, out, err = ctl("set", "smtp.relay_networks+=127.0.0.0/8", "smtp.recipient_limit=813")
+    assert status == REFUSED and "P02" in err and "smtp.relay_networks[127.0.0.0/8]" in err
+    assert [(i["key"], i["new"]) for i in ctl.json("diff")["items"]] == [("smtp.recipient_limit", 812)]
+    ctl.ok("set", "smtp.relay_networks+=127.0.0.0/8", "--force")
+    assert ctl("publish", "--reason", "x")[0] == REFUSED
+    ctl.ok("discard", "smtp.relay_networks")
+    assert [i["key"] for i in ctl.json("diff")["items"]] == ["smtp.recipient_limit"]
+    ctl.ok("discard")
+
+
+def test_a_stale_draft_names_the_other(ctl, child, api):
+    ctl.ok("set", "smtp.recipient_limit=820")
+    mine = ctl.json("drafts")["items"][0]["id"]
+    other = api.ok("POST", "/drafts", {"title": "other"})["id"]
+    ctl.ok("set", "smtp.recipient_limit=821", "--draft", other)
+    ctl.ok("publish", "--reason", "first", "--draft", other)
+    status, _, err = ctl("publish", "--reason", "second", "--draft", mine)
+    assert status == CONFLICT and "smtp.recipient_limit" in err and "revision" in err
+    ctl.ok("discard", "--draft", mine)
+    ctl.ok("unset", "smtp.recipient_limit")
+    ctl.ok("publish", "--reason", "gone")
+
+
 def test_modes_holds_groups(ctl, child):
     ctl.ok("mode", child.name, "observe")
     ctl.ok("set", "smtp.message_size_limit=24M", "--device", child.name)
