@@ -100,15 +100,50 @@ static enum err_code mark_valid(const char *dir, struct rendition *r, struct err
     return rendition_save(dir, r, e);
 }
 
+struct trying {
+    struct helper *h;
+    const struct rendition *r;
+    const char *etc;
+    struct arena *a;
+    struct trial_listener *v;
+    size_t n;
+    bool started;
+    struct strbuf words; /* apart from those of the commands that run at the same time */
+};
+
+static enum err_code start_trial(void *ctx, struct err *e)
+{
+    struct trying *t = ctx;
+
+    t->started = true;
+    return postfix_trial_start(&t->h->pf, t->r, t->etc, t->a, &t->v, &t->n, &t->words, e);
+}
+
+/* Faults the live configuration has as well held the trial back; it is made up for. */
+static enum err_code check_and_try(struct trying *t, json_t *answer, struct err *e)
+{
+    struct helper *h = t->h;
+    enum err_code rc = postfix_validate(&h->pf, t->etc, t->r, start_trial, t, &h->output, e);
+
+    if (rc == ERR_OK && !t->started)
+        rc = start_trial(t, e);
+    (void)json_object_set_new(
+        answer, "step",
+        json_string(rc != ERR_OK && t->v == NULL && t->started ? "trial" : "check"));
+    strbuf_puts(&h->output, strbuf_str(&t->words));
+    if (rc != ERR_OK && t->started)
+        postfix_trial_stop(&h->pf);
+    return rc;
+}
+
 static enum err_code validate(struct helper *h, const json_t *request, json_t *answer,
                               struct err *e)
 {
     AUTO(arena_free) struct arena *a = NULL;
-    struct trial_listener *v = NULL;
+    struct trying t = {.h = h, .words = STRBUF_INIT(32 * KIB)};
     const char *digest;
     struct rendition r;
     char dir[4200], etc[4300];
-    size_t n = 0;
     json_t *trial = json_array();
     enum err_code rc = new_arena(&a, e);
 
@@ -120,18 +155,17 @@ static enum err_code validate(struct helper *h, const json_t *request, json_t *a
     if (rc != ERR_OK)
         return rc;
     (void)snprintf(etc, sizeof etc, "%s/etc", dir);
-    (void)json_object_set_new(answer, "step", json_string("check"));
-    rc = postfix_validate(&h->pf, etc, &r, &h->output, e);
-    if (rc != ERR_OK)
-        return rc;
-    (void)json_object_set_new(answer, "step", json_string("trial"));
-    rc = postfix_trial_start(&h->pf, &r, etc, a, &v, &n, &h->output, e);
+    t.r = &r;
+    t.etc = etc;
+    t.a = a;
+    rc = check_and_try(&t, answer, e);
+    strbuf_clear(&t.words);
     if (rc == ERR_OK)
         rc = mark_valid(dir, &r, e);
-    for (size_t i = 0; i < n && rc == ERR_OK; i++)
-        (void)json_array_append_new(trial,
-                                    json_pack("{s:s,s:i,s:s,s:s}", "address", v[i].address, "port",
-                                              v[i].port, "role", v[i].role, "service", v[i].live));
+    for (size_t i = 0; i < t.n && rc == ERR_OK; i++)
+        (void)json_array_append_new(trial, json_pack("{s:s,s:i,s:s,s:s}", "address", t.v[i].address,
+                                                     "port", t.v[i].port, "role", t.v[i].role,
+                                                     "service", t.v[i].live));
     return rc;
 }
 
@@ -223,7 +257,7 @@ static enum err_code restore(struct helper *h, const json_t *request, json_t *an
         rc = load_stage(h, digest, a, dir, sizeof dir, &r, e);
     (void)snprintf(etc, sizeof etc, "%s/etc", dir);
     if (rc == ERR_OK)
-        rc = postfix_validate(&h->pf, etc, &r, &h->output, e);
+        rc = postfix_validate(&h->pf, etc, &r, NULL, NULL, &h->output, e);
     if (rc == ERR_OK)
         rc = mark_valid(dir, &r, e);
     if (rc == ERR_OK)
@@ -289,7 +323,7 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
         rc = load_stage(h, current.digest, a, dir, sizeof dir, &r, e);
     (void)snprintf(etc, sizeof etc, "%s/etc", dir);
     if (rc == ERR_OK)
-        rc = postfix_validate(&h->pf, etc, &r, &h->output, e);
+        rc = postfix_validate(&h->pf, etc, &r, NULL, NULL, &h->output, e);
     if (rc == ERR_OK)
         rc = mark_valid(dir, &r, e);
     if (rc == ERR_OK)

@@ -22,7 +22,7 @@ static void nap(long ms)
 enum err_code postfix_run(const struct postfix *p, const char *name, const char *const *args,
                           int64_t timeout_ms, struct proc_result *ret, struct err *e)
 {
-    const char *argv[10];
+    const char *argv[POSTFIX_ARGS_MAX + 2];
     char path[4096];
     size_t n = 1;
     enum err_code rc;

@@ -24,8 +24,9 @@ MUST_USE enum err_code postfix_open(struct postfix *p, const struct agent_settin
                                     struct err *e);
 void postfix_close(struct postfix *p);
 
-/* Run <commands>/<name> with at most 8 arguments.  ERR_TIMEOUT: killed at the deadline (ret holds
- * what it said). */
+enum { POSTFIX_ARGS_MAX = 72 };
+/* Run <commands>/<name> with at most POSTFIX_ARGS_MAX arguments.  ERR_TIMEOUT: killed at the
+ * deadline (ret holds what it said). */
 MUST_USE enum err_code postfix_run(const struct postfix *p, const char *name,
                                    const char *const *args, int64_t timeout_ms,
                                    struct proc_result *ret, struct err *e);

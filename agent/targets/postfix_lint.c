@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "targets/mutate.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,6 +99,7 @@ static void look(struct lint *l)
     for (size_t i = 0; i < l->n_set; i++)
         lint_value_of(l, "main.cf", l->set[i].name, lint_value(l, l->set[i].name));
     lint_services(l);
+    lint_maps(l);
 }
 
 struct named {
@@ -263,17 +265,64 @@ static enum err_code subtract_live(const struct postfix *p, const char *etc, str
     return ERR_OK;
 }
 
+/* Postfix's own commands, beside our own look: they only read. */
+struct commands {
+    const struct postfix *p;
+    const char *etc;
+    struct strbuf faults;
+    struct err e;
+    enum err_code rc;
+    pthread_t thread;
+    bool threaded;
+};
+
+static void *run_commands(void *arg)
+{
+    struct commands *c = arg;
+
+    c->rc = postfix_lint_commands(c->p, c->etc, &c->faults, &c->e);
+    return NULL;
+}
+
+static void commands_begin(struct commands *c)
+{
+    c->threaded = pthread_create(&c->thread, NULL, run_commands, c) == 0;
+}
+
+static enum err_code commands_end(struct commands *c, struct strbuf *faults, struct err *e)
+{
+    if (c->threaded)
+        (void)pthread_join(c->thread, NULL);
+    else
+        (void)run_commands(c);
+    strbuf_puts(faults, strbuf_str(&c->faults));
+    strbuf_clear(&c->faults);
+    if (c->rc != ERR_OK)
+        *e = c->e;
+    return c->rc;
+}
+
 enum err_code postfix_validate(const struct postfix *p, const char *etc, const struct rendition *r,
-                               struct strbuf *faults, struct err *e)
+                               validate_meanwhile_fn *meanwhile, void *ctx, struct strbuf *faults,
+                               struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
+    struct commands c = {.p = p, .etc = etc, .faults = STRBUF_INIT(256 * KIB)};
+    enum err_code rc, ended;
     char first[300];
-    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+    struct err e2 = {0};
 
-    if (rc == ERR_OK)
-        rc = postfix_lint(p, etc, r, a, faults, e);
-    if (rc == ERR_OK)
-        rc = postfix_lint_commands(p, etc, faults, e);
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    commands_begin(&c);
+    rc = postfix_lint(p, etc, r, a, faults, e);
+    if (rc == ERR_OK && faults->n == 0 && meanwhile != NULL)
+        rc = meanwhile(ctx, e);
+    ended = commands_end(&c, faults, &e2);
+    if (rc == ERR_OK && ended != ERR_OK) {
+        *e = e2;
+        rc = ended;
+    }
     if (rc == ERR_OK && faults->n > 0)
         rc = subtract_live(p, etc, faults, e);
     if (rc != ERR_OK || faults->n == 0)

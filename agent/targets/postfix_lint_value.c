@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { QUERIES_MAX = 64, CONNECT_MS = 500 };
+enum { CONNECT_MS = 500 };
 
 /* clang-format off */
 static const char *const actions[] = {
@@ -80,25 +80,63 @@ static bool is_list(const char *name)
 
 /* --- maps --- */
 
-static void query_map(struct lint *l, const char *where, const char *name, const char *map)
+/* Remember it once; all are asked at the end. */
+static void note_map(struct lint *l, const char *where, const char *name, const char *map)
 {
-    const char *const args[] = {"-c", l->etc, "-q", "probe.inari.invalid", map, NULL};
+    if (l->maps == NULL)
+        l->maps = arena_alloc(l->a, LINT_MAPS_MAX * sizeof *l->maps);
+    for (size_t i = 0; i < l->n_maps; i++)
+        if (strcmp(l->maps[i].map, map) == 0)
+            return;
+    if (l->maps != NULL && l->n_maps < LINT_MAPS_MAX)
+        l->maps[l->n_maps++] = (struct lint_map){arena_strdup(l->a, where),
+                                                 arena_strdup(l->a, name), arena_strdup(l->a, map)};
+}
+
+/* postmap looks the key up in one table after the other until one has it: none has this one. */
+static enum err_code query(struct lint *l, const struct lint_map *v, size_t n,
+                           struct proc_result *r, struct err *e)
+{
+    const char *args[LINT_MAPS_MAX + 5] = {"-c", l->etc, "-q", "probe.inari.invalid"};
+
+    for (size_t i = 0; i < n; i++)
+        args[4 + i] = v[i].map;
+    args[4 + n] = NULL;
+    return postfix_run(l->p, "postmap", args, l->p->s->command_timeout_ms, r, e);
+}
+
+static bool complains(const struct proc_result *r)
+{
+    return r->output_n > 0 &&
+           (strstr(r->output, "warning:") != NULL || strstr(r->output, "fatal:") != NULL ||
+            strstr(r->output, "error:") != NULL);
+}
+
+static void query_one(struct lint *l, const struct lint_map *m)
+{
     struct proc_result r = {0};
     struct err e = {0};
-    enum err_code rc;
+    enum err_code rc = query(l, m, 1, &r, &e);
 
-    if (l->hung[0] != '\0' || l->queries++ >= QUERIES_MAX)
-        return;
-    rc = postfix_run(l->p, "postmap", args, l->p->s->command_timeout_ms, &r, &e);
     if (rc == ERR_TIMEOUT)
-        (void)snprintf(l->hung, sizeof l->hung, "%s: %s: %.300s", where, name, e.msg);
+        (void)snprintf(l->hung, sizeof l->hung, "%s: %s: %.300s", m->where, m->name, e.msg);
     else if (rc != ERR_OK)
-        lint_say(l, "%s: %s: %.300s", where, name, e.msg);
-    else if (r.output_n > 0 &&
-             (strstr(r.output, "warning:") != NULL || strstr(r.output, "fatal:") != NULL ||
-              strstr(r.output, "error:") != NULL))
-        lint_say(l, "%s: %s: %.*s", where, name, (int)strcspn(r.output, "\n"), r.output);
+        lint_say(l, "%s: %s: %.300s", m->where, m->name, e.msg);
+    else if (complains(&r))
+        lint_say(l, "%s: %s: %.*s", m->where, m->name, (int)strcspn(r.output, "\n"), r.output);
     proc_result_clear(&r);
+}
+
+void lint_maps(struct lint *l)
+{
+    struct proc_result r = {0};
+    struct err e = {0};
+    enum err_code rc = l->n_maps == 0 ? ERR_OK : query(l, l->maps, l->n_maps, &r, &e);
+    bool bad = rc != ERR_OK || complains(&r);
+
+    proc_result_clear(&r);
+    for (size_t i = 0; bad && i < l->n_maps && l->hung[0] == '\0'; i++) /* which one is it? */
+        query_one(l, &l->maps[i]);
 }
 
 static bool file_is_there(const char *type, const char *path)
@@ -139,7 +177,7 @@ static void look_at_map(struct lint *l, const char *where, const char *name, con
         }
     }
     if (rest[1] == '/' || rest[1] == '{')
-        query_map(l, where, name, map);
+        note_map(l, where, name, map);
 }
 
 /* Every map named in a list; anything with a colon that is not an address is one. */
