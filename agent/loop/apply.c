@@ -31,7 +31,11 @@ void apply_clear(struct apply *a)
 /* Test builds die here on purpose: INARI_CRASH_AT=agent:<phase>. */
 static void enter_phase(struct apply *a, const char *phase)
 {
+    size_t n = strlen(a->times);
+
     a->phase = phase;
+    (void)snprintf(a->times + n, sizeof a->times - n, "%s%s %lld", n == 0 ? "" : " ", phase,
+                   (long long)(clock_mono_ms() - a->started_mono_ms));
 #ifdef INARI_TEST_HOOKS
     const char *at = getenv("INARI_CRASH_AT");
     if (at != NULL && strncmp(at, "agent:", 6) == 0 && strcmp(at + 6, phase) == 0)
@@ -52,6 +56,7 @@ static void begin(struct apply *a, const struct bundle *b)
     a->started_ms = clock_wall_ms();
     a->started_mono_ms = clock_mono_ms();
     a->ended_ms = a->duration_ms = 0;
+    a->times[0] = '\0';
     enter_phase(a, "verified");
 }
 
@@ -63,7 +68,7 @@ static void end(struct apply *a, const char *result)
     log_event(a->problem == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "apply.ended",
               KV_STR("result", result), KV_STR("phase", a->phase), KV_STR("digest", a->digest),
               KV_INT("rev", a->rev), KV_INT("pub", a->pub), KV_INT("ms", a->duration_ms),
-              KV_STR("problem", json_str(a->problem, "detail", "")));
+              KV_STR("times", a->times), KV_STR("problem", json_str(a->problem, "detail", "")));
 }
 
 /* --- problems --- */

@@ -40,6 +40,8 @@ struct apply {
     const char *result; /* words of wire.md; NULL: under way */
     json_t *problem;    /* owned, or NULL */
     int64_t started_ms, ended_ms, started_mono_ms, duration_ms;
+    char times[160]; /* "staged 21 validated 310 ...": ms since the start at which each was reached
+                      */
     json_t *listeners;    /* owned: what the new configuration listens on */
     json_t *would_change; /* owned: of the last observing run */
 };

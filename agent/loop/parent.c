@@ -19,6 +19,7 @@ enum {
         5000, /* a held poll that lived longer and then broke was cut by something between us */
     WAIT_MIN_S = 10,
     WAIT_SLACK_MS = 15 * 1000,
+    STATUS_GAP_MS = 200,   /* whatever happens: not more than five a second */
     CLOCK_GRAIN_MS = 1500, /* Date has whole seconds */
     REPORT_FIRST_MS = 2000,
 };
@@ -266,7 +267,8 @@ static void desired_304(struct loop *l, const struct http_answer *a)
         return;
     }
     if (strcmp(a->report, "full") == 0) {
-        /* Answered early for want of our report, which is sent now: nothing to wait for after it. */
+        /* Answered early for want of our report, which is sent now: nothing to wait for after it.
+         */
         p->poll_next = now + loop_guard_take(&p->guard, now);
         return;
     }
@@ -534,7 +536,7 @@ static void send_status(struct loop *l)
 {
     int64_t now = clock_mono_ms(), seq = 0;
 
-    l->parent.status_next = now + 1000; /* whatever happens: not more than one a second */
+    l->parent.status_next = now + STATUS_GAP_MS;
     if (memory_next_seq(&l->memory, &seq, NULL) != ERR_OK)
         return;
     for (;; l->report.level++) {
