@@ -15,6 +15,7 @@ enum lang { LANG_EN = 0, LANG_JA = 1 };
 struct err {
     enum err_code code;
     char msg[512];     /* for people; never a secret, never a path of the source */
+    char msg_ja[512];  /* the same in Japanese; "" when api/messages.json does not have it */
     char pointer[192]; /* RFC 6901 pointer to the field at fault, or "" */
 };
 
@@ -29,6 +30,8 @@ enum err_code err_wrap(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 enum err_code err_errno(struct err *e, enum err_code code, int errno_value, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
+/* The message in lang; English where there is no other. */
+const char *err_text(const struct err *e, enum lang lang);
 const char *err_word(enum err_code code);   /* "stale-edit" */
 int err_http_status(enum err_code code);    /* 412 */
 /* The code for a word, or ERR_INTERNAL when it is not one of ours. */

@@ -108,8 +108,9 @@ static enum err_code resolve_part(const json_t *names, const char *part, const j
         (void)snprintf(at, sizeof at, "/changes/%s", part);
         json_pointer_add(pointer, sizeof pointer, at, ref);
         if (id == NULL)
-            return err_field(e, ERR_INVALID, pointer, "there is no %s \"%s\"",
-                             strcmp(part, "groups") == 0 ? "group" : "device", ref);
+            return strcmp(part, "groups") == 0
+                       ? err_field(e, ERR_INVALID, pointer, "there is no group \"%s\"", ref)
+                       : err_field(e, ERR_INVALID, pointer, "there is no device \"%s\"", ref);
         if (!json_is_object(v) && !json_is_null(v))
             return err_field(e, ERR_INVALID, pointer, "settings must be an object");
         if (json_object_get(resolved, id) != NULL)

@@ -47,7 +47,8 @@ struct publication {
 static enum err_code stale(struct db *db, struct publication *p, int64_t base_pub,
                            json_t *conflicts, struct err *e)
 {
-    char text[sizeof e->msg] = "", pointer[sizeof e->pointer] = "";
+    char pointer[sizeof e->pointer] = "";
+    struct revision_row first = {.author = ""};
     json_t *leaf;
     size_t i;
 
@@ -65,16 +66,16 @@ static enum err_code stale(struct db *db, struct publication *p, int64_t base_pu
             return rc;
         (void)json_object_set_new(leaf, "pub", json_integer(r.pub));
         (void)json_object_set_new(leaf, "author", json_string(r.author));
-        if (i == 0) {
-            (void)snprintf(text, sizeof text,
-                           "\"%s\" was published in revision %lld by %s meanwhile",
-                           json_str(leaf, "key", ""), (long long)r.pub, r.author);
-            leaf_pointer(leaf, pointer, sizeof pointer);
-        }
+        if (i == 0)
+            first = r;
     }
+    leaf = json_array_get(conflicts, 0);
+    leaf_pointer(leaf, pointer, sizeof pointer);
     json_decref(p->ret->problem);
     p->ret->problem = json_pack("{s:O}", "conflicts", conflicts);
-    return err_field(e, ERR_STALE_DRAFT, pointer, "%s", text);
+    return err_field(e, ERR_STALE_DRAFT, pointer,
+                     "\"%s\" was published in revision %lld by %s meanwhile",
+                     json_str(leaf, "key", ""), (long long)first.pub, first.author);
 }
 
 static enum err_code from_draft(struct db *db, struct publication *p, struct err *e)

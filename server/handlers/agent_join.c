@@ -127,7 +127,7 @@ static enum err_code oauth_error(struct reply *rp, enum err_code rc)
         word = "unsupported_grant_type";
     else if (rc == ERR_INVALID)
         word = "invalid_request";
-    else if (rc == ERR_OVERLOADED || rc == ERR_SLOW_DOWN || rc == ERR_TIMEOUT)
+    else if (rc == ERR_OVERLOADED || rc == ERR_SLOW_DOWN || rc == ERR_OUTCOME_UNKNOWN)
         word = "temporarily_unavailable";
     else if (rc == ERR_FORBIDDEN || rc == ERR_PASSWORD_CHANGE_REQUIRED || rc == ERR_TOKEN_SCOPE)
         word = "access_denied";

@@ -59,7 +59,7 @@ enum err_code idempotent_post(handler_fn handler, struct req *rq, struct reply *
     rc = handler(rq, rp, e);
     if (rc == ERR_OK)
         remember(rq, key, rp);
-    else if (rc != ERR_TIMEOUT) /* that one's outcome is unknown: the key stays taken */
+    else if (rc != ERR_OUTCOME_UNKNOWN) /* that one's outcome is unknown: the key stays taken */
         idempotency_free(rq->db, rq->who.id, key);
     return rc;
 }

@@ -29,14 +29,16 @@ static json_t *field_json(const struct err *err, enum lang lang)
     const struct problem_text *t = &problem_texts[err->code];
 
     return json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b}]", "pointer", err->pointer, "id", t->id,
-                     "message", err->msg, "remedy", t->remedy[lang], "warning", 0, "forceable", 0);
+                     "message", err_text(err, lang), "remedy", t->remedy[lang], "warning", 0,
+                     "forceable", 0);
 }
 
 json_t *problem_json(const struct err *err, const struct findings *findings, enum lang lang,
                      const char *request_id, const json_t *extra)
 {
     const struct problem_text *t = &problem_texts[err->code];
-    const char *detail = t->status >= 500 || err->msg[0] == '\0' ? t->title[lang] : err->msg;
+    const char *detail =
+        t->status >= 500 || err->msg[0] == '\0' ? t->title[lang] : err_text(err, lang);
     AUTO(json_free) json_t *doc = NULL;
     json_t *errors = NULL;
     char type[96];

@@ -540,7 +540,7 @@ static enum err_code commit(struct db *db, const char *name, struct err *e)
 
     if (rc != ERR_OK && db->conn == NULL) {
         log_event(LOG_LEVEL_ERROR, "db.commit_unknown", KV_STR("transaction", name));
-        return err_set(e, ERR_TIMEOUT,
+        return err_set(e, ERR_OUTCOME_UNKNOWN,
                        "the connection to the database was lost while the change was stored: "
                        "outcome unknown, read the present state before you repeat it");
     }

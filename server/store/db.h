@@ -5,8 +5,8 @@
  * Threads: a struct db belongs to one thread at a time (one a worker; the pool has at most 20,
  * protocol.md 6.18). Time: every statement has statement_timeout (5 s) and lock_timeout (2 s).
  * Outage: ERR_OVERLOADED; the connection is opened again on the next use, with back-off; statements
- * are prepared again. A COMMIT whose answer was lost is ERR_TIMEOUT "outcome unknown": neither
- * failed nor succeeded.
+ * are prepared again. A COMMIT whose answer was lost is ERR_OUTCOME_UNKNOWN: neither failed
+ * nor succeeded.
  */
 #pragma once
 

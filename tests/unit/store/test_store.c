@@ -220,6 +220,40 @@ static void lost_connection_is_no_half_transaction(void **state)
                      ERR_NOT_FOUND);
 }
 
+/* The server says nothing more while it commits: a deferred trigger that kills its own backend. */
+static enum err_code insert_doomed(struct db *db, void *ctx, struct err *e)
+{
+    static const struct stmt doomed = {"test_doomed", 0,
+                                       "INSERT INTO inari_test_doomed VALUES (1)"};
+
+    (void)ctx;
+    return db_run(db, &doomed, NULL, NULL, NULL, e);
+}
+
+static void lost_commit_is_neither_failed_nor_done(void **state)
+{
+    static const struct stmt table = {"test_doomed_table", 0,
+                                      "CREATE TABLE inari_test_doomed (i int)"};
+    static const struct stmt function = {
+        "test_doomed_function", 0,
+        "CREATE FUNCTION inari_test_die() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN "
+        "PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $f$"};
+    static const struct stmt trigger = {"test_doomed_trigger", 0,
+                                        "CREATE CONSTRAINT TRIGGER inari_test_die AFTER INSERT ON "
+                                        "inari_test_doomed DEFERRABLE INITIALLY DEFERRED "
+                                        "FOR EACH ROW EXECUTE FUNCTION inari_test_die()"};
+    AUTO(db_close) struct db *db = open_db();
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(db_run(db, &table, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(db_run(db, &function, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(db_run(db, &trigger, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(tx_run(db, "test", insert_doomed, NULL, &e), ERR_OUTCOME_UNKNOWN);
+    /* and the connection is usable again */
+    assert_int_equal(db_run(db, &table, NULL, NULL, NULL, &e), ERR_INTERNAL);
+}
+
 static void comes_back_after_restart(void **state)
 {
     AUTO(db_close) struct db *db = open_db();
@@ -302,6 +336,7 @@ int main(void)
         cmocka_unit_test(conflict_rolls_back),
         cmocka_unit_test(serialization_failure_is_repeated),
         cmocka_unit_test(lost_connection_is_no_half_transaction),
+        cmocka_unit_test(lost_commit_is_neither_failed_nor_done),
         cmocka_unit_test(hints_arrive),
         cmocka_unit_test(slow_statement_is_given_up),
         cmocka_unit_test(comes_back_after_restart),
