@@ -319,6 +319,22 @@ static void poll_bucket(void **state)
     fleet_cache_free(f);
 }
 
+/* Without the database the table answers on for five minutes, then it is nobody's truth any more
+ * (6.13). */
+static void stale_table(void **state)
+{
+    struct fleet_cache *f = fleet_cache_new();
+    int64_t now = clock_mono_ms();
+
+    (void)state;
+    assert_false(fleet_usable(f, now));
+    fleet_put_for_test(f, ID, DEV_MANAGED, 1);
+    assert_true(fleet_usable(f, now));
+    assert_true(fleet_usable(f, now + FLEET_STALE_MS - 1000));
+    assert_false(fleet_usable(f, now + FLEET_STALE_MS + 1000));
+    fleet_cache_free(f);
+}
+
 static void next_poll(void **state)
 {
     (void)state;
@@ -410,12 +426,12 @@ static void report_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sealing),      cmocka_unit_test(key_file),
-        cmocka_unit_test(nonces),       cmocka_unit_test(assertions),
-        cmocka_unit_test(algorithms),   cmocka_unit_test(access_tokens),
-        cmocka_unit_test(poll_bucket),  cmocka_unit_test(next_poll),
-        cmocka_unit_test(names),        cmocka_unit_test(rollout_states),
-        cmocka_unit_test(report_texts),
+        cmocka_unit_test(sealing),        cmocka_unit_test(key_file),
+        cmocka_unit_test(nonces),         cmocka_unit_test(assertions),
+        cmocka_unit_test(algorithms),     cmocka_unit_test(access_tokens),
+        cmocka_unit_test(poll_bucket),    cmocka_unit_test(next_poll),
+        cmocka_unit_test(stale_table),    cmocka_unit_test(names),
+        cmocka_unit_test(rollout_states), cmocka_unit_test(report_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
