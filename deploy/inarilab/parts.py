@@ -46,7 +46,8 @@ def parent_start(lab, part=""):
     host = lab.switch_on("parent")
     root = host.root
     write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf",
-               conf.inarid("[::]:8445", lab.api, "host=/run/inari-db dbname=inari user=inari", "/var/lib/inari-parent"))
+               conf.inarid("[::]:8445", lab.api, "host=/run/inari-db dbname=inari user=inari", "/var/lib/inari-parent",
+                           {"web_dir": f"{lab.dir}/system/usr/share/inari/web"}))
     for folder, user, mode in (("var/lib/inari-db", "inari-db", 0o700), ("run/inari-db", "inari-db", 0o755),
                                ("var/lib/inari-parent", "inari", 0o700)):
         make_dir(f"{root}/{folder}", mode, *users.ids(user))
