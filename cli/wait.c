@@ -5,14 +5,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* A daemon that is down runs nothing, whatever it ran when it was last asked. */
 const char *device_running_digest(const json_t *device)
 {
     const json_t *running = json_object_get(device, "running");
-    const char *digest = json_str(running, "digest", NULL);
+    const json_t *postfix = json_object_get(running, "postfix");
 
-    if (digest == NULL)
-        digest = json_str(json_object_get(running, "postfix"), "digest", "");
-    return digest;
+    if (postfix == NULL)
+        return json_str(running, "digest", "");
+    if (strcmp(json_str(postfix, "state", "running"), "running") != 0)
+        return "";
+    return json_str(postfix, "digest", "");
 }
 
 static bool same(const char *a, const char *b)

@@ -152,8 +152,11 @@ async function refresh() {
   if (!$("view-devices").hidden && !document.hidden) timer = setTimeout(refresh, REFRESH_MS);
 }
 
+/** A daemon that is down runs nothing, whatever it ran when it was last asked. */
 function runningDigest(d) {
-  return d.running?.digest ?? d.running?.postfix?.digest ?? "";
+  const postfix = d.running?.postfix;
+  if (!postfix) return d.running?.digest ?? "";
+  return (postfix.state ?? "running") === "running" ? (postfix.digest ?? "") : "";
 }
 
 /** "in sync" is said only when desired, on disk and running agree. */

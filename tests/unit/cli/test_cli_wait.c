@@ -51,6 +51,11 @@ static void test_verdicts(void **state)
          "{\"state\":\"managed\",\"mode\":\"manage\",\"desired\":{\"rev\":7,\"digest\":" AA
          "},\"on_disk\":{\"digest\":" AA "},\"running\":{\"postfix\":{\"digest\":" AA "}}}",
          7, false, WAIT_IS_DONE},
+        {"the daemon is down",
+         "{\"state\":\"managed\",\"mode\":\"manage\",\"desired\":{\"rev\":7,\"digest\":" AA
+         "},\"on_disk\":{\"digest\":" AA
+         "},\"running\":{\"postfix\":{\"state\":\"stopped\",\"digest\":" AA "}}}",
+         7, false, WAIT_PENDING},
         {"no digest at all", "{\"state\":\"managed\",\"mode\":\"manage\",\"desired\":{\"rev\":7}}",
          7, false, WAIT_PENDING},
     };
