@@ -6,6 +6,7 @@
 #include "domain/account.h"
 #include "domain/auth.h"
 #include "domain/device_auth.h"
+#include "domain/fleet_cache.h"
 #include "handlers/idempotent.h"
 #include "http/http.h"
 #include "http/static.h"
@@ -25,7 +26,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, ADDRESSES_MAX = 16, SPARE_FILES = 500, WATCH_S = 2, TRIM_AT = 16 * 1024 * 1024 };
+enum {
+    EXIT_USAGE = 2,
+    ADDRESSES_MAX = 16,
+    SPARE_FILES = 500,
+    WATCH_S = 2,
+    TRIM_AT = 16 * 1024 * 1024
+};
 
 static const char usage[] =
     "usage: inarid [--config FILE] [COMMAND]\n"
@@ -155,6 +162,11 @@ static enum err_code prepare(struct parent *p, struct err *e)
     return static_load(p->set.web_dir, &p->files, e);
 }
 
+static bool usable(struct app *app)
+{
+    return app->fleet != NULL && fleet_usable(app->fleet, clock_mono_ms());
+}
+
 static enum err_code serve(struct parent *p, struct err *e)
 {
     const struct http_config cfg = {
@@ -165,7 +177,7 @@ static enum err_code serve(struct parent *p, struct err *e)
         .tls = p->tls,
         .files = p->files,
         .hooks = {auth_session, auth_api_token, auth_device_token, db_open, db_close,
-                  db_statement_count, idempotent_post},
+                  db_statement_count, idempotent_post, usable},
         .conninfo = p->set.conninfo,
         .io_threads = (unsigned)p->set.io_threads,
         .workers = (unsigned)p->set.workers,
@@ -233,7 +245,8 @@ static int run(struct parent *p)
         return EXIT_FAILURE;
     }
     (void)umask(077);
-    /* Each I/O thread's heap breathes with every request: not to be given back and asked for again. */
+    /* Each I/O thread's heap breathes with every request: not to be given back and asked for again.
+     */
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_AT);
     (void)mallopt(M_TOP_PAD, TRIM_AT / 16);
     (void)signal(SIGPIPE, SIG_IGN);

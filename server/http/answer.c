@@ -150,10 +150,26 @@ static void make_success(struct call *c, struct reply *rp)
     own_headers(c, rp);
 }
 
+/* Refusals that a peer can cause at will are logged once a second; *ret_more: how many were not
+ * since. */
+static bool may_log(int64_t *ret_more)
+{
+    static _Atomic int64_t last_ms, held_back;
+    int64_t now = clock_mono_ms(), last = atomic_load(&last_ms);
+
+    if (now - last < 1000 || !atomic_compare_exchange_strong(&last_ms, &last, now)) {
+        (void)atomic_fetch_add(&held_back, 1);
+        return false;
+    }
+    *ret_more = atomic_exchange(&held_back, 0);
+    return true;
+}
+
 /* Once an error, where it is answered; the peer sees only the request id of what is ours to fix. */
 static void log_problem(const struct call *c, const struct err *e)
 {
     int status = err_http_status(e->code);
+    int64_t more = 0;
 
     if (status < 500) {
         log_event(LOG_LEVEL_DEBUG, "http.refused", KV_STR("request", c->id),
@@ -161,11 +177,13 @@ static void log_problem(const struct call *c, const struct err *e)
                   KV_STR("detail", e->msg));
         return;
     }
+    if (status != 500 && !may_log(&more))
+        return;
     log_event(status == 500 ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "http.failed",
               KV_STR("request", c->id), KV_STR("address", c->conn->address),
               KV_STR("method", c->match.route ? c->match.route->method : ""),
               KV_STR("route", c->match.route ? c->match.route->path : ""),
-              KV_STR("problem", err_word(e->code)), KV_STR("detail", e->msg));
+              KV_STR("problem", err_word(e->code)), KV_STR("detail", e->msg), KV_INT("more", more));
 }
 
 static void make_problem(struct call *c, struct reply *rp, struct err *e)

@@ -20,6 +20,7 @@ enum {
     BODY_MIN_RATE = 1024,      /* and a second more for each so many bytes sent */
     DRAIN_LIMIT = 1024 * 1024, /* of a chunked body that is too large, before we hang up */
     STALE_TRIES = 3,
+    DRAIN_RATE_MIN = 1000,
 };
 
 /* ---- the life of a call
@@ -592,6 +593,15 @@ int http_port(const struct http *h)
     return h->port;
 }
 
+/* A fleet that is held is let go over half the time there is, a small one at once: they all come
+ * back somewhere. */
+static int drain_rate(int64_t drain_ms)
+{
+    int64_t rate = park_count() * INT64_C(2000) / (drain_ms > 0 ? drain_ms : 1);
+
+    return rate > DRAIN_RATE_MIN ? (int)rate : park_count() > DRAIN_RATE_MIN ? DRAIN_RATE_MIN : 0;
+}
+
 /* libmicrohttpd aborts when it is stopped with suspended connections: hold nobody, let all answers
  * out, then stop. */
 bool http_stop(struct http *h, int64_t drain_ms)
@@ -601,7 +611,7 @@ bool http_stop(struct http *h, int64_t drain_ms)
 
     atomic_store(&h->stopping, true);
     fd = MHD_quiesce_daemon(h->daemon);
-    park_close();
+    park_close(drain_rate(drain_ms));
     while (atomic_load(&h->running) > 0 && clock_mono_ms() < until)
         (void)usleep(10 * 1000);
     if (park_count() > 0 || atomic_load(&h->suspended) > 0)

@@ -265,11 +265,11 @@ bool park_start(void)
     return park.runs;
 }
 
-void park_close(void)
+void park_close(int per_second)
 {
     (void)pthread_mutex_lock(&park.lock);
     park.closed = true;
-    wake_all(0, PARK_EXPIRED);
+    wake_all(per_second, PARK_EXPIRED);
     (void)pthread_mutex_unlock(&park.lock);
 }
 

@@ -30,8 +30,9 @@ struct parked {
 enum park_result { PARK_OK, PARK_STALE, PARK_REFUSED };
 
 bool park_start(void); /* starts the thread; false: no memory, no epoll */
-/* Nobody is parked from now on (park_add() says PARK_REFUSED); those parked come back as PARK_EXPIRED. */
-void park_close(void);
+/* Nobody is parked from now on (park_add() says PARK_REFUSED); those parked come back as PARK_EXPIRED, so many a
+ * second (0: at once). */
+void park_close(int per_second);
 void park_stop(void); /* joins the thread; nobody may be parked */
 uint64_t park_now(void);
 /* Suspends mc (the calling I/O thread's own connection) and keeps it until woken, due or hung up; p belongs to the

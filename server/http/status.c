@@ -25,6 +25,8 @@ enum err_code ready_get(struct req *rq, struct reply *rp, struct err *e)
     (void)rq;
     if (h == NULL || !atomic_load(&h->ready))
         return err_set(e, ERR_OVERLOADED, "the database was not reached yet");
+    if (h->cfg.hooks.usable != NULL && !h->cfg.hooks.usable(h->cfg.app))
+        return err_set(e, ERR_OVERLOADED, "the database has been away for minutes");
     if (atomic_load(&h->stopping))
         return err_set(e, ERR_MAINTENANCE, "the parent is stopping");
     return reply_json(rp, 200, json_pack("{s:s}", "status", "ready"), e);
