@@ -54,7 +54,7 @@ def parent_start(lab, part=""):
     if part in ("", "postgres"):
         wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
     if part in ("", "inarid") and not host.named("inarid"):
-        host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
+        p = host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
                    env=SANITIZERS)
         wait_until(lambda: world.listening(host, 8445) or not host.named("inarid"), "inarid to listen", 60)
         if not host.named("inarid"):
