@@ -69,7 +69,10 @@ def kill(lab, args):
 
 def start(lab, args):
     name, part = split(args.name)
-    parts.start(lab, name, part)
+    wrong = [x for x in args.env if "=" not in x]
+    if wrong:
+        raise LabError(f"--env {wrong[0]}: must be KEY=VALUE")
+    parts.start(lab, name, part, dict(x.split("=", 1) for x in args.env))
     lab.write_json()
 
 
@@ -162,7 +165,8 @@ def parser():
     s.add_argument("command", nargs=argparse.REMAINDER)
     verb("add-child", add_child, "one more child, enrolled, managed and in sync", "name")
     verb("kill", kill, "SIGKILL NAME or NAME/agent|helper|postfix|inarid|postgres", "name")
-    verb("start", start, "start what is not running of NAME or NAME/part", "name")
+    s = verb("start", start, "start what is not running of NAME or NAME/part", "name")
+    s.add_argument("--env", action="append", default=[], help="KEY=VALUE for what is started (crash points of test builds)")
     verb("partition", partition, "child and parent no longer hear each other (mail goes on)", "name")
     verb("heal", heal, "end the partition", "name")
     verb("status", status, "hosts, processes and devices")

@@ -42,7 +42,7 @@ def path_of(lab, name):
 
 
 # -- parent --------------------------------------------------------------------------------------------------------
-def parent_start(lab, part=""):
+def parent_start(lab, part="", env=None):
     host = lab.switch_on("parent")
     root = host.root
     write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf",
@@ -55,9 +55,9 @@ def parent_start(lab, part=""):
         wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
     if part in ("", "inarid") and not host.named("inarid"):
         p = host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
-                   env=SANITIZERS)
-        wait_until(lambda: world.listening(host, 8445) or not host.named("inarid"), "inarid to listen", 60)
-        if not host.named("inarid"):
+                       env={**SANITIZERS, **(env or {})})
+        wait_until(lambda: p.poll() is not None or world.listening(host, 8445), "inarid to listen", 60)
+        if p.poll() is not None:
             raise LabError(f"inarid did not start:\n{host.tail('inarid')}")
         certificate(lab, host)
         wait_until(lambda: control.ready(lab), f"{lab.api}/readyz", 60)
@@ -67,8 +67,8 @@ def parent_start(lab, part=""):
 def postgres_up(lab, host):
     """True when it answers; started when it is not there (again when it ended, as systemd would)."""
     if not host.named("postgres") and not host.named("initdb"):
-        p = host.spawn("postgres", [path_of(lab, "inari-postgres"), "--data", "/var/lib/inari-db/data",
-                                    "--socket", "/run/inari-db", "--client", "inari"], user="inari-db")
+        p = host.spawn("postgres", [path_of(lab, "inari-postgres"), "--data", "/var/lib/inari-db/data", "--socket",
+                                    "/run/inari-db", "--client", "inari"], user="inari-db")
         wait_until(lambda: host.named("postgres") or p.poll() is not None, "inari-postgres", 60)
     return host.run(["pg_isready", "-q", "-h", "/run/inari-db"], user="inari-db", check=False).returncode == 0
 
@@ -90,7 +90,7 @@ def first_password(lab, host):
 
 
 # -- children ------------------------------------------------------------------------------------------------------
-def child_start(lab, name, part=""):
+def child_start(lab, name, part="", env=None):
     host = lab.switch_on(name)
     make_dir(f"{host.root}/run/inari", 0o775, 0, users.ids("inari-agent")[1])
     var = make_dir(f"{host.root}/var/lib/inari", 0o755)
@@ -104,11 +104,12 @@ def child_start(lab, name, part=""):
     if part in ("", "postfix"):
         postfix.start(host)
     if part in ("", "helper") and not host.named("inari-helper"):
-        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"], env=SANITIZERS)
+        host.spawn("helper", [path_of(lab, "inari-helper"), "--config", "/etc/inari/agent.conf"],
+                   env={**SANITIZERS, **(env or {})})
     joined = lab.child_state(name).get("device_id")
     if part in ("", "agent") and joined and not host.named("inari-agent"):
         host.spawn("agent", [path_of(lab, "inari-agent"), "--config", "/etc/inari/agent.conf", "run"],
-                   user="inari-agent", env=SANITIZERS)
+                   user="inari-agent", env={**SANITIZERS, **(env or {})})
 
 
 def join(lab, api, name):
@@ -141,14 +142,14 @@ def adopt(lab, names):
     control.wait_in_sync(api, names)
 
 
-def start(lab, name, part=""):
+def start(lab, name, part="", env=None):
     """Start what is not running of NAME, or one part of it."""
     if part:
         program(part)
     if name == "parent":
-        parent_start(lab, part)
+        parent_start(lab, part, env)
     elif name in lab.children():
-        child_start(lab, name, part)
+        child_start(lab, name, part, env)
     else:
         world.start(lab)
 

@@ -6,6 +6,7 @@ import time
 import uuid
 
 import pytest
+from parentlib import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.fault]
 
@@ -70,6 +71,25 @@ def test_power_cut_of_a_child(healthy_lab):
         assert len(set(digests(lab, child))) == 1
     lab.wait_in_sync()
     mail_through(lab)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["staged", "switching", "reloading", "probing", "committed"])
+def test_helper_dies_at_each_step_of_a_change(healthy_lab, phase):
+    """SIGKILL of the helper at the step: Postfix says old or new, and after the helper's next start the new."""
+    lab, child = healthy_lab, healthy_lab.children[1]
+    host, old = lab.lab.host(child), size_of(healthy_lab, child)
+    lab.verb("kill", f"{child}/helper")
+    lab.verb("start", f"{child}/helper", "--env", f"INARI_CRASH_AT={phase}")
+    size = random.randrange(20_000_000, 30_000_000)
+    lab.publish_size(size)
+    wait_until(lambda: not host.named("inari-helper"), f"the helper to die at {phase}", 60)
+    assert size_of(lab, child) in (old, size)
+    mail_through(lab, [child])
+    lab.verb("start", f"{child}/helper")
+    lab.wait_ehlo(f"SIZE {size}", timeout=120)
+    lab.wait_in_sync(timeout=120)
+    assert len(set(digests(lab, child))) == 1
 
 
 @pytest.mark.slow
