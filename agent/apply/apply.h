@@ -34,3 +34,7 @@ void apply_lkg_path(const struct agent_settings *s, const char *digest, char *bu
 /* The rendering in force, or ERR_NOT_FOUND when the device is not managed. */
 MUST_USE enum err_code apply_current(const struct helper *h, struct arena *a, struct rendition *ret,
                                      struct err *e);
+/* The plan with everything owned that was ever ours here: what the rendering before it had, and
+ * services whose options carry our marks (when the state was lost).  Else a listener whose port
+ * changed would stay behind as a foreign one. Lives in a; NULL: out of memory. */
+struct plan *apply_widen(const struct helper *h, const struct plan *plan, struct arena *a);

@@ -51,9 +51,11 @@ static void put_plan(json_t *answer, const struct plan *p)
 static enum err_code stage_plan(struct helper *h, const struct planned *p, struct arena *a,
                                 json_t *answer, struct err *e)
 {
-    const struct stage_request rq = {p->digest, p->device_id, p->epoch, p->rev, p->pub, p->plan};
+    const struct stage_request rq = {p->digest, p->device_id, p->epoch,
+                                     p->rev,    p->pub,       apply_widen(h, p->plan, a)};
     struct rendition r;
-    enum err_code rc = postfix_stage(&h->pf, &rq, a, &r, e);
+    enum err_code rc = rq.plan == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                       : postfix_stage(&h->pf, &rq, a, &r, e);
 
     if (rc != ERR_OK)
         return rc;
@@ -158,7 +160,9 @@ static enum err_code validate(struct helper *h, const json_t *request, json_t *a
     t.r = &r;
     t.etc = etc;
     t.a = a;
+    h->pf.deadline_ms = clock_mono_ms() + h->s->validate_timeout_ms;
     rc = check_and_try(&t, answer, e);
+    h->pf.deadline_ms = 0;
     strbuf_clear(&t.words);
     if (rc == ERR_OK)
         rc = mark_valid(dir, &r, e);

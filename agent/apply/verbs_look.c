@@ -86,6 +86,8 @@ static enum err_code diff(struct helper *h, const json_t *request, json_t *answe
     (void)json_object_set_new(answer, "would_change", items);
     if (rc == ERR_OK)
         rc = verbs_plan(h, request, false, a, &p, answer, e);
+    if (rc == ERR_OK && (p.plan = apply_widen(h, p.plan, a)) == NULL)
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     return rc == ERR_OK ? postfix_compare(&h->pf, p.plan, note, items, e) : rc;
 }
 

@@ -32,6 +32,8 @@ enum err_code postfix_run(const struct postfix *p, const char *name, const char 
     while (*args != NULL && n + 1 < COUNT_OF(argv))
         argv[n++] = *args++;
     argv[n] = NULL;
+    if (p->deadline_ms != 0 && p->deadline_ms - clock_mono_ms() < timeout_ms)
+        timeout_ms = p->deadline_ms - clock_mono_ms() > 1 ? p->deadline_ms - clock_mono_ms() : 1;
     rc = proc_run(argv, NULL, (struct slice){NULL, 0}, (int)timeout_ms, ret, e);
     if (rc == ERR_OK && ret->timed_out)
         return err_set(e, ERR_TIMEOUT, "\"%s %s\" gave no result within %lld ms and was killed",

@@ -16,6 +16,7 @@ struct postfix {
     char daemons[512];              /* daemon_directory */
     char owner[64], setgid[64];     /* mail_owner, setgid_group */
     char *map_types;                /* heap: " cidr pcre texthash " */
+    int64_t deadline_ms;            /* clock_mono_ms() no command runs beyond; 0: none */
 };
 
 /* Ask Postfix about itself.  ERR_UNAVAILABLE: it is not installed, or its main.cf does not even let

@@ -562,3 +562,72 @@ def start_blocker(d, port):
                           "time.sleep(600)"], stdout=subprocess.PIPE)
     assert p.stdout.readline().strip() == b"up"
     return p
+
+
+def test_services_leave_when_the_path_or_port_changes(device):
+    """A listener of an older configuration is ours as well: it goes when it is not planned any more."""
+    c = device.client()
+    apply(c, 1, path__mode="plain")
+    assert device.dialogue(10026)[0].startswith("220")
+    apply(c, 2, path__mode="plain", scan__reinject_port=10036)
+    assert "10026" not in device.read("master.cf") and device.dialogue(10036)[0].startswith("220")
+    apply(c, 3, smtp__listen_port=2525)
+    names = [x.split()[0] for x in device.read("master.cf").splitlines() if x[:1] not in "# \t"]
+    assert "2525" in names and "25" not in names and "127.0.0.1:10036" not in names and "inari-scan" not in names
+    with pytest.raises(OSError):
+        device.connect(25)
+    c.call("restore", digest=digest(1))
+    c.call("commit", digest=digest(1))
+    names = [x.split()[0] for x in device.read("master.cf").splitlines() if x[:1] not in "# \t"]
+    assert "25" in names and "2525" not in names and "127.0.0.1:10026" in names
+    c.call("disown")
+    shutil.rmtree(os.path.join(device.state, "lkg"))
+    would = c.call("diff", digest=digest(4), device_id=DEVICE, settings=settings())["would_change"]
+    assert "127.0.0.1:10026/inet" in {x["item"] for x in would}  # known by its marks
+
+
+def test_validate_has_one_deadline(make):
+    d = make(conf="helper.validate_timeout = 500ms\n")
+    d.write("main.cf", d.read("main.cf") + "lmtp_generic_maps = texthash:/etc/postfix/fifo\n")
+    os.mkfifo(os.path.join(d.etc, "fifo"))
+    d.start()
+    c = d.client()
+    stage(c, 1)
+    began = time.monotonic()
+    assert c.ask("validate", digest=digest(1))["error"] == "timeout"
+    assert time.monotonic() - began < 5
+
+
+def test_a_hostile_spool_leads_nowhere(device):
+    """C25: links that a broken daemon leaves in the trial's folders are removed, not followed."""
+    c = device.client()
+    ready(c, 1)
+    victim = device.path("victim")
+    os.makedirs(os.path.join(victim, "sub"))
+    for name in ("a", "sub/b"):
+        with open(os.path.join(victim, name), "w") as f:
+            f.write("x")
+    for folder in ("active", "maildrop", "private", "deferred"):
+        os.symlink(victim, os.path.join(device.path("trial", "spool", folder), "link"))
+    os.makedirs(device.path("trial", "spool", "deferred", "0"), exist_ok=True)
+    os.symlink(victim, device.path("trial", "spool", "deferred", "0", "link"))
+    stage(c, 2)
+    c.call("validate", digest=digest(2))
+    c.call("trial_stop", digest=digest(2))
+    assert sorted(os.listdir(victim)) == ["a", "sub"] and os.listdir(os.path.join(victim, "sub")) == ["b"]
+    assert not os.path.lexists(device.path("trial", "spool", "active", "link"))
+
+
+def test_modes_of_everything_written(device):
+    """C25: the state is root's alone; what Postfix reads is readable, and only root writes it."""
+    c = device.client()
+    apply(c, 1)
+    ready(c, 2)
+    for root, _, files in os.walk(device.state):
+        assert os.stat(root).st_mode & 0o022 == 0
+    assert os.stat(device.state).st_mode & 0o077 == 0
+    for root, _, files in os.walk(os.path.join(device.etc, "inari")):
+        assert os.stat(root).st_mode & 0o777 == 0o755
+        for f in files:
+            assert os.stat(os.path.join(root, f)).st_mode & 0o777 == 0o644
+    assert os.stat(os.path.join(device.etc, "main.cf")).st_mode & 0o777 == 0o644
