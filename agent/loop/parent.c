@@ -593,10 +593,7 @@ static void send_proposal(struct loop *l, int64_t now)
 
 static int64_t since_boot_s(void)
 {
-    struct timespec ts = {0};
-
-    (void)clock_gettime(CLOCK_BOOTTIME, &ts);
-    return ts.tv_sec;
+    return clock_boot_ms() / 1000;
 }
 
 void parent_begin(struct loop *l)

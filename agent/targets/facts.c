@@ -174,12 +174,14 @@ static enum err_code listeners(json_t **ret, struct err *e)
 
 static json_t *map_types(const struct postfix *p)
 {
-    char *copy = p->map_types == NULL ? NULL : strdup(p->map_types);
+    struct slice rest = slice_of(p->map_types);
     json_t *ret = json_array();
 
-    for (char *w = copy == NULL ? NULL : strtok(copy, " "); w != NULL; w = strtok(NULL, " "))
-        (void)json_array_append_new(ret, json_string(w));
-    free(copy);
+    while (rest.n > 0) {
+        struct slice w = slice_cut(&rest, ' ');
+        if (w.n > 0)
+            (void)json_array_append_new(ret, json_stringn(w.p, w.n));
+    }
     return ret;
 }
 

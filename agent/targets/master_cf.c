@@ -95,7 +95,11 @@ static enum err_code arguments(char *rest, struct arena *a, struct cf_service *s
                                s->type);
             option(value, &v[n++]);
         } else {
-            to += sprintf(to, "%s%s", to == args ? "" : " ", t); /* never longer than rest */
+            size_t len = strlen(t); /* all words together are never longer than rest was */
+            if (to != args)
+                *to++ = ' ';
+            memcpy(to, t, len);
+            to += len;
         }
     }
     if (bad)

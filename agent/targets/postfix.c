@@ -93,8 +93,11 @@ enum err_code postfix_open(struct postfix *p, const struct agent_settings *s, st
     }
     if (rc == ERR_OK && r.status == 0) {
         strbuf_putc(&list, ' ');
-        for (char *w = strtok(r.output, "\n"); w != NULL; w = strtok(NULL, "\n"))
-            strbuf_printf(&list, "%s ", w);
+        for (struct slice rest = slice_of(r.output); rest.p != NULL;) {
+            struct slice w = slice_trim(slice_cut(&rest, '\n'));
+            if (w.n > 0)
+                strbuf_printf(&list, "%.*s ", (int)w.n, w.p);
+        }
     }
     p->map_types = strbuf_ok(&list) ? strbuf_take(&list) : NULL;
     proc_result_clear(&r);
@@ -134,7 +137,6 @@ int64_t postfix_since_ms(pid_t pid)
 {
     char path[64], stat[1024], *p;
     unsigned long long start = 0;
-    struct timespec boot;
     size_t n;
     FILE *f;
 
@@ -150,9 +152,9 @@ int64_t postfix_since_ms(pid_t pid)
         p = strchr(p + 1, ' ');
     if (p != NULL)
         start = strtoull(p, NULL, 10);
-    if (start == 0 || clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
+    if (start == 0)
         return 0;
-    return clock_wall_ms() - (boot.tv_sec * 1000 + boot.tv_nsec / 1000000) +
+    return clock_wall_ms() - clock_boot_ms() +
            (int64_t)(start * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
 }
 

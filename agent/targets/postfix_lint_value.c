@@ -256,7 +256,7 @@ static void reachable(struct lint *l, const char *where, const char *name, const
             (void)snprintf(host, sizeof host, "127.0.0.1");
         if (strspn(host, "0123456789abcdefABCDEF.:") != strlen(host))
             return; /* a name: resolving it is not this check's business */
-        fd = sockets_connect(host, atoi(port + 1), CONNECT_MS);
+        fd = sockets_connect(host, (int)strtol(port + 1, NULL, 10), CONNECT_MS);
     } else {
         return;
     }

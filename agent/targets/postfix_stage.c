@@ -1,5 +1,6 @@
 #include "targets/postfix_stage.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "targets/mutate.h"
@@ -46,10 +47,8 @@ enum err_code stage_read_live(const struct agent_settings *s, const char *name, 
 
 void stage_cool(const char *path)
 {
-    struct timespec t[2];
+    struct timespec t[2] = {{.tv_sec = (time_t)(clock_wall_s() - COOL_S)}};
 
-    (void)clock_gettime(CLOCK_REALTIME, &t[0]);
-    t[0].tv_sec -= COOL_S;
     t[1] = t[0];
     (void)utimensat(AT_FDCWD, path, t, AT_SYMLINK_NOFOLLOW);
 }

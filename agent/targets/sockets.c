@@ -124,7 +124,7 @@ enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *
     d = t.n == 0 ? NULL : opendir("/proc");
     while (d != NULL && (f = readdir(d)) != NULL)
         if (f->d_name[0] >= '1' && f->d_name[0] <= '9')
-            scan_process(&t, atoi(f->d_name), a);
+            scan_process(&t, (int)strtol(f->d_name, NULL, 10), a);
     if (d != NULL)
         (void)closedir(d);
     *ret = t.v;
@@ -248,7 +248,7 @@ int sockets_reply(int fd, char *buf, size_t size, int timeout_ms)
         n += (size_t)got;
         buf[n] = '\0';
     }
-    return atoi(buf);
+    return (int)strtol(buf, NULL, 10);
 }
 
 int sockets_free_port(const struct listener *v, size_t n, int start)

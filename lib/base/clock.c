@@ -71,6 +71,11 @@ int64_t clock_mono_us(void)
     return now_us(CLOCK_MONOTONIC);
 }
 
+int64_t clock_boot_ms(void)
+{
+    return now_us(CLOCK_BOOTTIME) / 1000;
+}
+
 static void split(int64_t wall_ms, struct tm *tm, int *ms)
 {
     time_t s = (time_t)(wall_ms / 1000);

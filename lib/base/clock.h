@@ -15,6 +15,7 @@ int64_t clock_wall_s(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_coarse_ms(void); /* the same clock, up to 10 ms behind, several times cheaper */
 int64_t clock_mono_us(void);
+int64_t clock_boot_ms(void); /* since the machine was switched on, sleep included */
 
 enum { CLOCK_TEXT_SIZE = 40 };
 /* RFC 3339, UTC, milliseconds: 2026-11-21T23:21:17.123Z */

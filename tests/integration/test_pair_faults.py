@@ -1,0 +1,267 @@
+"""Fault cases of the apply transaction and of the pair, on the lab: real parent, agent, helper and Postfix.
+
+The ids are those of the protocol's fault table (docs/internals/wire.md names the documents they speak of)."""
+import os
+import random
+import re
+import time
+import uuid
+
+import pytest
+from inarilab import parts
+from parentlib import wait_until
+
+pytestmark = [pytest.mark.lab, pytest.mark.fault]
+CONF = ["--config", "/etc/inari/agent.conf"]
+
+
+def new_size():
+    return random.randrange(20_000_000, 60_000_000)
+
+
+def respawn(lab, child, part, **env):
+    """Start the child's helper or agent again with these variables (test hooks of this build)."""
+    host, program = lab.lab.host(child), parts.PARTS[part]
+    host.kill(program)
+    wait_until(lambda: not host.named(program), f"{program} to end", 10)
+    argv = [parts.path_of(lab.lab, program), *CONF] + (["run"] if part == "agent" else [])
+    host.spawn(part, argv, user="inari-agent" if part == "agent" else None, env={**parts.SANITIZERS, **env})
+
+
+def device(lab, child):
+    return lab.api.ok("GET", f"/devices/{child}")
+
+
+def attempt(lab, child, pub, results, timeout=30):
+    """The last attempt once it is about `pub` and ended as one of `results`."""
+    def there():
+        a = device(lab, child).get("last_attempt") or {}
+        return a if a.get("pub") == pub and a.get("result") in results else None
+    return wait_until(there, f"{child}: {results} of revision {pub} (is {device(lab, child).get('last_attempt')})", timeout, 0.1)
+
+
+def publish_for(lab, child, value, key="smtp.message_size_limit"):
+    return lab.api.publish({"devices": {child: {key: value}}}, "fault test")["pub"]
+
+
+def inherit(lab, child, *keys):
+    lab.api.publish({"devices": {child: {k: {"$inherit": True} for k in keys}}}, "back to the fleet's")
+
+
+def size_of(lab, child):
+    return int(next(x.split()[1] for x in lab.ehlo(child) if x.startswith("SIZE ")))
+
+
+def digests(lab, child):
+    code = "import socket\ns=socket.create_connection(('127.0.0.1',10029),10)\nprint(s.recv(500).decode())"
+    found = re.search(r"inari ([0-9a-f]{64}) ([0-9a-f]{64})", lab.execute(child, "/usr/bin/python3", "-c", code).stdout)
+    assert found
+    return found.groups()
+
+
+def mail_through(lab, child, count=3):
+    mark = f"pair-{uuid.uuid4().hex[:8]}"
+    assert lab.sender(mark, count, 0.2, [child]).finish() == []
+    lab.wait_arrived(mark, count)
+
+
+def condition(lab, child, kind):
+    status = lab.api.ok("GET", f"/devices/{child}/status")
+    rows = status.get("conditions") or status.get("status", {}).get("conditions") or status["document"]["conditions"]
+    return next(c for c in rows if c["type"] == kind)
+
+
+@pytest.fixture
+def child(healthy_lab):
+    """The last child; afterwards with an ordinary helper and agent and no value of its own."""
+    name = healthy_lab.children[-1]
+    yield name
+    lab = healthy_lab
+    for part in ("helper", "agent"):
+        respawn(lab, name, part)
+    inherit(lab, name, "smtp.message_size_limit", "smtp_tls.inbound", "smtp_tls.cert_file", "smtp_tls.key_file")
+    d = device(lab, name)
+    if d["mode"] != "manage" or d["drift"] != "report":
+        lab.api.change(f"/devices/{name}", {"mode": "manage", "drift": "report"})
+    lab.wait_in_sync([name], timeout=90)
+
+
+def test_refused_on_the_device_names_the_setting(healthy_lab, child):
+    """C1: what only the device can see is wrong: nothing is switched, the refusal points at the setting."""
+    lab, before = healthy_lab, None
+    before = digests(lab, child)
+    pub = lab.api.publish({"devices": {child: {"smtp_tls.inbound": "may", "smtp_tls.cert_file": "/etc/ssl/none.pem",
+                                               "smtp_tls.key_file": "/etc/ssl/none.key"}}}, "C1")["pub"]
+    a = attempt(lab, child, pub, ("rejected",))
+    assert a["problem"]["detail"]
+    assert any("smtp_tls" in x["pointer"] for x in a["problem"]["errors"]), a["problem"]
+    assert digests(lab, child) == before
+    assert device(lab, child)["sync"] == "failed"
+    mail_through(lab, child)
+
+
+def test_dead_on_reload_is_reverted_with_postfix_words(healthy_lab, child):
+    """C2: valid for every checker, but master dies on reload: the old files return within 10 s."""
+    lab = healthy_lab
+    before, size = digests(lab, child), size_of(lab, child)
+    respawn(lab, child, "helper", INARI_MUTATE="live:master-unknown-port")
+    t = time.monotonic()
+    pub = publish_for(lab, child, new_size())
+    a = attempt(lab, child, pub, ("reverted",))
+    assert a["duration_ms"] < 10_000 and time.monotonic() - t < 15
+    assert a["problem"]["detail"], a
+    assert digests(lab, child) == before and size_of(lab, child) == size
+    mail_through(lab, child)
+
+
+def test_not_taken_is_never_called_running(healthy_lab, child):
+    """C4: the reload is answered but the running Postfix keeps the old configuration: not acknowledged, reverted."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    before = digests(lab, child)
+    master = int(lab.execute(child, "cat", "/var/spool/postfix/pid/master.pid").stdout)
+    os.kill(master, 19)  # SIGSTOP: it takes the signal to reload, and does not act on it
+    try:
+        pub = publish_for(lab, child, new_size())
+        a = attempt(lab, child, pub, ("reverted", "degraded", "rejected"), timeout=60)
+        assert a["problem"]["detail"]
+        d = device(lab, child)
+        assert d["sync"] != "in-sync"
+    finally:
+        os.kill(master, 18)
+    assert host.named("inari-agent")
+    wait_until(lambda: digests(lab, child) == before or len(set(digests(lab, child))) == 1, "one configuration", 30)
+    mail_through(lab, child)
+
+
+def test_parent_dies_during_apply(healthy_lab, child):
+    """C10: a harmless change is kept, not reverted; the report arrives when the parent is back."""
+    lab, size = healthy_lab, new_size()
+    pub = publish_for(lab, child, size)
+    lab.verb("kill", "parent/inarid")
+    lab.wait_ehlo(f"SIZE {size}", [child], timeout=30)
+    time.sleep(2)
+    assert size_of(lab, child) == size
+    lab.verb("start", "parent")
+    attempt(lab, child, pub, ("committed",), timeout=90)
+    lab.wait_in_sync([child], timeout=60)
+
+
+@pytest.mark.slow
+def test_bad_bundle_is_not_tried_for_ever(healthy_lab, child):
+    """C11: two failures of one digest and it is quarantined: no reload loop, and the parent sees why."""
+    lab = healthy_lab
+    respawn(lab, child, "helper", INARI_MUTATE="live:main-no-relay-protection")
+    pub = publish_for(lab, child, new_size())
+    attempt(lab, child, pub, ("reverted",))
+
+    def quarantined():
+        return condition(lab, child, "Quarantined")["status"] == "True" and \
+            "'count': 2" in str(lab.api.ok("GET", f"/devices/{child}/status"))
+    wait_until(quarantined, "two failures and then quarantine", 150, 0.5)
+    reloads = lab.log(child).count("reload --")
+    time.sleep(5)
+    respawn(lab, child, "agent")  # nor after a restart of the agent
+    time.sleep(6)
+    assert lab.log(child).count("reload --") == reloads
+    mail_through(lab, child)
+
+
+@pytest.mark.slow
+def test_hand_edit_is_seen_reported_or_repaired(healthy_lab, child):
+    """C17: a managed line edited by hand is drift with expected and found value; enforce puts it back, report leaves it.
+    A foreign line is nobody's business."""
+    lab = healthy_lab
+    main = os.path.join(lab.root(child), "etc/postfix/main.cf")
+
+    def drift():
+        status = lab.api.ok("GET", f"/devices/{child}/status")
+        rows = status.get("drift", status.get("status", {}).get("drift", status.get("document", {}).get("drift")))
+        return [r for r in rows if r["item"] == "message_size_limit"]
+
+    text = open(main).read()
+    old = re.search(r"^message_size_limit = (\d+)$", text, re.M).group(1)
+    with open(main, "w") as f:
+        f.write(re.sub(r"^message_size_limit = \d+$", "message_size_limit = 77777", text, flags=re.M) + "inari_foreign_test = kept\n")
+    rows = wait_until(drift, "drift to be reported", 330, 1)
+    assert rows[0]["expected"] == old and rows[0]["found"] == "77777"
+    assert "message_size_limit = 77777" in open(main).read()  # mode report: seen, not touched
+    lab.api.change(f"/devices/{child}", {"drift": "enforce"})
+    wait_until(lambda: f"message_size_limit = {old}" in open(main).read(), "the value to be put back", 330, 1)
+    assert "inari_foreign_test = kept" in open(main).read()
+    lab.wait_ehlo(f"SIZE {old}", [child])
+
+
+def test_local_hold(healthy_lab, child):
+    """C18: a held device does not apply, says so with reason and end, and catches up when released."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    agent = parts.path_of(lab.lab, "inari-agent")
+    before = size_of(lab, child)
+    host.run([agent, *CONF, "hold", "--reason", "moving the rack", "--minutes", "30"])
+    wait_until(lambda: condition(lab, child, "Held")["status"] == "True", "the hold to be reported", 30)
+    assert "moving the rack" in condition(lab, child, "Held")["message"]
+    size = new_size()
+    publish_for(lab, child, size)
+    time.sleep(4)
+    assert size_of(lab, child) == before
+    host.run([agent, *CONF, "release"])
+    lab.wait_ehlo(f"SIZE {size}", [child], timeout=60)
+    assert condition(lab, child, "Held")["status"] == "False"
+
+
+def test_observed_device_is_never_written_to(healthy_lab, child):
+    """C19: in observe mode a change is planned and compared, and no byte of Postfix's files moves."""
+    lab = healthy_lab
+    files = [os.path.join(lab.root(child), "etc/postfix", n) for n in ("main.cf", "master.cf")]
+    lab.api.change(f"/devices/{child}", {"mode": "observe"})
+    wait_until(lambda: (device(lab, child).get("last_attempt") or {}).get("result") == "observed", "observe mode", 60)
+    before = [(open(f, "rb").read(), os.stat(f).st_mtime_ns) for f in files]
+    pub = publish_for(lab, child, new_size())
+    attempt(lab, child, pub, ("observed",))
+    status = str(lab.api.ok("GET", f"/devices/{child}/status"))
+    assert "message_size_limit" in status  # what managing would change
+    assert [(open(f, "rb").read(), os.stat(f).st_mtime_ns) for f in files] == before
+
+
+def test_second_agent_leaves(healthy_lab, child):
+    """C21: two agents on one host: the second ends at once and applies nothing."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    r = host.run([parts.path_of(lab.lab, "inari-agent"), *CONF, "run"], user="inari-agent", check=False, timeout=20)
+    assert r.returncode != 0
+    assert len(host.named("inari-agent")) == 1
+
+
+@pytest.mark.parametrize("offset", [3600, -3600, "1970", "2090"])
+def test_clock_of_the_child_is_wrong(healthy_lab, child, offset, workdir):
+    """E1: the child signs with corrected time, says that its clock is off, and the change still arrives."""
+    lab = healthy_lab
+    if offset == "1970":
+        offset = -(int(time.time()) - 86400)
+    elif offset == "2090":
+        offset = 3_786_912_000 - int(time.time())
+    shift = f"/tmp/inari-clock-{uuid.uuid4().hex[:8]}"
+    with open(shift, "w") as f:
+        f.write(f"{offset}\n")
+    os.chmod(shift, 0o644)
+    try:
+        respawn(lab, child, "agent", INARI_CLOCK_FILE=shift)
+        size = new_size()
+        publish_for(lab, child, size)
+        lab.wait_ehlo(f"SIZE {size}", [child], timeout=60)
+        wait_until(lambda: condition(lab, child, "ClockSynced")["status"] == "False", "ClockSynced=False", 30)
+        mail_through(lab, child)
+    finally:
+        os.unlink(shift)
+
+
+def test_rollback_on_the_device_without_the_parent(healthy_lab, child):
+    """What ran before can be had back at the device at any time."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    first, second = new_size(), new_size()
+    for size in (first, second):
+        publish_for(lab, child, size)
+        lab.wait_ehlo(f"SIZE {size}", [child], timeout=60)
+        lab.wait_in_sync([child])
+    lab.verb("partition", child)
+    host.run([parts.path_of(lab.lab, "inari-agent"), *CONF, "rollback"])
+    wait_until(lambda: lab.execute(child, "postconf", "-h", "message_size_limit").stdout.strip() == str(first), "the older value", 30)
+    lab.verb("heal", child)
