@@ -20,6 +20,8 @@ static enum cli_exit verify(struct cli *c)
     return ok ? EXIT_OK_ : EXIT_ERROR;
 }
 
+enum { AUDIT_SHOWN = 100 };
+
 enum cli_exit verb_audit(struct cli *c)
 {
     static const struct column cols[] = {
@@ -28,7 +30,10 @@ enum cli_exit verb_audit(struct cli *c)
         {T_ACTION, "action", COL_TEXT}, {T_OBJECT, "object", COL_TEXT}};
     static const char *const filters[] = {"since", "action", "actor"};
     AUTO_STRBUF struct strbuf path = STRBUF_INIT(8 * KIB);
+    AUTO(json_free) json_t *doc = NULL;
     char separator = '?';
+    int64_t limit = 0;
+    enum cli_exit rc;
 
     if (cli_flag(c, "verify"))
         return verify(c);
@@ -41,5 +46,10 @@ enum cli_exit verb_audit(struct cli *c)
         if (v != NULL)
             separator = '&';
     }
-    return cli_get_list_show(c, strbuf_str(&path), cols, COUNT_OF(cols));
+    rc = cli_opt_int(c, "limit", 1, CLI_ITEMS_MAX, AUDIT_SHOWN, &limit);
+    if (rc == EXIT_OK_)
+        rc = cli_list_some(c, strbuf_str(&path), (size_t)limit, &doc);
+    if (rc == EXIT_OK_)
+        show_list(c, doc, cols, COUNT_OF(cols));
+    return rc;
 }

@@ -59,12 +59,16 @@ enum cli_exit cli_get(struct cli *c, const char *path, json_t **ret)
 
 enum cli_exit cli_list(struct cli *c, const char *path, json_t **ret)
 {
+    return cli_list_some(c, path, CLI_ITEMS_MAX, ret);
+}
+
+enum cli_exit cli_list_some(struct cli *c, const char *path, size_t max, json_t **ret)
+{
     AUTO(json_free) json_t *problem = NULL;
     struct err e = {0};
     enum cli_exit rc = cli_connect(c);
 
-    if (rc == EXIT_OK_ &&
-        apiclient_list(c->client, path, CLI_ITEMS_MAX, ret, &problem, &e) != ERR_OK)
+    if (rc == EXIT_OK_ && apiclient_list(c->client, path, max, ret, &problem, &e) != ERR_OK)
         rc = call_failed(c, &e, problem);
     return rc;
 }

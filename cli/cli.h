@@ -107,8 +107,9 @@ void cell_json(const struct cli *c, struct table *t, const json_t *object, const
  * reference. */
 enum cli_exit cli_connect(struct cli *c);
 enum cli_exit cli_get(struct cli *c, const char *path, json_t **ret);
-/* max 0: everything */
+/* All pages of a list, or the first max items. */
 enum cli_exit cli_list(struct cli *c, const char *path, json_t **ret);
+enum cli_exit cli_list_some(struct cli *c, const char *path, size_t max, json_t **ret);
 /* ret may be NULL.  body is stolen. */
 enum cli_exit cli_send(struct cli *c, const char *method, const char *path, json_t *body,
                        json_t **ret);
@@ -129,7 +130,8 @@ MUST_USE char *read_secret(const struct cli *c, enum text prompt, bool echo);
 #define CLI_VERBS(X)                                                                               \
     X(login)                                                                                       \
     X(logout)                                                                                      \
-    X(set) X(unset) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show) \
+    X(set)                                                                                         \
+    X(unset) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show)        \
         X(restore) X(undo) X(devices) X(device) X(mode) X(rename) X(hold) X(release) X(revoke)     \
             X(approve) X(reject) X(retire) X(proposal) X(adopt) X(plan) X(status) X(catalog)       \
                 X(groups) X(group) X(join_token) X(tokens) X(accounts) X(audit) X(rollouts)        \

@@ -55,11 +55,61 @@ static enum cli_exit overview(const struct cli *c)
     return EXIT_OK_;
 }
 
+enum { WRAP_COLUMNS = 78 };
+
+/* One word of text from p: up to a blank, or a single wide character (Japanese breaks anywhere but
+ * before what ends a clause). */
+static size_t word_length(const char *p)
+{
+    size_t n = 0;
+
+    while (p[n] != '\0' && p[n] != ' ') {
+        size_t step = 1;
+        while (((unsigned char)p[n + step] & 0xc0) == 0x80)
+            step++;
+        if (step > 1 && n > 0 && (unsigned char)p[n] >= 0xe3 && strncmp(p + n, "。", 3) != 0 &&
+            strncmp(p + n, "、", 3) != 0)
+            return n;
+        n += step;
+        if (step > 1 && strncmp(p + n, "。", 3) != 0 && strncmp(p + n, "、", 3) != 0)
+            return n;
+    }
+    return n;
+}
+
+static void print_wrapped(const char *text)
+{
+    size_t column = 0;
+
+    while (*text != '\0') {
+        char word[512];
+        size_t blanks = strspn(text, " ");
+        size_t n = word_length(text + blanks);
+        size_t width;
+
+        snprintf(word, sizeof(word), "%.*s", (int)n, text + blanks);
+        width = text_width(word);
+        if (column == 0 || column + blanks + width > WRAP_COLUMNS) {
+            fputs(column == 0 ? "  " : "\n  ", stdout);
+            column = 2;
+        } else {
+            printf("%*s", (int)blanks, "");
+            column += blanks;
+        }
+        fputs(word, stdout);
+        column += width;
+        text += blanks + n;
+    }
+    fputc('\n', stdout);
+}
+
 static enum cli_exit one(const struct cli *c, const struct verb *v)
 {
     printf("inarictl %s %s\n\n  %s\n", v->name, v->syntax, v->summary[c->lang]);
-    if (v->more[c->lang] != NULL)
-        printf("\n  %s\n", v->more[c->lang]);
+    if (v->more[c->lang] != NULL) {
+        fputc('\n', stdout);
+        print_wrapped(v->more[c->lang]);
+    }
     if (v->options[0] != '\0') {
         printf("\n%s\n", tx(c, T_OPTIONS));
         options_of(c, v);

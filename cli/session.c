@@ -81,7 +81,7 @@ static enum cli_exit change_password(struct cli *c, const char *old)
     json_t *body;
     char *first;
     char *second = NULL;
-    enum cli_exit rc = EXIT_ERROR;
+    enum cli_exit rc = EXIT_USAGE;
 
     complain(c, T_MUST_CHANGE);
     first = read_secret(c, T_NEW_PASSWORD, false);

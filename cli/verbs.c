@@ -80,7 +80,7 @@ const struct verb verbs[] = {
      {"API tokens for scripts", "スクリプト用の API トークン"}, {NULL, NULL}},
     {"accounts", "[list | add NAME [--role viewer|operator|admin] [--language en|ja] | set NAME [--role ROLE] [--language en|ja] [--disable | --enable] | password NAME | delete NAME --yes]",
      "role= language= disable enable yes", 0, 2, verb_accounts, {"accounts of people", "アカウントの管理"}, {NULL, NULL}},
-    {"audit", "[--since TIME] [--action ACTION] [--actor NAME] | --verify", "since= action= actor= verify", 0, 0, verb_audit,
+    {"audit", "[--since TIME] [--action ACTION] [--actor NAME] [--limit N] | --verify", "since= action= actor= limit= verify", 0, 0, verb_audit,
      {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
     {"version", "", "", 0, 0, verb_version, {"version of inarictl, and of the parent when it is known", "inarictl と上位デバイスのバージョン"}, {NULL, NULL}},
     {"help", "[VERB]", "roff", 0, 1, verb_help, {"this text, or a verb's", "この説明、または動詞の説明"}, {NULL, NULL}},
@@ -124,6 +124,7 @@ const struct option_text option_texts[] = {
     {"since", {"from this time on (RFC 3339)", "この日時以降 (RFC 3339)"}},
     {"action", {"only this action", "この処理のみ"}},
     {"actor", {"only by this account or token", "このアカウントまたはトークンのみ"}},
+    {"limit", {"the newest so many (default 100)", "新しいものから何件か (既定 100)"}},
     {"verify", {"check the hash chain", "ハッシュチェーンを検証する"}},
     {"roff", {"the manual page in roff", "マニュアルページを roff で出力する"}},
     {NULL, {NULL, NULL}}

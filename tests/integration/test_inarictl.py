@@ -129,6 +129,18 @@ def test_credentials(ctl, parent, programs, tmp_path):
     assert bare("devices")[0] == AUTH and "session" not in json.loads(stored.read_text())
 
 
+def test_a_generated_password_is_changed_at_login(new_parent, programs, tmp_path):
+    parent = new_parent(lab="no")
+    user, password = parent.reset_admin()
+    bare = Ctl(programs["inarictl"], str(tmp_path), INARI_API=parent.base, INARI_CA=parent.ca)
+    assert bare("login", "--user", user, stdin=password + "\n")[0] == USAGE, "no new password was given"
+    assert bare("devices")[0] == AUTH, "nothing is stored of a login that is not complete"
+    bare.ok("login", "--user", user, stdin=password + "\nMy-own-long-password-3\n")
+    bare.ok("devices")
+    bare.ok("logout")
+    parentlib.wait_until(lambda: bare("login", "--user", user, stdin="My-own-long-password-3\n")[0] == OK, "the new one to work")
+
+
 def test_pin_in_place_of_a_certificate(parent, programs, tmp_path):
     user, password = parent.admin or parent.reset_admin()
     pin = parent.session().get("/api/agent/v1/hello").json()["pins"][0]
@@ -148,6 +160,7 @@ def test_lists_speak_json_and_both_languages(ctl, child):
         ctl.ok(verb)
     assert ctl.json("status")["devices"] and child.name in ctl.ok("status")
     assert ctl.json("audit", "--verify")["ok"] is True
+    assert len(ctl.json("audit", "--limit", "3")["items"]) == 3
     assert ctl.json("version")["parent"]["version"]
     assert ctl.json("device", "nosuch", status=NOT_FOUND)["type"].endswith(":not-found")
     assert ctl("catalog", "no.such")[0] == NOT_FOUND
