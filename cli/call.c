@@ -1,5 +1,7 @@
 #include "cli.h"
 
+#include "base/hash.h"
+
 #include <stdlib.h>
 
 enum cli_exit cli_connect(struct cli *c)
@@ -35,6 +37,18 @@ static enum cli_exit call_failed(struct cli *c, const struct err *e, const json_
     return rc;
 }
 
+/* A session gets a new id when its rights change (a new password): the old one is over. */
+static void keep_cookie(struct cli *c, const struct apireply *r)
+{
+    if (r->cookie[0] == '\0' || c->conf.token != NULL)
+        return;
+    if (c->conf.cookie != NULL)
+        secret_wipe(c->conf.cookie, strlen(c->conf.cookie));
+    free(c->conf.cookie);
+    c->conf.cookie = strdup(r->cookie);
+    apiclient_set_cookie(c->client, r->cookie);
+}
+
 static enum cli_exit call(struct cli *c, const struct apicall *what, struct apireply *r)
 {
     struct err e = {0};
@@ -43,6 +57,8 @@ static enum cli_exit call(struct cli *c, const struct apicall *what, struct apir
     *r = (struct apireply){0};
     if (rc == EXIT_OK_ && apiclient_call(c->client, what, r, &e) != ERR_OK)
         rc = call_failed(c, &e, r->json);
+    if (rc == EXIT_OK_)
+        keep_cookie(c, r);
     return rc;
 }
 
