@@ -2,7 +2,7 @@
 import re
 
 # Errors of 500 and above show their title only (server/http/problem.c).
-HIDDEN = {"ERR_INTERNAL", "ERR_NO_MEMORY", "ERR_STORAGE", "ERR_OVERLOADED", "ERR_UNAVAILABLE", "ERR_TIMEOUT",
+HIDDEN = {"ERR_INTERNAL", "ERR_NO_MEMORY", "ERR_STORAGE", "ERR_OVERLOADED", "ERR_UNAVAILABLE", "ERR_TIMEOUT", "ERR_OUTCOME_UNKNOWN",
           "ERR_FENCED", "ERR_MAINTENANCE"}
 CALL = re.compile(r"\berr_(set|field)\(")
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')

@@ -1,5 +1,7 @@
 #include "domain/check.h"
 
+#include "base/strbuf.h"
+
 #include "http/problem.h"
 #include "plan/plan.h"
 #include "store/bundle_store.h"
@@ -178,10 +180,21 @@ struct model {
     struct bundle_member *members;
     size_t n_members;
     struct arena *a;
+    json_t *share_of; /* key -> index into shares */
+    struct shared *shares;
+    size_t n_shares;
+};
+
+/* Devices with the same groups and no layer of their own have the same settings: merged and
+ * compared once. */
+struct shared {
+    json_t *after, *before; /* effective; owned by the arena */
+    size_t changes;
 };
 
 struct planned {
-    json_t *after, *before; /* effective */
+    const json_t *after, *before;
+    size_t changes;
     struct plan_facts facts;
     const char **groups;
     size_t n_groups;
@@ -241,25 +254,81 @@ static void drop_json(void *p)
     json_decref(p);
 }
 
-static enum err_code prepare(const struct model *m, const struct check *c, const struct fact_row *d,
+/* What devices that share settings have in common; its own id for one that shares with nobody. */
+static void sharing_key(const struct model *m, const struct check *c, const char *device_id,
+                        struct strbuf *key)
+{
+    size_t n = 0;
+    const struct bundle_member *members = members_of(m, device_id, &n);
+
+    if (content_layer(c->before, "device", device_id) != NULL ||
+        content_layer(c->after, "device", device_id) != NULL ||
+        json_object_get(c->befores, device_id) != NULL) {
+        strbuf_puts(key, device_id);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        strbuf_printf(key, "%s,", members[i].group_id);
+    strbuf_puts(key, "-");
+}
+
+static enum err_code make_share(const struct model *m, const struct check *c, const char *device_id,
+                                struct shared *x, struct err *e)
+{
+    enum err_code rc = merge_for(m, c->after, device_id, &x->after, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    if (!arena_defer(m->a, drop_json, x->after))
+        return no_memory(e);
+    if (json_object_get(c->befores, device_id) != NULL)
+        x->before = json_deep_copy(json_object_get(c->befores, device_id));
+    else
+        rc = merge_for(m, c->before, device_id, &x->before, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (x->before == NULL || !arena_defer(m->a, drop_json, x->before))
+        return no_memory(e);
+    x->changes = check_count_changes(x->before, x->after);
+    return ERR_OK;
+}
+
+static enum err_code share_for(struct model *m, const struct check *c, const char *device_id,
+                               struct planned *p, struct err *e)
+{
+    AUTO_STRBUF struct strbuf key = STRBUF_INIT(MIB);
+    const struct shared *x;
+    json_t *index;
+
+    sharing_key(m, c, device_id, &key);
+    if (!strbuf_ok(&key))
+        return strbuf_check(&key, e);
+    index = json_object_get(m->share_of, strbuf_str(&key));
+    if (index == NULL) {
+        enum err_code rc = make_share(m, c, device_id, &m->shares[m->n_shares], e);
+
+        if (rc != ERR_OK)
+            return rc;
+        index = json_integer((json_int_t)m->n_shares++);
+        if (json_object_set_new(m->share_of, strbuf_str(&key), index) != 0)
+            return no_memory(e);
+    }
+    x = &m->shares[json_integer_value(index)];
+    p->after = x->after;
+    p->before = x->before;
+    p->changes = x->changes;
+    return ERR_OK;
+}
+
+static enum err_code prepare(struct model *m, const struct check *c, const struct fact_row *d,
                              struct planned *p, struct err *e)
 {
     AUTO(json_free) json_t *none = json_object();
     const struct bundle_member *members;
-    enum err_code rc = merge_for(m, c->after, d->id, &p->after, e);
+    enum err_code rc = share_for(m, c, d->id, p, e);
 
     if (rc != ERR_OK)
         return rc;
-    if (!arena_defer(m->a, drop_json, p->after))
-        return no_memory(e);
-    if (json_object_get(c->befores, d->id) != NULL)
-        p->before = json_deep_copy(json_object_get(c->befores, d->id));
-    else
-        rc = merge_for(m, c->before, d->id, &p->before, e);
-    if (rc != ERR_OK)
-        return rc;
-    if (!arena_defer(m->a, drop_json, p->before))
-        return no_memory(e);
     rc = plan_facts_from_json(d->facts == NULL ? none : d->facts, m->a, &p->facts, e);
     if (rc != ERR_OK)
         return rc;
@@ -300,8 +369,8 @@ static enum err_code plan_one(const struct check *c, const struct planned *p, co
 }
 
 static enum err_code report(const struct check *c, const struct fact_row *d,
-                            const struct planned *p, size_t changes, json_t *devices,
-                            struct findings *total, struct err *e)
+                            const struct planned *p, json_t *devices, struct findings *total,
+                            struct err *e)
 {
     struct findings f = {0};
     json_t *plan = NULL, *entry;
@@ -310,7 +379,7 @@ static enum err_code report(const struct check *c, const struct fact_row *d,
     if (rc == ERR_OK) {
         take_over(total, &f);
         entry = json_pack("{s:s,s:s,s:I,s:o}", "id", d->id, "name", d->name, "changes",
-                          (json_int_t)changes, "findings", problem_findings(&f, c->lang));
+                          (json_int_t)p->changes, "findings", problem_findings(&f, c->lang));
         if (plan != NULL && entry != NULL)
             (void)json_object_set(entry, "plan", plan);
         if (json_array_append_new(devices, entry) != 0)
@@ -356,16 +425,19 @@ static enum err_code plan_fleet_layer(const struct model *m, const struct check 
 {
     struct planned p = {0};
     struct findings f = {0};
-    enum err_code rc = merge_for(m, c->after, NULL, &p.after, e);
+    json_t *after = NULL, *before = NULL;
+    enum err_code rc = merge_for(m, c->after, NULL, &after, e);
 
     if (rc == ERR_OK)
-        rc = merge_for(m, c->before, NULL, &p.before, e);
+        rc = merge_for(m, c->before, NULL, &before, e);
+    p.after = after;
+    p.before = before;
     if (rc == ERR_OK)
         rc = plan_one(c, &p, "", &f, NULL, e);
     take_over(total, &f);
     findings_clear(&f);
-    json_decref(p.after);
-    json_decref(p.before);
+    json_decref(after);
+    json_decref(before);
     return rc;
 }
 
@@ -381,16 +453,18 @@ enum err_code check_devices(struct db *db, const struct check *c, struct finding
     if (a == NULL || devices == NULL)
         return no_memory(e);
     rc = load(db, &m, e);
-    planned = rc == ERR_OK ? arena_alloc(a, (m.n + 1) * sizeof *planned) : NULL;
-    if (rc == ERR_OK && planned == NULL)
+    if (rc != ERR_OK)
+        return rc;
+    planned = arena_alloc(a, (m.n + 1) * sizeof *planned);
+    m.shares = arena_alloc(a, (m.n + 1) * sizeof *m.shares);
+    m.share_of = json_object();
+    if (planned == NULL || m.shares == NULL || m.share_of == NULL ||
+        !arena_defer(a, drop_json, m.share_of))
         return no_memory(e);
     for (size_t i = 0; rc == ERR_OK && i < m.n; i++) {
-        size_t changes;
-
         rc = prepare(&m, c, &m.devices[i], &planned[i], e);
-        changes = rc == ERR_OK ? check_count_changes(planned[i].before, planned[i].after) : 0;
-        if (changes > 0)
-            rc = report(c, &m.devices[i], &planned[i], changes, devices, f, e);
+        if (rc == ERR_OK && planned[i].changes > 0)
+            rc = report(c, &m.devices[i], &planned[i], devices, f, e);
     }
     if (rc == ERR_OK)
         rc = m.n > 0 ? fleet_rules(&m, c, planned, f, e) : plan_fleet_layer(&m, c, f, e);
