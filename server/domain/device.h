@@ -30,8 +30,11 @@ struct device_order {
     int64_t version;               /* ERR_STALE_EDIT when the device has another; 0: any */
     const struct actor *by;
     bool dry_run;
+    struct findings *f;            /* ORDER_CHANGE; may be NULL; the caller clears it */
 };
-/* *ret: the device afterwards (NULL after ORDER_DELETE), new reference.  ERR_CONFLICT: not in its present state;
+/* A device that is to be managed, or moved to another placement, is planned first with its settings and facts: what the
+ * device would refuse is refused here, ERR_INVALID with findings.
+ * *ret: the device afterwards (NULL after ORDER_DELETE), new reference.  ERR_CONFLICT: not in its present state;
  * ERR_INVALID names the field. */
 MUST_USE enum err_code device_order_run(struct db *db, struct app *app, const char *ref, const struct device_order *order,
                                         struct arena *a, json_t **ret, struct err *e);

@@ -1,6 +1,7 @@
 /* Orders of administrators about a device: one transaction with row lock, new bundle, change note
  * and audit entry. */
 #include "domain/change.h"
+#include "domain/check.h"
 #include "domain/device.h"
 #include "domain/enrol.h"
 #include "domain/issue.h"
@@ -183,6 +184,28 @@ static enum err_code store(struct db *db, struct run *r, struct err *e)
     return rc;
 }
 
+/* Would the device, with what is published, refuse to be managed like that? */
+static enum err_code check_plan(struct db *db, const struct run *r, const struct device *before,
+                                struct err *e)
+{
+    bool manage = strcmp(r->d.mode, "manage") == 0 && in_service(&r->d);
+    bool same =
+        strcmp(before->mode, r->d.mode) == 0 && strcmp(before->placement, r->d.placement) == 0;
+    struct findings *f = r->o->f;
+    json_t *plan = NULL;
+    enum err_code rc;
+
+    if (f == NULL || r->o->what != ORDER_CHANGE || !manage || same)
+        return ERR_OK;
+    findings_clear(f);
+    rc = device_plan(db, r->id, r->a, &plan, f, e);
+    json_decref(plan);
+    if (rc == ERR_OK && check_hard(f) > 0)
+        rc = err_set(e, ERR_INVALID, "device \"%s\" cannot be managed with the published settings",
+                     r->d.name);
+    return rc;
+}
+
 static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
 {
     struct run *r = ctx;
@@ -200,6 +223,8 @@ static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
     rc = decide(r, e);
     if (rc == ERR_OK)
         rc = store(db, r, e);
+    if (rc == ERR_OK)
+        rc = check_plan(db, r, &before, e);
     if (rc == ERR_OK && r->o->what != ORDER_DELETE) {
         json_decref(r->json);
         r->json = NULL;

@@ -74,7 +74,8 @@ enum err_code device_patch(struct req *rq, struct reply *rp, struct err *e)
         JDEC_ENUM(struct device_order, drift, 0, device_drift_names),
         JDEC_END,
     };
-    struct device_order o = {.what = ORDER_CHANGE, .mode = -1, .placement = -1, .drift = -1};
+    struct device_order o = {
+        .what = ORDER_CHANGE, .mode = -1, .placement = -1, .drift = -1, .f = &rp->findings};
     enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
 
     if (rc == ERR_OK)

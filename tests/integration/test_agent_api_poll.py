@@ -240,6 +240,23 @@ def test_sync_says_only_what_was_read_back(settled, api):
     assert [running[k] for k in ("digest", "pub", "rev")] == [desired[k] for k in ("digest", "pub", "rev")]
 
 
+def test_a_device_that_would_refuse_is_not_managed(api, parent):
+    made = api.ok("POST", "/enrolment-tokens", {"name": "old postfix"})
+    d = wireclient.Device(parent.base, parent.ca, f"old-{uuid.uuid4().hex[:6]}")
+    d.enrol(made["join"], inventory={"facts": {"hostname": "old.example.test", "postfix": "2.6.0"}})
+    path, head = f"/devices/{d.id}", {"Content-Type": "application/merge-patch+json"}
+    head["If-Match"] = api.get(path).headers["ETag"]
+    r = api.request("PATCH", path, json={"mode": "manage"}, headers=head)
+    assert r.status_code == 422 and any(f["id"].startswith("P10") for f in r.json()["errors"]), r.text
+    assert api.ok("GET", path)["mode"] == "observe" and setting_mode(d) == "observe"
+    r = api.request("PATCH", path, json={"mode": "manage"}, headers={**head, "Accept-Language": "ja"})
+    assert any("\u3040" <= c <= "\u30ff" for c in r.json()["errors"][0]["message"])
+
+
+def setting_mode(d):
+    return d.fetch()["mode"]
+
+
 def test_wrong_orders_are_refused(settled, api):
     d = settled()
     path = f"/devices/{d.id}"
