@@ -54,6 +54,7 @@ enum err_code enrolment_token_post(struct req *rq, struct reply *rp, struct err 
         return rc;
     (void)snprintf(rp->location, sizeof rp->location, "/api/v1/enrolment-tokens/%s",
                    json_str(j, "id", ""));
+    rp->secret = true;
     reply_header(rp, "Cache-Control", "no-store");
     return reply_json(rp, rq->dry_run ? 200 : 201, j, e);
 }

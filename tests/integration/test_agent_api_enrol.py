@@ -40,6 +40,21 @@ def test_join_string_holds_what_a_child_needs(api, parent, join, device):
     assert listed["state"] == "open" and "token" not in listed and made["token"] not in json.dumps(listed)
 
 
+def test_secrets_are_nowhere_in_the_database_or_the_log(api, parent, device):
+    """Join tokens, assertions, access tokens and private keys: hashed, sealed or not at all."""
+    made = api.ok("POST", "/enrolment-tokens", {"name": "secret"}, headers={"Idempotency-Key": f"k-{uuid.uuid4().hex}"})
+    d = device()
+    d.enrol(made["token"])
+    d.fetch()
+    tables = [t[0] for t in parent.postgres.psql("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    everything = "".join(cell for t in tables for row in parent.postgres.psql(f'SELECT x::text FROM "{t}" AS x')
+                         for cell in row)
+    assert d.id in everything
+    for secret in (made["token"], made["join"][20:], d.access, "PRIVATE KEY"):
+        assert secret not in everything and secret not in parent.log()
+    assert made["token"].encode().hex() not in everything and b"PRIVATE KEY".hex() not in everything
+
+
 def test_enrol_sign_in_and_fetch_a_verified_bundle(api, join, device):
     d = device()
     d.enrol(join()["join"])
