@@ -140,6 +140,9 @@ static struct conn *conn_new(struct http *h, struct MHD_Connection *mc)
             c->next->prev = c;
         h->conns.first = c;
         h->conns.n++;
+        /* Two I/O threads may each have let in the last one. */
+        if (c->peer->n > h->conns.max_address || c->peer->strangers > h->conns.strangers_address)
+            (void)shutdown(c->fd, SHUT_RDWR);
     }
     (void)pthread_mutex_unlock(&h->conns.lock);
     if (c->peer == NULL) {
