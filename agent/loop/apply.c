@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 enum {
-    LIVE_RETRY_MS = 2000, /* a reload takes about 24 ms; a stop and start up to 2 s */
-    MESSAGE_DEADLINE_MS = 15000,
+    LIVE_RETRY_MS = 2000,    /* a reload takes about 24 ms; a stop and start up to 2 s */
+    MESSAGE_EXTRA_MS = 5000, /* for the queue, after the conversations */
     REVERT_TRIES = 2,
     HELPER_BACK_MS =
         20 * 1000, /* a killed helper is started again by its supervisor and reverts by itself */
@@ -156,6 +156,15 @@ static enum err_code ask(struct apply *a, const char *verb, json_t *members, int
 
 /* --- probes --- */
 
+static struct probe_limits limits(const struct apply *a, int retry_ms)
+{
+    return (struct probe_limits){
+        .retry_ms = retry_ms,
+        .each_ms = (int)a->settings->probe_timeout_ms,
+        .all_ms = (int)a->settings->probe_timeout_ms + MESSAGE_EXTRA_MS,
+    };
+}
+
 static void add_rows(struct probe_set *set, const struct apply *a, const json_t *rows)
 {
     size_t i;
@@ -178,8 +187,7 @@ static bool trial_probes(struct apply *a, const json_t *rows, char *problem, siz
     bool ok;
 
     add_rows(&set, a, rows);
-    ok = probe_run(&set, NULL, (int)a->settings->probe_timeout_ms,
-                   (int)a->settings->probe_timeout_ms / 2, problem, size);
+    ok = probe_run(&set, NULL, limits(a, (int)a->settings->probe_timeout_ms / 2), problem, size);
     probe_set_clear(&set);
     return ok;
 }
@@ -196,7 +204,7 @@ static bool live_probes(struct apply *a, char *problem, size_t size)
     sink_expect(a->sink, mark);
     add_rows(&set, a, a->listeners);
     probe_add_message(&set, "127.0.0.1", APPLY_PORT_PROBE, a->device_id, mark);
-    ok = probe_run(&set, a->sink, MESSAGE_DEADLINE_MS, LIVE_RETRY_MS, problem, size);
+    ok = probe_run(&set, a->sink, limits(a, LIVE_RETRY_MS), problem, size);
     probe_set_clear(&set);
     return ok;
 }
@@ -212,7 +220,7 @@ bool apply_check_running(struct apply *a, const char *digest, bool relay, char *
         probe_add_relay(&set, "127.0.0.1", APPLY_PORT_PROBE, AF_INET, a->device_id);
         probe_add_relay(&set, "127.0.0.1", APPLY_PORT_PROBE, AF_INET6, a->device_id);
     }
-    ok = probe_run(&set, NULL, (int)a->settings->probe_timeout_ms, LIVE_RETRY_MS, problem, size);
+    ok = probe_run(&set, NULL, limits(a, LIVE_RETRY_MS), problem, size);
     probe_set_clear(&set);
     return ok;
 }
@@ -235,7 +243,7 @@ void apply_read_banner(struct apply *a, char ret_main[65], char ret_master[65])
 
     ret_main[0] = ret_master[0] = '\0';
     probe_add_digest(&set, "127.0.0.1", APPLY_PORT_DIGEST, "");
-    (void)probe_run(&set, NULL, (int)a->settings->probe_timeout_ms, 0, problem, sizeof problem);
+    (void)probe_run(&set, NULL, limits(a, 0), problem, sizeof problem);
     at = set.n == 1 ? strstr(set.v[0].banner, "inari ") : NULL;
     if (at != NULL) {
         at += strlen("inari ");

@@ -29,6 +29,7 @@ struct http_req {
     void *ctx;
     struct http_req *next;
     char error[CURL_ERROR_SIZE];
+    char why[128]; /* why we ended it ourselves; libcurl only says that we did */
 };
 
 struct http {
@@ -271,14 +272,14 @@ static int on_progress(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off
     if (r->head_at_ms == 0) {
         if (now - r->started_ms <= r->head_ms)
             return 0;
-        (void)snprintf(r->error, sizeof r->error, "no answer within %lld s",
+        (void)snprintf(r->why, sizeof r->why, "no answer within %lld s",
                        (long long)(r->head_ms / 1000));
         return 1;
     }
     since = now - r->head_at_ms;
     if (since > HTTP_BODY_MS ||
         (since > RATE_GRACE_MS && dlnow < (since - RATE_GRACE_MS) / 1000 * RATE_FLOOR_PER_S)) {
-        (void)snprintf(r->error, sizeof r->error,
+        (void)snprintf(r->why, sizeof r->why,
                        "the answer arrives too slowly (%lld bytes in %lld s)", (long long)dlnow,
                        (long long)(since / 1000));
         return 1;
@@ -421,6 +422,7 @@ static void finish(struct http *h, struct http_req *r, CURLcode result)
         a->code = transport_code(r, result);
         (void)snprintf(a->problem, sizeof a->problem, "%s",
                        a->code == ERR_TOO_LARGE ? "the answer is larger than allowed"
+                       : r->why[0] != '\0'      ? r->why
                        : r->error[0] != '\0'    ? r->error
                                                 : curl_easy_strerror(result));
     }

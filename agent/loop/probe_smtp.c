@@ -367,10 +367,11 @@ static void work(struct probe *p, int64_t retry_until)
 }
 
 /* One turn of poll(); false when nothing is left to wait for. */
-static bool turn(struct probe_set *s, struct sink *sink, int64_t deadline, int64_t retry_until)
+static bool turn(struct probe_set *s, struct sink *sink, int64_t deadline, int64_t each,
+                 int64_t retry_until)
 {
     struct pollfd fds[PROBE_SET_MAX + SINK_FDS];
-    int64_t now = clock_mono_ms(), wait = deadline - now;
+    int64_t now = clock_mono_ms(), wait = (now < each ? each : deadline) - now;
     bool open = sink != NULL && !sink_received(sink);
     size_t n = 0;
 
@@ -401,32 +402,41 @@ static bool turn(struct probe_set *s, struct sink *sink, int64_t deadline, int64
     return true;
 }
 
-bool probe_run(struct probe_set *s, struct sink *sink, int deadline_ms, int retry_ms,
+/* The first fault decides; so does a conversation that takes too long. */
+static bool all_well(const struct probe_set *s, bool late)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].done ? !s->v[i].ok : late)
+            return false;
+    return true;
+}
+
+bool probe_run(struct probe_set *s, struct sink *sink, struct probe_limits limits,
                char *ret_problem, size_t size)
 {
-    int64_t start = clock_mono_ms(), deadline = start + deadline_ms;
-    bool ok = !s->failed;
+    int64_t start = clock_mono_ms(), deadline = start + limits.all_ms,
+            each = start + limits.each_ms;
+    bool ok = !s->failed, quiet;
 
     (void)snprintf(ret_problem, size, "%s",
                    ok ? "" : "too many listeners to probe, or one with an address that is none");
-    while (ok && turn(s, sink, deadline, start + retry_ms)) {
-        for (size_t i = 0; i < s->n; i++)
-            ok = ok && (!s->v[i].done || s->v[i].ok); /* the first fault decides */
-    }
-    for (size_t i = 0; i < s->n && !s->failed; i++) {
+    if (each > deadline)
+        each = deadline;
+    while (ok && turn(s, sink, deadline, each, start + limits.retry_ms))
+        ok = all_well(s, clock_mono_ms() >= each);
+    quiet = clock_mono_ms() >= each;
+    ok = ok && all_well(s, true);
+    for (size_t i = 0; i < s->n && !ok; i++) {
         struct probe *p = &s->v[i];
-        if (p->ok)
-            continue;
-        if (!p->done && p->problem[0] == '\0' && ok)
+        if (!p->done && p->problem[0] == '\0' && quiet)
             fault(p, "no answer to %.60s within %d ms",
-                  p->at == 0 ? "the connection" : p->step[p->at].say, deadline_ms);
-        if (ret_problem[0] == '\0' && p->problem[0] != '\0')
+                  p->at == 0 ? "the connection" : p->step[p->at].say, limits.each_ms);
+        if (!p->ok && ret_problem[0] == '\0')
             (void)snprintf(ret_problem, size, "%s", p->problem);
-        ok = false;
     }
     if (ok && sink != NULL && !sink_received(sink)) {
         (void)snprintf(ret_problem, size,
-                       "the test message did not come out of Postfix within %d ms", deadline_ms);
+                       "the test message did not come out of Postfix within %d ms", limits.all_ms);
         ok = false;
     }
     for (size_t i = 0; i < s->n; i++)

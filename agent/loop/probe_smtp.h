@@ -75,8 +75,14 @@ void probe_add_relay(struct probe_set *s, const char *address, int port, int fam
 void probe_add_message(struct probe_set *s, const char *address, int port, const char *device_id,
                        const char *mark);
 
-/* Run all; true when every one ended well and, with sink not NULL, the mark it expects has arrived.
- * Refused or early closed connections are tried again for retry_ms (a reload is under way).
- * *ret_problem: the first fault. */
-bool probe_run(struct probe_set *s, struct sink *sink, int deadline_ms, int retry_ms,
+/* How long a set may take. */
+struct probe_limits {
+    int retry_ms; /* refused or early closed connections are tried again: a reload is under way */
+    int each_ms;  /* every conversation is over by then */
+    int all_ms;   /* the test message has arrived by then */
+};
+
+/* Run all at once; true when every one ended well and, with sink not NULL, the mark it expects has
+ * arrived. *ret_problem: the first fault. */
+bool probe_run(struct probe_set *s, struct sink *sink, struct probe_limits limits,
                char *ret_problem, size_t size);

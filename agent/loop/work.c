@@ -304,7 +304,8 @@ static void settle(struct loop *l, enum apply_outcome out)
     if (strcmp(l->apply.result, "committed") == 0) {
         json_decref(l->work.drift);
         l->work.drift = NULL;
-        l->work.next_check = clock_mono_ms() + LOOP_CHECK_MS;
+        l->work.next_check =
+            0; /* whatever stands there beside what was rendered is drift: look now */
     }
 }
 
@@ -347,7 +348,6 @@ static void apply_now(struct loop *l)
     if (b->mode == BUNDLE_MANAGE && runs_already(l)) {
         apply_same(&l->apply, b);
         settle(l, APPLY_FINISHED);
-        l->work.next_check = 0; /* what differs only in a file is drift: look now */
         return;
     }
     out = apply_start(&l->apply, b);

@@ -177,7 +177,7 @@ static void listeners(void **state)
         pthread_t th = start(&s);
         bool ok;
         probe_add_listener(&set, "127.0.0.1", s.port, t[i].role, DEVICE, DIGEST);
-        ok = probe_run(&set, NULL, 600, 400, problem, sizeof problem);
+        ok = probe_run(&set, NULL, (struct probe_limits){400, 600, 600}, problem, sizeof problem);
         probe_set_clear(&set);
         finish(&s, th);
         if (ok != t[i].ok || strstr(problem, t[i].says) == NULL)
@@ -209,7 +209,8 @@ static void relay(void **state)
             pthread_t th = start(&s);
             bool ok;
             probe_add_relay(&set, "127.0.0.1", s.port, v6 ? AF_INET6 : AF_INET, DEVICE);
-            ok = probe_run(&set, NULL, 1000, 0, problem, sizeof problem);
+            ok = probe_run(&set, NULL, (struct probe_limits){0, 1000, 1000}, problem,
+                           sizeof problem);
             probe_set_clear(&set);
             finish(&s, th);
             if (ok != t[i].ok)
@@ -233,12 +234,14 @@ static void nobody_there(void **state)
 
     (void)state;
     probe_add_listener(&set, "0.0.0.0", 1, "public", DEVICE, DIGEST);
-    assert_false(probe_run(&set, NULL, 5000, 100, problem, sizeof problem));
+    assert_false(
+        probe_run(&set, NULL, (struct probe_limits){100, 5000, 5000}, problem, sizeof problem));
     assert_non_null(strstr(problem, "Connection refused"));
     assert_true(clock_mono_ms() - before < 2000); /* the retry window ends it, not the deadline */
     probe_set_clear(&set);
     probe_add_listener(&set, "not an address", 25, "public", DEVICE, DIGEST);
-    assert_false(probe_run(&set, NULL, 100, 0, problem, sizeof problem));
+    assert_false(
+        probe_run(&set, NULL, (struct probe_limits){0, 100, 100}, problem, sizeof problem));
     probe_set_clear(&set);
 }
 
