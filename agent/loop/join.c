@@ -311,19 +311,43 @@ static json_t *merge_addresses(const struct join *j, const struct trust *t)
     return out;
 }
 
+/* From the first trust document, whose root key is pinned now, to the newest. */
+static enum err_code walk_trust(const json_t *documents, const char *fleet, struct identity *id,
+                                struct err *e)
+{
+    const char *newest = NULL;
+    enum err_code rc = ERR_OK;
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(documents, i, v)
+    {
+        struct trust *next = NULL;
+        newest = json_is_string(v) ? json_string_value(v) : "";
+        rc = id->trust == NULL ? trust_first(slice_of(newest), fleet, &next, e)
+                               : trust_next(id->trust, slice_of(newest), &next, e);
+        if (rc != ERR_OK)
+            return rc;
+        trust_free(id->trust);
+        id->trust = next;
+    }
+    if (newest == NULL)
+        return err_set(e, ERR_MALFORMED, "enrolment answer without a trust document");
+    id->trust_text = strdup(newest);
+    return id->trust_text != NULL ? ERR_OK : err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
 static enum err_code read_answer(struct join *j, const struct http_answer *a, struct identity *id,
                                  struct err *e)
 {
     AUTO(json_free) json_t *doc = NULL;
     const json_t *poll;
-    const char *trust;
     enum err_code rc = json_in_parse(strbuf_slice(&a->body), 256 * KIB, &doc, e);
 
     if (rc != ERR_OK)
         return err_wrap(e, "enrolment answer");
-    trust = json_string_value(json_array_get(json_object_get(doc, "trust"), 0));
-    if (trust == NULL || !uuid_is_valid(json_str(doc, "device_id", "")))
-        return err_set(e, ERR_MALFORMED, "enrolment answer without device id or trust document");
+    if (!uuid_is_valid(json_str(doc, "device_id", "")))
+        return err_set(e, ERR_MALFORMED, "enrolment answer without a device id");
     (void)snprintf(id->device_id, sizeof id->device_id, "%s", json_str(doc, "device_id", ""));
     (void)snprintf(id->name, sizeof id->name, "%s", json_str(doc, "name", ""));
     (void)snprintf(id->fleet, sizeof id->fleet, "%s", j->fleet);
@@ -332,11 +356,10 @@ static enum err_code read_answer(struct join *j, const struct http_answer *a, st
     id->wait_s = json_int(poll, "wait_s", 50);
     id->interval_s = json_int(poll, "interval_s", 60);
     id->joined_ms = clock_wall_ms();
-    id->trust_text = strdup(trust);
     id->receipt = strdup(json_str(doc, "receipt", ""));
-    if (id->trust_text == NULL || id->receipt == NULL)
+    if (id->receipt == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    rc = trust_first(slice_of(trust), j->fleet, &id->trust, e);
+    rc = walk_trust(json_object_get(doc, "trust"), j->fleet, id, e);
     if (rc == ERR_OK)
         rc = check_receipt(j, id, e);
     if (rc != ERR_OK)

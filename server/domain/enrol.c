@@ -136,8 +136,7 @@ static enum err_code refuse(struct enrolment *en, enum err_code code, const char
     return err_set(e, code, "the enrolment was refused");
 }
 
-static enum err_code check_known(struct enrolment *en, const struct device *d,
-                                 const struct enrol_token *t, struct err *e)
+static enum err_code check_known(struct enrolment *en, const struct device *d, struct err *e)
 {
     en->device = *d;
     en->known = true;
@@ -147,9 +146,6 @@ static enum err_code check_known(struct enrolment *en, const struct device *d,
         return refuse(en, ERR_DEVICE_RETIRED, "device is retired", e);
     if (strcmp(d->state, "rejected") == 0)
         return refuse(en, ERR_ENROLMENT_REJECTED, "device was rejected", e);
-    if (strcmp(d->token_id, t->id) != 0)
-        return refuse(en, ERR_ENROLMENT_REJECTED, "key is enrolled already, through another token",
-                      e);
     return ERR_OK;
 }
 
@@ -247,6 +243,22 @@ static enum err_code audit_enrolment(struct db *db, const struct enrolment *en,
                         "device.enrol", object, detail, e);
 }
 
+/* The same proven key again: the same device.  An administrator who types the login once more, since
+ * the first answer was lost, comes with another token: it must be good as if the key were new, and
+ * is used up. */
+static enum err_code again(struct db *db, struct enrolment *en, const struct device *d,
+                           const struct enrol_token *t, struct err *e)
+{
+    enum err_code rc = check_known(en, d, e);
+
+    if (rc != ERR_OK || strcmp(d->token_id, t->id) == 0)
+        return rc;
+    rc = check_token(en, t, e);
+    if (rc == ERR_OK)
+        rc = enrol_store_token_use(db, t->id, e);
+    return rc == ERR_OK ? audit_enrolment(db, en, t, e) : rc;
+}
+
 static enum err_code enrol_tx(struct db *db, void *ctx, struct err *e)
 {
     struct enrolment *en = ctx;
@@ -261,7 +273,7 @@ static enum err_code enrol_tx(struct db *db, void *ctx, struct err *e)
     if (rc == ERR_OK)
         rc = device_store_by_kid(db, en->kid, en->a, &d, e);
     if (rc == ERR_OK)
-        return check_known(en, &d, &t, e);
+        return again(db, en, &d, &t, e);
     if (rc == ERR_NOT_FOUND)
         rc = check_token(en, &t, e);
     if (rc == ERR_OK)
