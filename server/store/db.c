@@ -25,9 +25,15 @@ enum {
 };
 
 static const char SESSION_SQL[] = "SET statement_timeout = '5s'; SET lock_timeout = '2s'; "
-                                  "SET idle_in_transaction_session_timeout = '60s'; "
+                                  "SET idle_in_transaction_session_timeout = '300s'; "
                                   "SET TIME ZONE 'UTC'; SET DateStyle = 'ISO, YMD'; "
                                   "SET bytea_output = 'hex'; SET search_path = public";
+
+struct after {
+    struct after *next;
+    void (*fn)(void *p, bool committed);
+    void *p;
+};
 
 struct db {
     char *conninfo;
@@ -41,6 +47,7 @@ struct db {
     bool in_tx;
     bool tx_lost;  /* the connection went away inside the transaction: nothing more may run in it */
     bool tx_again; /* serialization failure or deadlock: the transaction may be run again */
+    struct after *after, **after_end;
     char listening[LISTEN_MAX][32];
     size_t n_listening;
 };
@@ -511,6 +518,30 @@ enum err_code db_change(struct db *db, const struct stmt *stmt, const struct db_
 
 /* --- transactions --- */
 
+bool db_after(struct db *db, void (*fn)(void *p, bool committed), void *p)
+{
+    struct after *x = db->in_tx ? malloc(sizeof *x) : NULL;
+
+    if (x == NULL)
+        return false;
+    *x = (struct after){NULL, fn, p};
+    *(db->after == NULL ? &db->after : db->after_end) = x;
+    db->after_end = &x->next;
+    return true;
+}
+
+static void run_after(struct db *db, bool committed)
+{
+    struct after *x = db->after, *next;
+
+    db->after = NULL;
+    for (; x != NULL; x = next) {
+        next = x->next;
+        x->fn(x->p, committed);
+        free(x);
+    }
+}
+
 static void pause_before_retry(int attempt)
 {
     struct timespec t = {0, (long)(1 + rand_below((uint64_t)(10 << attempt))) * 1000000L};
@@ -567,6 +598,7 @@ static enum err_code tx_once(struct db *db, const char *name, tx_fn fn, void *ct
         (void)simple(db, "ROLLBACK", STATEMENT_LIMIT_MS, NULL, 0, &ignored);
     db->in_tx = false;
     db->tx_lost = false;
+    run_after(db, rc == ERR_OK);
     return rc;
 }
 

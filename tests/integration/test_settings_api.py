@@ -229,6 +229,35 @@ def test_audit_holds_every_change_and_its_chain(clean, parent):
     assert clean.ok("GET", "/audit/verify")["ok"]
 
 
+def test_of_two_edits_at_once_one_wins(clean, parent):
+    """Control C5: pairs of edits of the same version, side by side."""
+    import concurrent.futures
+    token = clean.headers["Authorization"].split()[1]
+    sessions = [parent.session(token), parent.session(token)]
+    draft = new_draft(clean)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for i in range(25):
+            etag = clean.get(f"/drafts/{draft}").headers["ETag"]
+            bodies = [json.dumps({"fleet": {"smtp.idle_timeout": 100 + 2 * i + k}}) for k in (0, 1)]
+            answers = list(pool.map(lambda k, e=etag, b=bodies: sessions[k].patch(
+                f"/drafts/{draft}", data=b[k], headers={**MERGE, "If-Match": e}), (0, 1)))
+            assert sorted(r.status_code for r in answers) == [200, 412]
+            won = [k for k in (0, 1) if answers[k].status_code == 200][0]
+            assert clean.ok("GET", f"/drafts/{draft}")["changes"]["fleet"]["smtp.idle_timeout"] == 100 + 2 * i + won
+
+
+def test_the_audit_log_is_copied_to_the_log_when_it_is_true(clean, parent):
+    draft = new_draft(clean)
+    patch(clean, draft, {"fleet": {"smtp.idle_timeout": 78}})
+    before = parent.log().count("action=\"revision.publish\"")
+    assert clean.post(f"/drafts/{draft}/publish?dry_run=true", json={"reason": "try"}).status_code == 200
+    assert parent.log().count("action=\"revision.publish\"") == before, "a dry run is no entry"
+    publish(clean, draft)
+    entry = clean.ok("GET", "/audit?action=revision.publish&limit=1")["items"][0]
+    line = [x for x in parent.log().splitlines() if f" event=audit seq={entry['seq']} " in x]
+    assert len(line) == 1 and f"object=\"{entry['object']}\"" in line[0]
+
+
 def test_catalog_in_two_languages(api):
     en = api.get("/catalog", headers={"Accept-Language": "en"}).json()["items"]
     ja = api.get("/catalog", headers={"Accept-Language": "ja"}).json()["items"]
