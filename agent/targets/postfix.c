@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SETTLE_MS = 20, STEP_MS = 5, STOP_MS = 10000 };
+enum { SETTLE_MS = 20, STEP_MS = 5, STOP_MS = 3000, RELOAD_MS = 5000, GONE_MS = 1000 };
 
 static void nap(long ms)
 {
@@ -158,6 +158,14 @@ int64_t postfix_since_ms(pid_t pid)
            (int64_t)(start * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
 }
 
+/* A stop takes 20 ms and a reload 40; what takes longer hangs, and mail waits for us to notice. */
+static int64_t time_for(const struct postfix *p, enum postfix_op op)
+{
+    int64_t max = op == POSTFIX_STOP ? STOP_MS : op == POSTFIX_RELOAD ? RELOAD_MS : INT64_MAX;
+
+    return max < p->s->command_timeout_ms ? max : p->s->command_timeout_ms;
+}
+
 static enum err_code run_op(const struct postfix *p, enum postfix_op op, struct proc_result *r,
                             struct err *e)
 {
@@ -167,7 +175,7 @@ static enum err_code run_op(const struct postfix *p, enum postfix_op op, struct 
     enum err_code rc;
 
     if (!p->systemd || op == POSTFIX_RELOAD)
-        return postfix_run(p, "postfix", own, p->s->command_timeout_ms, r, e);
+        return postfix_run(p, "postfix", own, time_for(p, op), r, e);
     rc = proc_run(unit, NULL, (struct slice){NULL, 0}, (int)p->s->command_timeout_ms, r, e);
     if (rc == ERR_OK && r->timed_out)
         return err_set(e, ERR_TIMEOUT, "\"systemctl %s\" gave no result in time", words[op]);
@@ -187,7 +195,7 @@ static void kill_master(const struct postfix *p)
 
 static enum err_code after(const struct postfix *p, enum postfix_op op, struct err *e)
 {
-    int64_t until = clock_mono_ms() + (op == POSTFIX_STOP ? STOP_MS : SETTLE_MS);
+    int64_t until = clock_mono_ms() + (op == POSTFIX_STOP ? GONE_MS : SETTLE_MS);
 
     while (clock_mono_ms() < until) {
         bool runs = postfix_pid(p->s->postfix_queue) != 0;
@@ -202,7 +210,7 @@ static enum err_code after(const struct postfix *p, enum postfix_op op, struct e
     }
     if (op == POSTFIX_STOP)
         kill_master(p);
-    return ERR_OK;
+    return ERR_OK; /* after a reload: still there */
 }
 
 enum err_code postfix_do(const struct postfix *p, enum postfix_op op, struct strbuf *output,

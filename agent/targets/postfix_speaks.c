@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LISTENERS_TRIED = 8, CONNECT_MS = 1000, REPLY_MS = 3000 };
+enum { LISTENERS_TRIED = 8, CONNECT_MS = 1000, GREETING_MS = 1500, REPLY_MS = 3000 };
 
 static const char *option(const struct cf_service *s, const char *name)
 {
@@ -52,7 +52,7 @@ static const char *dialogue(int fd)
     static const char *const steps[] = {"EHLO localhost\r\n", "MAIL FROM:<>\r\n",
                                         "RCPT TO:<postmaster>\r\n"};
     char reply[2048];
-    int code = sockets_reply(fd, reply, sizeof reply, REPLY_MS);
+    int code = sockets_reply(fd, reply, sizeof reply, GREETING_MS);
 
     if (code == 0)
         return "gives no greeting";
