@@ -178,7 +178,10 @@ class Postgres(Process):
 
 
 class Session(requests.Session):
-    """requests against the API: paths below /api/v1, the cookie's protection header, the parent's certificate."""
+    """requests against the API: paths below /api/v1, the cookie's protection header, the parent's certificate.
+    Every answer is compared with api/openapi.yaml (conftest.py)."""
+
+    description = None  # apischema.Description
 
     def __init__(self, base, ca, token=None):
         super().__init__()
@@ -192,7 +195,10 @@ class Session(requests.Session):
             outside = url.startswith(("/healthz", "/readyz", "/metrics", "/oauth2", "/api/"))
             url = self.base + (url if outside else "/api/v1" + url)
         kw.setdefault("timeout", 30)
-        return super().request(method, url, **kw)
+        answer = super().request(method, url, **kw)
+        if Session.description is not None and not kw.get("stream"):
+            Session.description.check(answer)
+        return answer
 
     def ok(self, method, url, body=None, **kw):
         """The JSON of a call that must succeed."""
