@@ -1,0 +1,381 @@
+/* The fleet table follows the database: everything once, then the change table by number; bundle
+ * bytes when a poll needs them; presence in bulk. */
+#include "domain/fleet_private.h"
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "base/strbuf.h"
+#include "http/park.h"
+#include "store/fleet_store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    FULL_AFTER_MS = 3600 * 1000, /* away from the change table for longer: read everything again */
+    PRESENCE_CHUNK = 5000
+};
+
+/* --- bundle bytes --- */
+
+static struct bundle_bytes *bundle_bytes_new(const struct fleet_bundle *s)
+{
+    size_t n = strlen(s->jws);
+    struct bundle_bytes *b = malloc(sizeof *b + n + 1);
+
+    if (b == NULL)
+        return NULL;
+    atomic_init(&b->refs, 1);
+    b->epoch = s->epoch;
+    b->rev = s->rev;
+    b->pub = s->pub;
+    (void)snprintf(b->etag, sizeof b->etag, "%s", s->etag);
+    (void)snprintf(b->content_digest, sizeof b->content_digest, "%s", s->content_digest);
+    b->n = n;
+    memcpy(b->jws, s->jws, n + 1);
+    return b;
+}
+
+static void set_bundle(struct fleet_cache *f, const char *id, struct bundle_bytes *b)
+{
+    struct shard *s = fleet_shard_of(f, id);
+    struct entry *en;
+
+    (void)pthread_mutex_lock(&s->lock);
+    en = *fleet_slot_of(s, id);
+    if (en != NULL && en->v.rev == b->rev && en->v.epoch == b->epoch) {
+        bundle_bytes_unref(en->v.bundle);
+        en->v.bundle = bundle_bytes_ref(b);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static enum err_code load_one(struct fleet_cache *f, struct db *db, const char *id, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
+    struct fleet_view v;
+    struct fleet_bundle s;
+    struct bundle_bytes *b;
+    bool need;
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (!fleet_get(f, id, &v))
+        return ERR_OK;
+    need = v.bundle == NULL && v.rev > 0;
+    fleet_view_clear(&v);
+    if (!need)
+        return ERR_OK;
+    rc = fleet_store_bundle(db, id, v.epoch, v.rev, a, &s, e);
+    if (rc != ERR_OK)
+        return rc == ERR_NOT_FOUND ? ERR_OK : rc; /* replaced meanwhile */
+    b = bundle_bytes_new(&s);
+    if (b == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    set_bundle(f, id, b);
+    bundle_bytes_unref(b);
+    return ERR_OK;
+}
+
+enum err_code fleet_load_wanted(struct fleet_cache *f, struct db *db, struct err *e)
+{
+    for (;;) {
+        char id[37] = "", key[FLEET_PARK_KEY_SIZE];
+        enum err_code rc;
+        (void)pthread_mutex_lock(&f->work);
+        if (f->wanted.n > 0)
+            memcpy(id, f->wanted.v[--f->wanted.n], sizeof id);
+        (void)pthread_mutex_unlock(&f->work);
+        if (id[0] == '\0')
+            return ERR_OK;
+        rc = load_one(f, db, id, e);
+        if (rc != ERR_OK)
+            return rc; /* the poll runs out and asks again */
+        fleet_park_key(id, key);
+        (void)park_wake(key);
+    }
+}
+
+bool fleet_take_trust_changed(struct fleet_cache *f)
+{
+    return atomic_exchange(&f->trust_changed, false);
+}
+
+/* --- following the database --- */
+
+static enum device_state state_of(const char *word)
+{
+    for (int i = 0; device_state_names[i] != NULL; i++) {
+        if (strcmp(device_state_names[i], word) == 0)
+            return (enum device_state)i;
+    }
+    return DEV_REVOKED; /* a state of a later version: nothing is given to it */
+}
+
+/* *ret_news: the held poll of this device has something to see. */
+static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, bool *ret_news,
+                             struct err *e)
+{
+    struct shard *s = fleet_shard_of(f, r->id);
+    enum device_state state = state_of(r->state);
+    enum err_code rc = ERR_OK;
+    struct entry **slot, *en;
+
+    (void)pthread_mutex_lock(&s->lock);
+    slot = fleet_slot_of(s, r->id);
+    en = *slot;
+    *ret_news = en != NULL;
+    if (en == NULL) {
+        en = *slot = calloc(1, sizeof *en);
+        if (en == NULL)
+            rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+        else
+            (void)snprintf(en->v.id, sizeof en->v.id, "%s", r->id);
+    }
+    if (en != NULL) {
+        *ret_news = *ret_news && (en->v.state != state || en->v.gen != r->gen ||
+                                  strcmp(en->v.etag, r->etag) != 0);
+        if (en->v.rev != r->rev || en->v.epoch != r->epoch)
+            fleet_view_clear(&en->v);
+        en->v.state = state;
+        en->v.gen = r->gen;
+        en->v.epoch = r->epoch;
+        en->v.rev = r->rev;
+        (void)snprintf(en->v.etag, sizeof en->v.etag, "%s", r->etag);
+        (void)snprintf(en->v.status_digest, sizeof en->v.status_digest, "%s", r->status_digest);
+        en->round = f->round;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return rc;
+}
+
+static void drop(struct fleet_cache *f, const char *id)
+{
+    struct shard *s = fleet_shard_of(f, id);
+    struct entry **slot, *en;
+
+    (void)pthread_mutex_lock(&s->lock);
+    slot = fleet_slot_of(s, id);
+    en = *slot;
+    if (en != NULL) {
+        *slot = en->next;
+        fleet_entry_free(en);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    fleet_work_add(f, &f->wake, id);
+}
+
+static void drop_old_rounds(struct fleet_cache *f)
+{
+    for (int i = 0; i < FLEET_SHARDS; i++) {
+        struct shard *s = &f->shard[i];
+        (void)pthread_mutex_lock(&s->lock);
+        for (int b = 0; b < FLEET_BUCKETS; b++) {
+            struct entry **p = &s->bucket[b];
+            while (*p != NULL) {
+                struct entry *en = *p;
+                if (en->round == f->round) {
+                    p = &en->next;
+                    continue;
+                }
+                *p = en->next;
+                fleet_entry_free(en);
+            }
+        }
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+}
+
+static enum err_code put_rows(struct fleet_cache *f, const struct fleet_row *v, size_t n,
+                              struct err *e)
+{
+    enum err_code rc = ERR_OK;
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        bool news = false;
+        rc = put_row(f, &v[i], &news, e);
+        if (rc == ERR_OK && news)
+            fleet_work_add(f, &f->wake, v[i].id);
+    }
+    return rc;
+}
+
+static enum err_code load_all(struct fleet_cache *f, struct db *db, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(256 * MIB);
+    struct fleet_row *v = NULL;
+    size_t n = 0;
+    int64_t last = 0;
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = fleet_store_last_change(db, &last, e); /* first: what changes while we read comes again */
+    if (rc == ERR_OK)
+        rc = fleet_store_rows(db, NULL, a, &v, &n, e);
+    f->round++;
+    if (rc == ERR_OK)
+        rc = put_rows(f, v, n, e);
+    if (rc == ERR_OK) {
+        drop_old_rounds(f);
+        f->last_seq = last;
+        f->loaded = true;
+    }
+    return rc;
+}
+
+/* "{a,b}" of the distinct device ids among changes; *ret_n of them. */
+static void changed_ids(const struct fleet_change *c, size_t n, struct strbuf *out,
+                        struct idlist *ids)
+{
+    strbuf_putc(out, '{');
+    for (size_t i = 0; i < n; i++) {
+        bool again = false;
+        if (strcmp(c[i].kind, "device") != 0 || !uuid_is_valid(c[i].id))
+            continue;
+        for (size_t k = ids->n; k > 0 && ids->n - k < 64 && !again;
+             k--) /* twice is only slower, never wrong */
+            again = strcmp(ids->v[k - 1], c[i].id) == 0;
+        if (again)
+            continue;
+        if (ids->n > 0)
+            strbuf_putc(out, ',');
+        strbuf_puts(out, c[i].id);
+        fleet_idlist_add(ids, c[i].id);
+    }
+    strbuf_putc(out, '}');
+}
+
+static void drop_missing(struct fleet_cache *f, const struct idlist *ids, const struct fleet_row *v,
+                         size_t n)
+{
+    for (size_t i = 0; i < ids->n; i++) {
+        bool found = false;
+        for (size_t k = 0; k < n && !found; k++)
+            found = strcmp(v[k].id, ids->v[i]) == 0;
+        if (!found)
+            drop(f, ids->v[i]);
+    }
+}
+
+static enum err_code load_changes(struct fleet_cache *f, struct db *db, size_t *ret_n,
+                                  struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
+    AUTO_STRBUF struct strbuf text = STRBUF_INIT(1 * MIB);
+    struct idlist ids = {0};
+    struct fleet_change *c = NULL;
+    struct fleet_row *v = NULL;
+    size_t n = 0, n_rows = 0;
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = fleet_store_changes(db, f->last_seq, a, &c, &n, e);
+    *ret_n = n;
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    changed_ids(c, n, &text, &ids);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(c[i].kind, "trust") == 0)
+            atomic_store(&f->trust_changed, true);
+    }
+    rc = strbuf_check(&text, e);
+    if (rc == ERR_OK && ids.n > 0)
+        rc = fleet_store_rows(db, strbuf_str(&text), a, &v, &n_rows, e);
+    if (rc == ERR_OK)
+        rc = put_rows(f, v, n_rows, e);
+    if (rc == ERR_OK) {
+        drop_missing(f, &ids, v, n_rows);
+        f->last_seq = c[n - 1].seq;
+    }
+    free(ids.v);
+    return rc;
+}
+
+enum err_code fleet_cache_refresh(struct fleet_cache *f, struct db *db, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&f->refresh);
+    if (!f->loaded || clock_mono_ms() - atomic_load(&f->fresh_ms) > FULL_AFTER_MS)
+        rc = load_all(f, db, e);
+    do {
+        if (rc == ERR_OK)
+            rc = load_changes(f, db, &n, e);
+    } while (rc == ERR_OK && n == 5000);
+    if (rc == ERR_OK)
+        atomic_store(&f->fresh_ms, clock_mono_ms());
+    (void)pthread_mutex_unlock(&f->refresh);
+    return rc;
+}
+
+enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct db *db, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
+    struct fleet_row *v = NULL;
+    size_t n = 0;
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = fleet_store_digests(db, a, &v, &n, e);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        fleet_set_status(f, v[i].id, v[i].status_digest);
+    return rc;
+}
+
+/* --- presence --- */
+
+static void collect_seen(struct fleet_cache *f, struct shard *s, struct strbuf *ids,
+                         struct strbuf *times, size_t *n)
+{
+    (void)f;
+    (void)pthread_mutex_lock(&s->lock);
+    for (int b = 0; b < FLEET_BUCKETS; b++) {
+        for (struct entry *en = s->bucket[b]; en != NULL && *n < PRESENCE_CHUNK; en = en->next) {
+            if (!en->seen_dirty)
+                continue;
+            strbuf_printf(ids, "%s%s", *n == 0 ? "{" : ",", en->v.id);
+            strbuf_printf(times, "%s%lld", *n == 0 ? "{" : ",", (long long)en->v.seen_wall_ms);
+            en->seen_dirty = false;
+            (*n)++;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+enum err_code fleet_cache_flush_presence(struct fleet_cache *f, struct db *db, struct err *e)
+{
+    for (;;) {
+        AUTO_STRBUF struct strbuf ids = STRBUF_INIT(1 * MIB);
+        AUTO_STRBUF struct strbuf times = STRBUF_INIT(1 * MIB);
+        size_t n = 0;
+        enum err_code rc;
+        for (int i = 0; i < FLEET_SHARDS; i++)
+            collect_seen(f, &f->shard[i], &ids, &times, &n);
+        if (n == 0)
+            return ERR_OK;
+        strbuf_putc(&ids, '}');
+        strbuf_putc(&times, '}');
+        rc = strbuf_check(&ids, e);
+        if (rc == ERR_OK)
+            rc = strbuf_check(&times, e);
+        if (rc == ERR_OK)
+            rc = fleet_store_presence(db, strbuf_str(&ids), strbuf_str(&times), e);
+        if (rc != ERR_OK || n < PRESENCE_CHUNK)
+            return rc;
+    }
+}
+
+void fleet_put_for_test(struct fleet_cache *f, const char *id, enum device_state state, int64_t gen)
+{
+    bool news;
+    struct fleet_row r = {
+        .id = id, .state = device_state_names[state], .gen = gen, .etag = "", .status_digest = ""};
+
+    (void)!put_row(f, &r, &news, NULL);
+    atomic_store(&f->fresh_ms, clock_mono_ms());
+}

@@ -1,0 +1,51 @@
+/* fleet_private.h - the fleet table from inside: fleet_cache.c serves polls from it, fleet_follow.c keeps it like the
+ * database. */
+#pragma once
+
+#include "domain/fleet_cache.h"
+
+#include <pthread.h>
+
+enum {
+    FLEET_SHARDS = 16,
+    FLEET_BUCKETS = 1024, /* a shard */
+};
+
+struct entry {
+    struct entry *next;
+    struct fleet_view v; /* v.bundle: the table's own reference */
+    int64_t bucket_ms;   /* mono time at which the poll bucket is full again */
+    bool seen_dirty;     /* not in the presence table yet */
+    unsigned round;      /* of the full load that saw it */
+};
+
+struct shard {
+    pthread_mutex_t lock;
+    struct entry *bucket[FLEET_BUCKETS];
+};
+
+struct idlist {
+    char (*v)[37];
+    size_t n, size;
+};
+
+struct fleet_cache {
+    struct shard shard[FLEET_SHARDS];
+    pthread_mutex_t refresh; /* one refresh at a time; guards last_seq, loaded, round */
+    int64_t last_seq;
+    bool loaded;
+    unsigned round;
+    atomic_llong fresh_ms; /* mono time of the last good refresh */
+    atomic_bool trust_changed;
+    pthread_mutex_t work; /* guards the queues */
+    pthread_cond_t work_cond;
+    struct idlist wake, wanted;
+};
+
+struct shard *fleet_shard_of(struct fleet_cache *f, const char *id);
+/* Slot of an id in a locked shard; *slot is NULL when it is not there. */
+struct entry **fleet_slot_of(struct shard *s, const char *id);
+void fleet_entry_free(struct entry *en);
+void fleet_idlist_add(struct idlist *l, const char *id);
+/* Put an id into one of the queues and wake the job thread. */
+void fleet_work_add(struct fleet_cache *f, struct idlist *l, const char *id);
