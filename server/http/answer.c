@@ -17,8 +17,8 @@
 #define CSP_DATA "default-src 'none'; frame-ancestors 'none'"
 
 enum {
-    REPLY_BASE_MS = 20 * 1000, /* a reader gets this long, */
-    REPLY_MIN_RATE = 4096,     /* and a second more for each so many bytes */
+    REPLY_MIN_RATE =
+        16 * 1024 /* a reader gets a second for each so many bytes, beside conn_grace_ms() */
 };
 
 void reply_init(struct reply *rp)
@@ -266,7 +266,7 @@ enum MHD_Result answer_send(struct call *c)
     if (atomic_load_explicit(&c->h->stopping, memory_order_relaxed))
         put(c, "Connection", "close");
     metrics_answer(c->h->metrics, c->match.route == NULL ? SIZE_MAX : c->match.index, c->status);
-    conn_deadline(c->conn, REPLY_BASE_MS + (int64_t)(c->answer_n / REPLY_MIN_RATE) * 1000);
+    conn_deadline(c->conn, conn_grace_ms(c->h) + (int64_t)(c->answer_n / REPLY_MIN_RATE) * 1000);
     ok = MHD_queue_response(c->mc, (unsigned)c->status, c->response);
     MHD_destroy_response(c->response);
     c->response = NULL;

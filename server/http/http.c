@@ -171,7 +171,7 @@ static enum err_code begin_body(struct call *c, const struct gate_result *gate, 
         return e->code;
     c->body = STRBUF_INIT(max + 1);
     c->body_began_ms = clock_mono_ms();
-    conn_deadline(c->conn, BODY_BASE_MS);
+    conn_deadline(c->conn, conn_grace_ms(c->h));
     return reserve_body(c, gate->chunked ? max : (size_t)gate->length, e);
 }
 
@@ -365,8 +365,8 @@ static enum MHD_Result more_body(struct call *c, const char *data, size_t *n)
     if (!strbuf_ok(&c->body))
         c->body_overflow = true;
     *n = 0;
-    conn_deadline(c->conn, c->body_began_ms + BODY_BASE_MS + (int64_t)(got / BODY_MIN_RATE) * 1000 -
-                               clock_mono_ms());
+    conn_deadline(c->conn, c->body_began_ms + conn_grace_ms(c->h) +
+                               (int64_t)(got / BODY_MIN_RATE) * 1000 - clock_mono_ms());
     return MHD_YES;
 }
 

@@ -103,6 +103,12 @@ void conns_trust(struct conns *cs, struct conn *c); /* a device proved itself on
 unsigned conns_reap(struct conns *cs, int64_t now_ms);   /* shut down what is overdue; how many */
 void conn_deadline(struct conn *c, int64_t in_ms);       /* from now */
 
+/* What a sender or reader gets at once, beside its minimum rate: twice what complete headers may take. */
+static inline int64_t conn_grace_ms(const struct http *h)
+{
+    return 2 * h->cfg.header_deadline_ms;
+}
+
 /* execute.c: authenticate, permission, body, handler; a worker (db) or an I/O thread (db NULL).  rp is zeroed by the
  * caller and answered or cleared by answer_make(). */
 enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, struct err *e);

@@ -180,9 +180,13 @@ def test_a_silent_half_record_does_not_spin(parent):
 
 
 @pytest.mark.slow
-def test_slow_clients_are_cut_off(new_parent):
-    """Slow headers, half handshakes and slow bodies end near their deadline; nobody else notices."""
-    parent = new_parent(api__header_deadline="2s", api__idle="3s")
+def test_slow_clients_are_cut_off(new_parent, workdir):
+    """Slow headers, half handshakes, slow bodies and readers end near their deadline; nobody else notices."""
+    web = os.path.join(workdir, "big")
+    os.makedirs(web)
+    with open(os.path.join(web, "big.bin"), "wb") as f:
+        f.truncate(16 * 1024 * 1024)
+    parent = new_parent(api__header_deadline="2s", api__idle="3s", web_dir=web)
 
     def ends_within(s, seconds, drip=None):
         s.settimeout(0.2)
@@ -206,10 +210,16 @@ def test_slow_clients_are_cut_off(new_parent):
     again = tls(parent)  # answers once, then dribbles
     again.sendall(OK_LINE + HOST + b"\r\n")
     assert answers(again.recv(4096)) == [200]
+    body = tls(parent)
+    body.sendall(b"POST /api/v1/session HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{")
+    reader = tls(parent)  # asks for 16 MiB and reads nothing: more than the kernel takes for it
+    reader.sendall(b"GET /big.bin HTTP/1.1\r\n" + HOST + b"\r\n")
     began = time.monotonic()
-    for s, drip in ((dribbler, b"X: y\r\n"), (silent, None), (half, None), (again, b"G")):
-        assert ends_within(s, 8, drip)
-    assert time.monotonic() - began < 9
+    for s, drip in ((dribbler, b"X: y\r\n"), (silent, None), (half, None), (again, b"G"), (body, b" ")):
+        assert ends_within(s, 9, drip)
+    assert time.monotonic() - began < 10
+    wait_until(lambda: metric(parent, "inari_http_connections") == 1, "the reader to be cut off", 10)  # the asker's own
+    reader.close()
     assert parent.session().get("/healthz").status_code == 200
     assert metric(parent, "inari_http_reaped_total") >= 3
 
