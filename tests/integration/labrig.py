@@ -86,7 +86,7 @@ class Rig:
         found = {}
         folder = self.json["inside"]["maildir"]
         for name in os.listdir(folder):
-            if not name.endswith(".eml"):
+            if not name.endswith(".eml") or name.startswith("."):
                 continue
             with open(os.path.join(folder, name), errors="replace") as f:
                 for line in f.read(4000).splitlines():

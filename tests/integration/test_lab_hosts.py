@@ -49,7 +49,7 @@ def send(lab, host, to_host, rcpt, mark, sender="a@outside.test"):
 def stored(lab, mark):
     found = []
     for f in os.listdir(lab.maildir):
-        if f.endswith(".eml"):
+        if f.endswith(".eml") and not f.startswith("."):
             with open(os.path.join(lab.maildir, f)) as m:
                 text = m.read()
             if mark in text:
