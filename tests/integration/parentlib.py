@@ -61,7 +61,9 @@ def folder(base, name):
 
 
 def build_dir():
-    return os.environ.get("INARI_BUILD") or system.newest_build(SOURCE)
+    """INARI_BUILD, else build/ci (it has the test hooks), else the newest."""
+    ci = os.path.join(SOURCE, "build", "ci")
+    return os.environ.get("INARI_BUILD") or (ci if os.path.isdir(ci) else system.newest_build(SOURCE))
 
 
 def install(dest):
