@@ -13,49 +13,10 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-    PREPARED_SLOTS = 1024, /* power of two, over twice the statements of the program */
-    PARAMS_MAX = 32,
-    LISTEN_MAX = 4,
-    STATEMENT_LIMIT_MS =
-        8000, /* the server gives up after 5 s; this is for a server that says nothing at all */
-    BACKOFF_MIN_MS = 200,
-    BACKOFF_MAX_MS = 5000,
-    TX_TRIES = 5,
-};
-
 static const char SESSION_SQL[] = "SET statement_timeout = '5s'; SET lock_timeout = '2s'; "
                                   "SET idle_in_transaction_session_timeout = '300s'; "
                                   "SET TIME ZONE 'UTC'; SET DateStyle = 'ISO, YMD'; "
                                   "SET bytea_output = 'hex'; SET search_path = public";
-
-struct after {
-    struct after *next;
-    void (*fn)(void *p, bool committed);
-    void *p;
-};
-
-struct db {
-    char *conninfo;
-    char *application_name;
-    PGconn *conn;
-    const struct stmt
-        *prepared[PREPARED_SLOTS]; /* on this connection; open addressing by pointer */
-    size_t n_prepared;
-    int backoff_ms;
-    int64_t retry_mono_ms; /* no connection is tried before */
-    bool in_tx;
-    bool tx_lost;  /* the connection went away inside the transaction: nothing more may run in it */
-    bool tx_again; /* serialization failure or deadlock: the transaction may be run again */
-    struct after *after, **after_end;
-    char listening[LISTEN_MAX][32];
-    size_t n_listening;
-};
-
-struct rows {
-    PGresult *res;
-    struct arena *arena;
-};
 
 static atomic_uint_fast64_t statements_run;
 
@@ -106,7 +67,7 @@ bool db_in_tx(const struct db *db)
     return db->in_tx;
 }
 
-static enum err_code away(struct err *e)
+enum err_code db_away(struct err *e)
 {
     return err_set(e, ERR_OVERLOADED, "the database cannot be reached");
 }
@@ -166,7 +127,7 @@ static enum err_code lost(struct db *db, const char *what, struct err *e)
 {
     log_failure("db.lost", what, "", db->conn == NULL ? "" : PQerrorMessage(db->conn));
     disconnect(db);
-    return away(e);
+    return db_away(e);
 }
 
 static enum err_code classify(struct db *db, const char *what, const PGresult *res, struct err *e)
@@ -186,7 +147,7 @@ static enum err_code classify(struct db *db, const char *what, const PGresult *r
     if (strcmp(state, "26000") == 0 || strcmp(state, "0A000") == 0) {
         disconnect(
             db); /* prepared statements that the server forgot or that a migration outdated */
-        return away(e);
+        return db_away(e);
     }
     if (strncmp(state, "22", 2) == 0)
         return err_set(e, ERR_INVALID, "a value cannot be stored");
@@ -194,7 +155,7 @@ static enum err_code classify(struct db *db, const char *what, const PGresult *r
         return err_set(e, ERR_OVERLOADED, "the database is too slow at the moment");
     if (strncmp(state, "53", 2) == 0 || strncmp(state, "57", 2) == 0 ||
         strncmp(state, "08", 2) == 0 || strcmp(state, "25006") == 0)
-        return away(e);
+        return db_away(e);
     return err_set(e, ERR_INTERNAL, "a statement failed");
 }
 
@@ -206,8 +167,8 @@ static bool good(const PGresult *res)
 }
 
 /* Simple protocol on the connection there is; no reconnect. */
-static enum err_code simple(struct db *db, const char *sql, int limit_ms, char *tag,
-                            size_t tag_size, struct err *e)
+enum err_code db_simple(struct db *db, const char *sql, int limit_ms, char *tag, size_t tag_size,
+                        struct err *e)
 {
     PGresult *res;
     enum err_code rc = ERR_OK;
@@ -241,18 +202,18 @@ static enum err_code backed_off(struct db *db, struct err *e)
         db->backoff_ms = BACKOFF_MAX_MS;
     db->retry_mono_ms = clock_mono_ms() + db->backoff_ms / 2 +
                         (int64_t)rand_below((uint64_t)db->backoff_ms / 2 + 1);
-    return away(e);
+    return db_away(e);
 }
 
 static enum err_code session_start(struct db *db, struct err *e)
 {
-    enum err_code rc = simple(db, SESSION_SQL, STATEMENT_LIMIT_MS, NULL, 0, e);
+    enum err_code rc = db_simple(db, SESSION_SQL, STATEMENT_LIMIT_MS, NULL, 0, e);
 
     for (size_t i = 0; rc == ERR_OK && i < db->n_listening; i++) {
         char sql[64];
 
         (void)snprintf(sql, sizeof sql, "LISTEN %s", db->listening[i]);
-        rc = simple(db, sql, STATEMENT_LIMIT_MS, NULL, 0, e);
+        rc = db_simple(db, sql, STATEMENT_LIMIT_MS, NULL, 0, e);
     }
     return rc;
 }
@@ -270,7 +231,7 @@ static enum err_code reconnect(struct db *db, struct err *e)
                             NULL};
 
     if (clock_mono_ms() < db->retry_mono_ms)
-        return away(e);
+        return db_away(e);
     db->conn = PQconnectdbParams(keys, values, 1);
     if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
         (void)lost(db, "connect", e);
@@ -299,10 +260,10 @@ static bool still_open(struct db *db)
     return PQconsumeInput(db->conn) && PQstatus(db->conn) == CONNECTION_OK;
 }
 
-static enum err_code ensure(struct db *db, struct err *e)
+enum err_code db_ensure(struct db *db, struct err *e)
 {
     if (db->in_tx)
-        return db->tx_lost || db->conn == NULL ? away(e) : ERR_OK;
+        return db->tx_lost || db->conn == NULL ? db_away(e) : ERR_OK;
     if (db->conn != NULL && !still_open(db))
         disconnect(db);
     return db->conn != NULL ? ERR_OK : reconnect(db, e);
@@ -310,9 +271,9 @@ static enum err_code ensure(struct db *db, struct err *e)
 
 enum err_code db_script(struct db *db, const char *sql, int limit_ms, struct err *e)
 {
-    if (ensure(db, e) != ERR_OK)
+    if (db_ensure(db, e) != ERR_OK)
         return e == NULL ? ERR_OVERLOADED : e->code;
-    return simple(db, sql, limit_ms, NULL, 0, e);
+    return db_simple(db, sql, limit_ms, NULL, 0, e);
 }
 
 /* --- statements --- */
@@ -450,7 +411,7 @@ static enum err_code run(struct db *db, const struct stmt *stmt, const struct db
     enum err_code rc;
 
     e = e == NULL ? &local : e;
-    rc = ensure(db, e);
+    rc = db_ensure(db, e);
     if (rc == ERR_OK)
         rc = prepare(db, stmt, e);
     return rc == ERR_OK ? execute(db, stmt, params, ret, e) : rc;
@@ -516,112 +477,6 @@ enum err_code db_change(struct db *db, const struct stmt *stmt, const struct db_
     return ERR_OK;
 }
 
-/* --- transactions --- */
-
-bool db_after(struct db *db, void (*fn)(void *p, bool committed), void *p)
-{
-    struct after *x = db->in_tx ? malloc(sizeof *x) : NULL;
-
-    if (x == NULL)
-        return false;
-    *x = (struct after){NULL, fn, p};
-    *(db->after == NULL ? &db->after : db->after_end) = x;
-    db->after_end = &x->next;
-    return true;
-}
-
-static void run_after(struct db *db, bool committed)
-{
-    struct after *x = db->after, *next;
-
-    db->after = NULL;
-    for (; x != NULL; x = next) {
-        next = x->next;
-        x->fn(x->p, committed);
-        free(x);
-    }
-}
-
-static void pause_before_retry(int attempt)
-{
-    struct timespec t = {0, (long)(1 + rand_below((uint64_t)(10 << attempt))) * 1000000L};
-
-    (void)nanosleep(&t, NULL);
-}
-
-static enum err_code begin(struct db *db, struct err *e)
-{
-    enum err_code rc = ERR_OK;
-
-    for (int i = 0; i < 2;
-         i++) { /* nothing has happened yet: a lost connection is simply opened again */
-        rc = ensure(db, e);
-        if (rc == ERR_OK)
-            rc = simple(db, "BEGIN ISOLATION LEVEL READ COMMITTED", STATEMENT_LIMIT_MS, NULL, 0, e);
-        if (rc == ERR_OK || db->conn != NULL)
-            return rc;
-    }
-    return rc;
-}
-
-static enum err_code commit(struct db *db, const char *name, struct err *e)
-{
-    char tag[32] = "";
-    enum err_code rc = simple(db, "COMMIT", STATEMENT_LIMIT_MS, tag, sizeof tag, e);
-
-    if (rc != ERR_OK && db->conn == NULL) {
-        log_event(LOG_LEVEL_ERROR, "db.commit_unknown", KV_STR("transaction", name));
-        return err_set(e, ERR_OUTCOME_UNKNOWN,
-                       "the connection to the database was lost while the change was stored: "
-                       "outcome unknown, read the present state before you repeat it");
-    }
-    if (rc == ERR_OK && strcmp(tag, "COMMIT") != 0)
-        return err_set(e, ERR_INTERNAL, "a statement of the transaction failed");
-    return rc;
-}
-
-static enum err_code tx_once(struct db *db, const char *name, tx_fn fn, void *ctx, struct err *e)
-{
-    enum err_code rc = begin(db, e);
-    struct err ignored;
-
-    if (rc != ERR_OK)
-        return rc;
-    db->in_tx = true;
-    db->tx_lost = false;
-    rc = fn(db, ctx, e);
-    if (rc == ERR_OK && db->tx_lost)
-        rc = away(e);
-    if (rc == ERR_OK)
-        rc = commit(db, name, e);
-    else if (db->conn != NULL)
-        (void)simple(db, "ROLLBACK", STATEMENT_LIMIT_MS, NULL, 0, &ignored);
-    db->in_tx = false;
-    db->tx_lost = false;
-    run_after(db, rc == ERR_OK);
-    return rc;
-}
-
-enum err_code tx_run(struct db *db, const char *name, tx_fn fn, void *ctx, struct err *e)
-{
-    struct err local;
-    enum err_code rc = ERR_INTERNAL;
-
-    e = e == NULL ? &local : e;
-    if (db->in_tx)
-        return err_set(e, ERR_INTERNAL, "transaction \"%s\" is nested in another", name);
-    for (int attempt = 0; attempt < TX_TRIES; attempt++) {
-        db->tx_again = false;
-        rc = tx_once(db, name, fn, ctx, e);
-        if (rc == ERR_OK || !db->tx_again)
-            return rc;
-        log_event(LOG_LEVEL_INFO, "db.tx_again", KV_STR("transaction", name),
-                  KV_INT("attempt", attempt + 1));
-        pause_before_retry(attempt);
-    }
-    return rc;
-}
-
 /* --- hints --- */
 
 enum err_code db_listen(struct db *db, const char *channel, struct err *e)
@@ -634,20 +489,20 @@ enum err_code db_listen(struct db *db, const char *channel, struct err *e)
         return err_set(e, ERR_INTERNAL, "cannot listen to \"%s\"", channel);
     for (size_t i = 0; i < db->n_listening; i++)
         if (strcmp(db->listening[i], channel) == 0)
-            return ensure(db, e);
-    rc = ensure(db, e);
+            return db_ensure(db, e);
+    rc = db_ensure(db, e);
     (void)snprintf(db->listening[db->n_listening++], sizeof db->listening[0], "%s", channel);
     if (rc != ERR_OK)
         return rc; /* remembered: the next connection listens */
     (void)snprintf(sql, sizeof sql, "LISTEN %s", channel);
-    return simple(db, sql, STATEMENT_LIMIT_MS, NULL, 0, e);
+    return db_simple(db, sql, STATEMENT_LIMIT_MS, NULL, 0, e);
 }
 
 enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *ret, bool *ret_got,
                       struct err *e)
 {
     int64_t deadline = clock_mono_ms() + timeout_ms;
-    enum err_code rc = ensure(db, e);
+    enum err_code rc = db_ensure(db, e);
     PGnotify *n;
 
     if (rc != ERR_OK)
@@ -668,86 +523,4 @@ enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *ret, bool *
     PQfreemem(n);
     *ret_got = true;
     return ERR_OK;
-}
-
-/* --- rows --- */
-
-int rows_count(const struct rows *r)
-{
-    return PQntuples(r->res);
-}
-
-bool rows_null(const struct rows *r, int row, int col)
-{
-    return PQgetisnull(r->res, row, col) != 0;
-}
-
-const char *rows_text(const struct rows *r, int row, int col)
-{
-    return PQgetvalue(r->res, row, col);
-}
-
-int64_t rows_int(const struct rows *r, int row, int col)
-{
-    return strtoll(rows_text(r, row, col), NULL, 10);
-}
-
-bool rows_bool(const struct rows *r, int row, int col)
-{
-    return rows_text(r, row, col)[0] == 't';
-}
-
-static int nibble(char c)
-{
-    return c >= 'a' ? c - 'a' + 10 : c - '0';
-}
-
-struct slice rows_bytes(const struct rows *r, int row, int col)
-{
-    const char *text = rows_text(r, row, col); /* "\x" and hexadecimal digits */
-    size_t n = strlen(text) < 2 ? 0 : strlen(text) / 2 - 1;
-    char *out = arena_alloc(r->arena, n + 1);
-
-    if (out == NULL)
-        return (struct slice){NULL, 0};
-    for (size_t i = 0; i < n; i++)
-        out[i] = (char)(nibble(text[2 + 2 * i]) * 16 + nibble(text[3 + 2 * i]));
-    return (struct slice){out, n};
-}
-
-int64_t rows_time_ms(const struct rows *r, int row, int col)
-{
-    char buf[64];
-    int64_t ms = 0;
-    size_t n;
-
-    if (rows_null(r, row, col))
-        return 0;
-    (void)snprintf(buf, sizeof buf, "%s",
-                   rows_text(r, row, col)); /* 2026-11-21 23:21:17.123456+00 */
-    n = strlen(buf);
-    if (n > 10 && buf[10] == ' ')
-        buf[10] = 'T';
-    if (n > 3 && strcmp(buf + n - 3, "+00") == 0) {
-        buf[n - 3] = 'Z';
-        buf[n - 2] = '\0';
-    }
-    return clock_parse(slice_of(buf), &ms) ? ms : 0;
-}
-
-static void drop_json(void *p)
-{
-    json_decref(p);
-}
-
-json_t *rows_json(const struct rows *r, int row, int col)
-{
-    json_t *j;
-
-    if (rows_null(r, row, col))
-        return NULL;
-    j = json_loads(rows_text(r, row, col), JSON_DECODE_ANY, NULL);
-    if (j == NULL || !arena_defer(r->arena, drop_json, j))
-        return NULL;
-    return j;
 }

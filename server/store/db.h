@@ -20,8 +20,8 @@ struct stmt {
     int n_params;
     const char *sql;
 };
-/* Every *_store.c exports  const struct stmt *const x_store_stmts[]  (NULL-terminated), x being the file; the build
- * lists them (all_stmts.h) and a test prepares all of them. */
+/* Every *_store.c exports  const struct stmt *const x_store_stmts[]  (NULL-terminated), x being the
+ * file; the build lists them (all_stmts.h) and a test prepares all of them. */
 
 struct db_param {
     enum { DB_NULL, DB_TEXT, DB_INT, DB_BOOL, DB_BYTES, DB_JSON, DB_TIME } kind;
@@ -68,8 +68,9 @@ json_t *rows_json(const struct rows *r, int row,
 typedef enum err_code (*tx_fn)(struct db *db, void *ctx, struct err *e);
 MUST_USE enum err_code tx_run(struct db *db, const char *name, tx_fn fn, void *ctx, struct err *e);
 bool db_in_tx(const struct db *db);
-/* Inside a transaction: run fn(p, true) once it is committed, or fn(p, false) when it is not (or nobody knows); for what
- * must not be told of a change that did not happen.  fn releases p.  false: out of memory, fn was not taken. */
+/* Inside a transaction: run fn(p, true) once it is committed, or fn(p, false) when it is not (or
+ * nobody knows); for what must not be told of a change that did not happen.  fn releases p.  false:
+ * out of memory, fn was not taken. */
 MUST_USE bool db_after(struct db *db, void (*fn)(void *p, bool committed), void *p);
 
 struct db *db_open(const char *conninfo,
