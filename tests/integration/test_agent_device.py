@@ -1,0 +1,173 @@
+"""A child with a real Postfix and helper: the agent dies in every phase, content that breaks only when it is live, holds,
+going back and leaving on the device itself.  A lab of its own with one child; the tests run in order, the last leaves."""
+import json
+import os
+import random
+import signal
+import subprocess
+import uuid
+
+import labrig
+import pytest
+from parentlib import SANITIZER, wait_until
+from test_lab_faults import digests, mail_through, size_of
+
+pytestmark = [pytest.mark.lab, pytest.mark.fault]
+
+
+@pytest.fixture(scope="module")
+def solo(workdir, system_users):
+    rig = labrig.Rig(os.path.join(workdir, "solo"))
+    try:
+        rig.up(1)
+        yield rig
+        for name in ("agent", "helper"):
+            assert not SANITIZER.search(rig.log(rig.children[0], name))
+    finally:
+        rig.verb("down", check=False)
+
+
+@pytest.fixture
+def child(solo):
+    """The child's name; afterwards it runs its usual agent and helper."""
+    name = solo.children[0]
+    yield name
+    solo.verb("start", name)
+
+
+def program(rig, path):
+    return os.path.join(rig.dir, "system", "usr", path)
+
+
+def agent(rig, child, *args, check=True):
+    return rig.execute(child, program(rig, "bin/inari-agent"), "--config", "/etc/inari/agent.conf", *args, check=check)
+
+
+def status(rig, child):
+    return json.loads(agent(rig, child, "status", "--json").stdout)
+
+
+def attempt(rig, child):
+    return status(rig, child)["status"]["last_attempt"] or {}
+
+
+class With:
+    """A part of the child started by hand with an environment of its own, ended by group."""
+
+    def __init__(self, rig, child, part, env):
+        paths = {"agent": ("bin/inari-agent", "run"), "helper": ("libexec/inari/inari-helper",)}
+        rig.verb("kill", f"{child}/{part}")
+        argv = [program(rig, paths[part][0]), "--config", "/etc/inari/agent.conf", *paths[part][1:]]
+        with open(os.path.join(rig.dir, child, "log", f"{part}.log"), "ab") as log:
+            self.p = subprocess.Popen([labrig.COMMAND, "exec", "--dir", rig.dir, child, "--", "env", env, *argv],
+                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        if part == "agent":
+            wait_until(lambda: agent(rig, child, "status", check=False).returncode == 0, "the agent", 20)
+
+    def end(self):
+        try:
+            os.killpg(self.p.pid, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        self.p.wait(20)
+
+
+def new_size():
+    return random.randrange(20_000_000, 30_000_000)
+
+
+@pytest.mark.parametrize("phase", ["verified", "staged", "validated", "switching", "probing", "confirming", "committed"])
+def test_agent_dies_in_each_phase(solo, child, phase):
+    size = new_size()
+    dying = With(solo, child, "agent", f"INARI_CRASH_AT=agent:{phase}")
+    solo.publish_size(size)
+    assert dying.p.wait(60) != 0
+    main, master = digests(solo, child)
+    assert main == master  # whatever it is, it is one of the two
+    solo.verb("start", child)
+    solo.wait_ehlo(f"SIZE {size}", timeout=90)
+    wait_until(lambda: attempt(solo, child).get("result") == "committed", "the commit", 30)
+    main, master = digests(solo, child)
+    assert main == master == status(solo, child)["status"]["observed"]["digest"]
+    mail_through(solo, count=2)
+
+
+def test_what_breaks_only_live_is_reverted_and_then_not_tried_again(solo, child):
+    before, size = size_of(solo, child), new_size()
+    broken = With(solo, child, "helper", "INARI_MUTATE=live:main-misspelt-restriction")
+    solo.publish_size(size)
+    wait_until(lambda: attempt(solo, child).get("result") == "reverted", "the revert", 60)
+    problem = attempt(solo, child)["problem"]
+    assert "451 4.3.5" in problem["detail"]  # Postfix's own words
+    assert size_of(solo, child) == before
+    mail_through(solo, count=2)
+    solo.verb("kill", f"{child}/agent")  # a new start tries at once instead of after a minute
+    solo.verb("start", f"{child}/agent")
+    wait_until(lambda: [q["count"] for q in status(solo, child)["status"]["quarantined"]] == [2], "quarantine", 60)
+    broken.end()
+    solo.verb("start", child)
+    solo.verb("kill", f"{child}/agent")
+    solo.verb("start", f"{child}/agent")
+    wait_until(lambda: status(solo, child)["parent"]["reachable"], "the agent")
+    assert size_of(solo, child) == before  # it would work now, and still is not tried by itself
+    device = solo.api.ok("GET", f"/devices/{solo.json['children'][0]['device_id']}/status")
+    assert "quarantined" in json.dumps(device)
+    size = new_size()
+    solo.publish_size(size)
+    solo.wait_ehlo(f"SIZE {size}")
+
+
+def test_hold_and_release(solo, child):
+    before, size = size_of(solo, child), new_size()
+    refused = agent(solo, child, "hold", "--reason", "x", "--minutes", "1441", check=False)
+    assert refused.returncode == 4 and "1440" in refused.stderr
+    agent(solo, child, "hold", "--reason", "mail migration", "--minutes", "30")
+    solo.publish_size(size)
+    wait_until(lambda: attempt(solo, child).get("result") == "held", "the held attempt")
+    assert size_of(solo, child) == before
+    held = next(c for c in status(solo, child)["status"]["conditions"] if c["type"] == "Held")
+    assert held["status"] == "True" and "mail migration" in held["message"]
+    solo.verb("kill", f"{child}/agent")  # a hold outlasts the process
+    solo.verb("start", f"{child}/agent")
+    wait_until(lambda: agent(solo, child, "status", check=False).returncode == 0, "the agent")
+    assert status(solo, child)["hold"]["active"]
+    agent(solo, child, "release")
+    solo.wait_ehlo(f"SIZE {size}")
+
+
+def test_rollback_on_the_device(solo, child):
+    first, second = new_size(), new_size()
+    for size in (first, second):
+        solo.publish_size(size)
+        solo.wait_ehlo(f"SIZE {size}")
+    wait_until(lambda: attempt(solo, child).get("result") == "committed", "the commit")
+    agent(solo, child, "rollback")
+    assert size_of(solo, child) == first
+    assert status(solo, child)["hold"]["active"]  # or the parent's word would come right back
+    assert agent(solo, child, "rollback", "0" * 64, check=False).returncode == 4
+    agent(solo, child, "release")
+    solo.wait_ehlo(f"SIZE {second}")
+
+
+def test_hand_edit_is_put_back(solo, child):
+    device = solo.json["children"][0]["device_id"]
+    solo.api.change(f"/devices/{device}", {"drift": "enforce"})
+    wait_until(lambda: status(solo, child)["status"]["mode"] == "manage", "the mode")
+    size = size_of(solo, child)
+    solo.execute(child, "postconf", "-e", "message_size_limit=777777")
+    wait_until(lambda: str(size) in solo.execute(child, "postconf", "-h", "message_size_limit").stdout, "the repair", 90, 1)
+    drifted = next(c for c in status(solo, child)["status"]["conditions"] if c["type"] == "Drifted")
+    assert drifted["status"] == "True" and "message_size_limit" in drifted["message"]
+
+
+def test_leave_changes_nothing_but_the_membership(solo, child):
+    main = solo.execute(child, "cat", "/etc/postfix/main.cf").stdout
+    left = agent(solo, child, "leave")
+    assert "parent knows" in left.stdout
+    assert solo.execute(child, "cat", "/etc/postfix/main.cf").stdout == main
+    mark = f"left-{uuid.uuid4().hex[:8]}"
+    assert solo.sender(mark, 2, 0.1).finish() == []
+    solo.wait_arrived(mark, 2)
+    device = solo.api.request("GET", f"/devices/{solo.json['children'][0]['device_id']}").json()
+    assert device.get("state") == "retired" or device.get("status") == 404
+    assert agent(solo, child, "run", check=False).returncode == 3
