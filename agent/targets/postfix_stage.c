@@ -141,27 +141,83 @@ static bool table_name_ok(const char *s)
            s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-.")] == '\0';
 }
 
+static bool same_content(const char *path, const char *content)
+{
+    AUTO_STR char *text = NULL;
+    size_t n;
+
+    return file_read(path, REND_MANIFEST_MAX, &text, &n, NULL) == ERR_OK &&
+           slice_eq((struct slice){text, n}, slice_of(content));
+}
+
+/* A new file in a folder nobody looks at yet needs no rename; it is fsynced with the others. */
+static enum err_code write_new(const char *path, const char *content, struct err *e)
+{
+    AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    size_t n = strlen(content);
+
+    if (fd < 0 || fchmod(fd, 0644) != 0)
+        return err_errno(e, ERR_STORAGE, errno, "could not create \"%s\"", path);
+    while (n > 0) {
+        ssize_t done = write(fd, content, n);
+        if (done < 0 && errno != EINTR)
+            return err_errno(e, ERR_STORAGE, errno, "could not write \"%s\"", path);
+        content += done > 0 ? done : 0;
+        n -= done > 0 ? (size_t)done : 0;
+    }
+    return ERR_OK;
+}
+
+static enum err_code sync_file(const char *path, struct err *e)
+{
+    AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd >= 0 && fsync(fd) == 0
+               ? ERR_OK
+               : err_errno(e, ERR_STORAGE, errno, "could not fsync \"%s\"", path);
+}
+
+static enum err_code one_table(const struct plan_table *t, const char *path, struct err *e)
+{
+    enum err_code rc;
+
+    if (!table_name_ok(t->name))
+        return err_set(e, ERR_INVALID, "cannot write table \"%s\"", t->name);
+    if (access(path, F_OK) != 0)
+        rc = write_new(path, t->content, e);
+    else if (same_content(path, t->content))
+        return ERR_OK;
+    else
+        rc = file_write_atomic(path, slice_of(t->content), 0644, e);
+    stage_cool(path);
+    return rc;
+}
+
+/* First all written, then all fsynced: one commit of the file system instead of one a file. */
 enum err_code stage_tables(const struct plan *p, const char *dir, struct err *e)
 {
-    char parent[4200];
+    char path[4300], parent[4200];
     enum err_code rc;
 
     if (p->n_tables == 0)
         return ERR_OK;
     rc = file_mkdirs(dir, 0755, e);
     (void)snprintf(parent, sizeof parent, "%s", dir);
+    (void)dirname(parent);
     if (rc == ERR_OK &&
-        (chmod(dir, 0755) != 0 || chmod(dirname(parent), 0755) != 0)) /* whatever our umask is */
+        (chmod(dir, 0755) != 0 || chmod(parent, 0755) != 0)) /* whatever our umask is */
         rc = err_errno(e, ERR_STORAGE, errno, "could not set the mode of \"%s\"", dir);
     for (size_t i = 0; i < p->n_tables && rc == ERR_OK; i++) {
-        char path[4096];
-        if (!table_name_ok(p->tables[i].name))
-            return err_set(e, ERR_INVALID, "cannot write table \"%s\"", p->tables[i].name);
         (void)snprintf(path, sizeof path, "%s/%s", dir, p->tables[i].name);
-        rc = file_write_atomic(path, slice_of(p->tables[i].content), 0644, e);
-        stage_cool(path);
+        rc = one_table(&p->tables[i], path, e);
     }
-    return rc;
+    for (size_t i = 0; i < p->n_tables && rc == ERR_OK; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, p->tables[i].name);
+        rc = sync_file(path, e);
+    }
+    if (rc == ERR_OK)
+        rc = file_fsync_dir(dir, e);
+    return rc == ERR_OK ? file_fsync_dir(parent, e) : rc;
 }
 
 struct mismatch {

@@ -18,7 +18,7 @@
 struct table {
     struct listener *v;
     unsigned long *inode;
-    size_t n;
+    size_t n, unnamed;
 };
 
 static void hex_address(const char *hex, bool v6, char *out, size_t size)
@@ -68,8 +68,9 @@ static void name_owner(struct table *t, unsigned long inode, int pid, struct are
     FILE *f;
 
     for (size_t i = 0; i < t->n; i++) {
-        if (t->inode[i] != inode || (t->v[i].pid != 0 && t->v[i].pid < pid))
-            continue;
+        if (t->inode[i] != inode || t->v[i].pid != 0)
+            continue; /* /proc is in order: the first is the oldest, the master before its children
+                       */
         (void)snprintf(path, sizeof path, "/proc/%d/comm", pid);
         f = fopen(path, "re");
         if (f == NULL)
@@ -78,6 +79,7 @@ static void name_owner(struct table *t, unsigned long inode, int pid, struct are
             comm[strcspn(comm, "\n")] = '\0';
         (void)fclose(f);
         t->v[i].pid = pid;
+        t->unnamed--;
         t->v[i].owner = strcmp(comm, "master") == 0 || strcmp(comm, "smtpd") == 0
                             ? "postfix"
                             : arena_strdup(a, comm);
@@ -113,7 +115,7 @@ enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *
                                 struct err *e)
 {
     struct table t = {arena_alloc(a, LISTENERS_MAX * sizeof(struct listener)),
-                      arena_alloc(a, LISTENERS_MAX * sizeof(unsigned long)), 0};
+                      arena_alloc(a, LISTENERS_MAX * sizeof(unsigned long)), 0, 0};
     struct dirent *f;
     DIR *d;
 
@@ -121,8 +123,9 @@ enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     read_table("/proc/net/tcp", false, a, &t);
     read_table("/proc/net/tcp6", true, a, &t);
+    t.unnamed = t.n;
     d = t.n == 0 ? NULL : opendir("/proc");
-    while (d != NULL && (f = readdir(d)) != NULL)
+    while (d != NULL && t.unnamed > 0 && (f = readdir(d)) != NULL)
         if (f->d_name[0] >= '1' && f->d_name[0] <= '9')
             scan_process(&t, (int)strtol(f->d_name, NULL, 10), a);
     if (d != NULL)
