@@ -79,3 +79,24 @@ def test_a_second_lab_stands_beside_and_leaves_nothing(lab, workdir):
     assert [x for x in os.listdir("/run/netns") if x.startswith(f"lab{n}-")] == []
     other.verb("down")
     lab.wait_in_sync()
+
+
+@pytest.mark.slow
+def test_up_continues_what_a_killed_up_left(workdir, system_users):
+    """SIGKILL of deploy/lab at several moments of its start; the next up makes a whole lab of it."""
+    import labrig
+    rig = labrig.Rig(os.path.join(workdir, "lab3"))
+    try:
+        for seconds in (0.3, 0.8, 1.5, 3.0, 5.0):
+            p = subprocess.Popen([labrig.COMMAND, "up", "--dir", rig.dir, "--children", "1", "--prefix",
+                                  parentlib.build_dir()], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                p.wait(seconds)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        rig.up(1)
+        rig.wait_in_sync()
+        assert len(rig.json["children"]) == 1
+    finally:
+        rig.verb("down")
