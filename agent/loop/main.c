@@ -21,6 +21,18 @@ static int usage(FILE *to, int status)
             "[--user NAME] [--password-stdin]\n"
             "       [--name NAME] [--placement edge|inner]     put this host under a "
             "parent; changes nothing on it\n"
+            "  run                                             "
+            "the agent itself (started by the service manager)\n"
+            "  status [--json]                                 "
+            "what is desired, on disk and running\n"
+            "  hold --reason TEXT --minutes N                  "
+            "apply nothing for that time (at most 1440 minutes)\n"
+            "  release                                         end the hold\n"
+            "  rollback [DIGEST]                               "
+            "back to the last good (or a kept) configuration\n"
+            "  leave                                           "
+            "leave the parent; Postfix keeps running\n"
+            "  --check | --show-settings | --sample | --version\n"
             "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not "
             "reachable, 75 another one runs\n",
             "使い方: inari-agent [--config FILE] コマンド\n"
@@ -38,6 +50,7 @@ static int usage(FILE *to, int status)
             "最後に正常だった(または保存済みの)設定に戻す\n"
             "  leave                                           上位デバイスから離脱(Postfix "
             "は動作を続けます)\n"
+            "  --check | --show-settings | --sample | --version\n"
             "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, "
             "75 別のプロセスが動作中\n"),
         to);
@@ -158,6 +171,22 @@ static const struct verb verbs[] = {
     {"leave", leave_main},
 };
 
+/* What the settings file says, or -1 when word is none of these. */
+static int about_settings(const char *word, const struct agent_settings *s)
+{
+    AUTO_STRBUF struct strbuf out = STRBUF_INIT(64 * KIB);
+
+    if (strcmp(word, "--check") == 0)
+        strbuf_puts(&out, say_tr("the settings are good\n", "設定に問題はありません\n"));
+    else if (strcmp(word, "--show-settings") == 0)
+        agent_settings_show(s, &out);
+    else if (strcmp(word, "--sample") == 0)
+        agent_settings_sample(&out);
+    else
+        return -1;
+    return fputs(strbuf_str(&out), stdout) >= 0 ? EXIT_OK : EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     struct agent_settings s = {0};
@@ -181,6 +210,7 @@ int main(int argc, char **argv)
         say_error(&e);
         return EXIT_FAILED;
     }
+    status = about_settings(argv[at], &s);
     for (size_t i = 0; i < COUNT_OF(verbs) && status < 0; i++)
         if (strcmp(argv[at], verbs[i].name) == 0)
             status = verbs[i].run(&s, argc - at, argv + at);

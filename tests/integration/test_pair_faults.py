@@ -127,9 +127,18 @@ def test_not_taken_is_never_called_running(healthy_lab, child):
         d = device(lab, child)
         assert d["sync"] != "in-sync"
     finally:
-        os.kill(master, 18)
+        try:
+            os.kill(master, 18)
+        except ProcessLookupError:
+            pass  # the way back stopped and started it
     assert host.named("inari-agent")
-    wait_until(lambda: digests(lab, child) == before or len(set(digests(lab, child))) == 1, "one configuration", 30)
+
+    def whole():
+        try:
+            return len(set(digests(lab, child))) == 1
+        except AssertionError:
+            return False  # nobody answers yet
+    wait_until(whole, "one configuration that runs", 60, 0.5)
     mail_through(lab, child)
 
 
@@ -191,23 +200,6 @@ def test_hand_edit_is_seen_reported_or_repaired(healthy_lab, child):
     lab.wait_ehlo(f"SIZE {old}", [child])
 
 
-def test_local_hold(healthy_lab, child):
-    """C18: a held device does not apply, says so with reason and end, and catches up when released."""
-    lab, host = healthy_lab, healthy_lab.lab.host(child)
-    agent = parts.path_of(lab.lab, "inari-agent")
-    before = size_of(lab, child)
-    host.run([agent, *CONF, "hold", "--reason", "moving the rack", "--minutes", "30"])
-    wait_until(lambda: condition(lab, child, "Held")["status"] == "True", "the hold to be reported", 30)
-    assert "moving the rack" in condition(lab, child, "Held")["message"]
-    size = new_size()
-    publish_for(lab, child, size)
-    time.sleep(4)
-    assert size_of(lab, child) == before
-    host.run([agent, *CONF, "release"])
-    lab.wait_ehlo(f"SIZE {size}", [child], timeout=60)
-    assert condition(lab, child, "Held")["status"] == "False"
-
-
 def test_observed_device_is_never_written_to(healthy_lab, child):
     """C19: in observe mode a change is planned and compared, and no byte of Postfix's files moves."""
     lab = healthy_lab
@@ -220,48 +212,3 @@ def test_observed_device_is_never_written_to(healthy_lab, child):
     status = str(lab.api.ok("GET", f"/devices/{child}/status"))
     assert "message_size_limit" in status  # what managing would change
     assert [(open(f, "rb").read(), os.stat(f).st_mtime_ns) for f in files] == before
-
-
-def test_second_agent_leaves(healthy_lab, child):
-    """C21: two agents on one host: the second ends at once and applies nothing."""
-    lab, host = healthy_lab, healthy_lab.lab.host(child)
-    r = host.run([parts.path_of(lab.lab, "inari-agent"), *CONF, "run"], user="inari-agent", check=False, timeout=20)
-    assert r.returncode != 0
-    assert len(host.named("inari-agent")) == 1
-
-
-@pytest.mark.parametrize("offset", [3600, -3600, "1970", "2090"])
-def test_clock_of_the_child_is_wrong(healthy_lab, child, offset, workdir):
-    """E1: the child signs with corrected time, says that its clock is off, and the change still arrives."""
-    lab = healthy_lab
-    if offset == "1970":
-        offset = -(int(time.time()) - 86400)
-    elif offset == "2090":
-        offset = 3_786_912_000 - int(time.time())
-    shift = f"/tmp/inari-clock-{uuid.uuid4().hex[:8]}"
-    with open(shift, "w") as f:
-        f.write(f"{offset}\n")
-    os.chmod(shift, 0o644)
-    try:
-        respawn(lab, child, "agent", INARI_CLOCK_FILE=shift)
-        size = new_size()
-        publish_for(lab, child, size)
-        lab.wait_ehlo(f"SIZE {size}", [child], timeout=60)
-        wait_until(lambda: condition(lab, child, "ClockSynced")["status"] == "False", "ClockSynced=False", 30)
-        mail_through(lab, child)
-    finally:
-        os.unlink(shift)
-
-
-def test_rollback_on_the_device_without_the_parent(healthy_lab, child):
-    """What ran before can be had back at the device at any time."""
-    lab, host = healthy_lab, healthy_lab.lab.host(child)
-    first, second = new_size(), new_size()
-    for size in (first, second):
-        publish_for(lab, child, size)
-        lab.wait_ehlo(f"SIZE {size}", [child], timeout=60)
-        lab.wait_in_sync([child])
-    lab.verb("partition", child)
-    host.run([parts.path_of(lab.lab, "inari-agent"), *CONF, "rollback"])
-    wait_until(lambda: lab.execute(child, "postconf", "-h", "message_size_limit").stdout.strip() == str(first), "the older value", 30)
-    lab.verb("heal", child)
