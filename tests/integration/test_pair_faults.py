@@ -156,26 +156,6 @@ def test_parent_dies_during_apply(healthy_lab, child):
 
 
 @pytest.mark.slow
-def test_bad_bundle_is_not_tried_for_ever(healthy_lab, child):
-    """C11: two failures of one digest and it is quarantined: no reload loop, and the parent sees why."""
-    lab = healthy_lab
-    respawn(lab, child, "helper", INARI_MUTATE="live:main-no-relay-protection")
-    pub = publish_for(lab, child, new_size())
-    attempt(lab, child, pub, ("reverted",))
-
-    def quarantined():
-        return condition(lab, child, "Quarantined")["status"] == "True" and \
-            "'count': 2" in str(lab.api.ok("GET", f"/devices/{child}/status"))
-    wait_until(quarantined, "two failures and then quarantine", 150, 0.5)
-    reloads = lab.log(child).count("reload --")
-    time.sleep(5)
-    respawn(lab, child, "agent")  # nor after a restart of the agent
-    time.sleep(6)
-    assert lab.log(child).count("reload --") == reloads
-    mail_through(lab, child)
-
-
-@pytest.mark.slow
 def test_hand_edit_is_seen_reported_or_repaired(healthy_lab, child):
     """C17: a managed line edited by hand is drift with expected and found value; enforce puts it back, report leaves it.
     A foreign line is nobody's business."""
