@@ -3,6 +3,7 @@ import json
 import uuid
 
 import pytest
+import requests
 import wireclient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -57,7 +58,11 @@ def test_bad_reports_are_refused_and_store_nothing(device, parent):
     before = row()
     wrong = {}
     for name, payload in bad_payloads(device):
-        r = raw_status(device, payload)
+        try:
+            r = raw_status(device, payload)
+        except requests.ConnectionError:  # an answer before the body was read can go down with the connection
+            assert name == "64 KiB"
+            continue
         if r.status_code not in (400, 413, 422) or not r.json()["type"].startswith("urn:inari:problem:"):
             wrong[name] = r.status_code
     assert wrong == {} and row() == before
