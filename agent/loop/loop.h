@@ -77,6 +77,7 @@ struct loop_work {
         int64_t soak_until, confirm_until, next;
     } pending;
     bool degraded;
+    bool needs_parent; /* the last change lost us the parent: not again before it answers */
     int64_t next_check, next_relay, next_observe, next_facts, next_lkg;
     json_t *running; /* helper's "running", or NULL */
     json_t *drift, *facts, *proposal;

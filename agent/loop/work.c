@@ -309,6 +309,18 @@ static void settle(struct loop *l, enum apply_outcome out)
     }
 }
 
+/* Test builds need not wait five minutes: INARI_CONFIRM_S. */
+static int64_t confirm_window_ms(const struct bundle *b)
+{
+#ifdef INARI_TEST_HOOKS
+    const char *s = getenv("INARI_CONFIRM_S");
+    int64_t v;
+    if (s != NULL && parse_i64(slice_of(s), 1, 3600, &v))
+        return v * 1000;
+#endif
+    return b->confirm_window_s * 1000;
+}
+
 static void finish_or_wait(struct loop *l)
 {
     const struct bundle *b = &l->work.bundle;
@@ -318,7 +330,7 @@ static void finish_or_wait(struct loop *l)
     apply_network_digest(b->settings, network);
     l->work.pending.need_confirm = l->parent.reachable && strcmp(network, l->memory.network) != 0;
     l->work.pending.soak_until = now + b->probe_soak_s * 1000;
-    l->work.pending.confirm_until = now + b->confirm_window_s * 1000;
+    l->work.pending.confirm_until = now + confirm_window_ms(b);
     l->work.pending.next = now + SOAK_STEP_MS;
     if (!l->work.pending.need_confirm && b->probe_soak_s == 0) {
         settle(l, apply_commit(&l->apply));
@@ -389,7 +401,8 @@ static void turn_pending(struct loop *l, int64_t now)
     if (l->work.pending.need_confirm && now >= l->work.pending.confirm_until) {
         (void)err_set(&e, ERR_UNAVAILABLE,
                       "the parent answered before this change and not within %lld s after it",
-                      (long long)l->work.bundle.confirm_window_s);
+                      (long long)(confirm_window_ms(&l->work.bundle) / 1000));
+        l->work.needs_parent = true;
         settle(l, apply_revert(&l->apply, &e));
         return;
     }
@@ -666,9 +679,11 @@ void work_turn(struct loop *l)
             return;
     }
     look_at_hold(l);
+    if (l->parent.reachable && !l->work.pending.active)
+        l->work.needs_parent = false;
     if (l->work.pending.active)
         turn_pending(l, now);
-    else if (l->work.wanted && now >= l->work.next)
+    else if (l->work.wanted && now >= l->work.next && !l->work.needs_parent)
         consider(l);
     else if (l->work.wanted)
         loop_wake(l, l->work.next);

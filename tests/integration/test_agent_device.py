@@ -72,6 +72,10 @@ class With:
         self.p.wait(20)
 
 
+def listens(rig, child, port):
+    return "LISTEN" in rig.execute(child, "ss", "-ltn", "sport", "=", f":{port}").stdout
+
+
 def new_size():
     return random.randrange(20_000_000, 30_000_000)
 
@@ -115,6 +119,28 @@ def test_what_breaks_only_live_is_reverted_and_then_not_tried_again(solo, child)
     size = new_size()
     solo.publish_size(size)
     solo.wait_ehlo(f"SIZE {size}")
+
+
+def test_change_that_loses_the_parent_is_taken_back(solo, child):
+    """The way to the parent is cut while a change of listeners is applied: it comes back by itself, and again later."""
+    device = solo.json["children"][0]["device_id"]
+    patient = With(solo, child, "agent", "INARI_CONFIRM_S=4")
+    wait_until(lambda: status(solo, child)["parent"]["reachable"], "the first contact")
+    seen = solo.log(child, "agent").count("event=bundle.verified")
+    solo.api.publish({"devices": {device: {"smtp.listen_port": 2525}}}, "cut")
+    wait_until(lambda: solo.log(child, "agent").count("event=bundle.verified") > seen, "the bundle")
+    solo.verb("partition", child)
+    wait_until(lambda: attempt(solo, child).get("result") == "reverted", "the revert", 60)
+    assert "the parent answered before" in attempt(solo, child)["problem"]["detail"]
+    assert not listens(solo, child, 2525) and listens(solo, child, 25)
+    solo.verb("heal", child)
+    wait_until(lambda: attempt(solo, child).get("result") == "committed", "the second try", 150)
+    solo.api.publish({"devices": {device: {"smtp.listen_port": None}}}, "back")
+    wait_until(lambda: listens(solo, child, 25), "the usual port", 60)
+    wait_until(lambda: attempt(solo, child).get("phase") == "committed", "the commit")
+    patient.end()
+    solo.verb("start", child)
+    mail_through(solo, count=2)
 
 
 def test_hold_and_release(solo, child):
