@@ -65,6 +65,23 @@ class Child(threading.Thread):
 
 
 @pytest.fixture(scope="module")
+def parent(workdir, system_users, programs):
+    """A parent of these tests alone: what other files leave behind would be part of every publication."""
+    d = parentlib.folder(workdir, "ctl-parent")
+    db = parentlib.Postgres(d).start()
+    p = parentlib.Parent(d, db, programs, {}).start()
+    yield p
+    for m in (p, db):
+        m.end(15 if m is p else 2)
+        m.check_sanitizers()
+
+
+@pytest.fixture(scope="module")
+def api(parent):
+    return parent.token()
+
+
+@pytest.fixture(scope="module")
 def token(parent):
     return parent.token().headers["Authorization"].split()[1]
 
