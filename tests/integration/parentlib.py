@@ -214,8 +214,9 @@ class Session(requests.Session):
 
     def change(self, url, body):
         """PATCH of what is there now."""
-        etag = self.get(url).headers["ETag"]
-        return self.ok("PATCH", url, body, headers={"If-Match": etag})
+        now = self.get(url)
+        assert now.status_code == 200, f"GET {url}: {now.status_code} {now.text[:500]}"
+        return self.ok("PATCH", url, body, headers={"If-Match": now.headers["ETag"]})
 
     def publish(self, changes, reason="test", **body):
         draft = self.ok("POST", "/drafts", {"title": reason})
