@@ -184,10 +184,9 @@ static enum err_code command(const struct postfix *p, const char *name, const ch
     return rc;
 }
 
-enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, struct strbuf *faults,
-                                    struct err *e)
+static enum err_code run_lists(const struct postfix *p, const char *etc, struct strbuf *faults,
+                               struct err *e)
 {
-    const char *const check[] = {"-c", etc, "check", NULL};
     static const char *const lists[] = {"-n", "-M", "-P"};
     enum err_code rc = ERR_OK;
 
@@ -195,7 +194,23 @@ enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, st
         const char *const args[] = {"-c", etc, lists[i], NULL};
         rc = command(p, "postconf", args, false, faults, e);
     }
-    return rc == ERR_OK ? command(p, "postfix", check, true, faults, e) : rc;
+    return rc;
+}
+
+static enum err_code run_check(const struct postfix *p, const char *etc, struct strbuf *faults,
+                               struct err *e)
+{
+    const char *const args[] = {"-c", etc, "check", NULL};
+
+    return command(p, "postfix", args, true, faults, e);
+}
+
+enum err_code postfix_lint_commands(const struct postfix *p, const char *etc, struct strbuf *faults,
+                                    struct err *e)
+{
+    enum err_code rc = run_lists(p, etc, faults, e);
+
+    return rc == ERR_OK ? run_check(p, etc, faults, e) : rc;
 }
 
 /* The line with the names of both directories taken out, to compare two runs: "postfix check" on a
@@ -267,6 +282,8 @@ static enum err_code subtract_live(const struct postfix *p, const char *etc, str
 
 /* Postfix's own commands, beside our own look: they only read. */
 struct commands {
+    enum err_code (*run)(const struct postfix *p, const char *etc, struct strbuf *faults,
+                         struct err *e);
     const struct postfix *p;
     const char *etc;
     struct strbuf faults;
@@ -280,7 +297,7 @@ static void *run_commands(void *arg)
 {
     struct commands *c = arg;
 
-    c->rc = postfix_lint_commands(c->p, c->etc, &c->faults, &c->e);
+    c->rc = c->run(c->p, c->etc, &c->faults, &c->e);
     return NULL;
 }
 
@@ -307,21 +324,26 @@ enum err_code postfix_validate(const struct postfix *p, const char *etc, const s
                                struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
-    struct commands c = {.p = p, .etc = etc, .faults = STRBUF_INIT(256 * KIB)};
-    enum err_code rc, ended;
+    struct commands c[] = {
+        {.run = run_check, .p = p, .etc = etc, .faults = STRBUF_INIT(256 * KIB)},
+        {.run = run_lists, .p = p, .etc = etc, .faults = STRBUF_INIT(256 * KIB)}};
+    enum err_code rc;
     char first[300];
-    struct err e2 = {0};
 
     if (a == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    commands_begin(&c);
+    for (size_t i = 0; i < COUNT_OF(c); i++)
+        commands_begin(&c[i]);
     rc = postfix_lint(p, etc, r, a, faults, e);
     if (rc == ERR_OK && faults->n == 0 && meanwhile != NULL)
         rc = meanwhile(ctx, e);
-    ended = commands_end(&c, faults, &e2);
-    if (rc == ERR_OK && ended != ERR_OK) {
-        *e = e2;
-        rc = ended;
+    for (size_t i = 0; i < COUNT_OF(c); i++) {
+        struct err e2 = {0};
+        enum err_code ended = commands_end(&c[i], faults, &e2);
+        if (rc == ERR_OK && ended != ERR_OK) {
+            *e = e2;
+            rc = ended;
+        }
     }
     if (rc == ERR_OK && faults->n > 0)
         rc = subtract_live(p, etc, faults, e);
