@@ -50,14 +50,17 @@ def run():
             for i in range(ROUNDS):
                 batch = [_front.poll_request(d, p.port) for d in all_devices[i * per_round:(i + 1) * per_round]]
                 a, b = client(batch, POLLS, (p.port, [p.pid]), (port, pids))
-                ours.append(a["cpu_us"] / a["requests"])
-                theirs.append(b["cpu_us"] / b["requests"])
+                ours += a["round_us"]
+                theirs += b["round_us"]
                 rates.append(a["requests"] / a["wall_us"] * 1e6)
                 peer_rates.append(b["requests"] / b["wall_us"] * 1e6)
                 sizes.append((a["bytes"] / (a["requests"] + per_round), b["bytes"] / (b["requests"] + per_round)))
+        # Medians over all rounds of 64 polls: what else the machine and the parent's jobs do in some of them is left out.
         yield {"name": "poll.cpu", "value": round(_front.median(ours), 2), "unit": "us", "peer": "nginx",
                "peer_value": round(_front.median(theirs), 2),
-               "ratio": round(_front.median([t / o for o, t in zip(ours, theirs)]), 3), "bar": 0.8}
+               "ratio": round(_front.median(theirs) / _front.median(ours), 3), "bar": 0.8}
+        yield {"name": "poll.cpu.mean", "value": round(sum(ours) / len(ours), 2), "unit": "us, with all the process did meanwhile",
+               "peer": "nginx", "peer_value": round(sum(theirs) / len(theirs), 2), "ratio": round(sum(theirs) / sum(ours), 3)}
         yield {"name": "poll.rate", "value": round(_front.median(rates)), "unit": "1/s (client on the same cores)",
                "peer": "nginx", "peer_value": round(_front.median(peer_rates)),
                "ratio": round(_front.median([o / t for o, t in zip(rates, peer_rates)]), 3)}

@@ -20,7 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 1000, PIDS_MAX = 64, ANSWER_MAX = 65536, SERVERS_MAX = 4 };
+enum {
+    CONNECTIONS_MAX = 1000,
+    PIDS_MAX = 64,
+    ANSWER_MAX = 65536,
+    SERVERS_MAX = 4,
+    ROUNDS_MAX = 4096
+};
 
 struct connection {
     int fd;
@@ -35,6 +41,8 @@ struct server {
     size_t n_pids;
     long bad, requests, bytes;
     double cpu_us, wall_us;
+    double round_us[ROUNDS_MAX]; /* CPU of a request, round by round */
+    size_t n_rounds;
     struct connection c[CONNECTIONS_MAX];
 };
 
@@ -149,7 +157,10 @@ static void one_round(struct server *v, size_t n)
     for (size_t i = 0; i < n; i++)
         read_answer(v, &v->c[i]);
     v->wall_us += now_us(CLOCK_MONOTONIC) - wall;
-    v->cpu_us += server_cpu_us(v) - cpu;
+    cpu = server_cpu_us(v) - cpu;
+    v->cpu_us += cpu;
+    if (v->n_rounds < ROUNDS_MAX)
+        v->round_us[v->n_rounds++] = cpu / (double)n;
 }
 
 static void batch(size_t n, int rounds)
@@ -228,8 +239,11 @@ int main(int argc, char **argv)
     for (size_t s = 0; s < n_servers; s++) {
         const struct server *v = &servers[s];
         (void)printf("%s{\"requests\": %ld, \"cpu_us\": %.1f, \"wall_us\": %.1f, \"bad\": %ld, "
-                     "\"bytes\": %ld}",
+                     "\"bytes\": %ld, \"round_us\": [",
                      s == 0 ? "[" : ",\n ", v->requests, v->cpu_us, v->wall_us, v->bad, v->bytes);
+        for (size_t r = 0; r < v->n_rounds; r++)
+            (void)printf("%s%.2f", r == 0 ? "" : ",", v->round_us[r]);
+        (void)fputs("]}", stdout);
         failed |= v->bad != 0;
     }
     (void)puts("]");

@@ -27,6 +27,16 @@ static inline bool slice_is(struct slice a, const char *s)
     return slice_eq(a, slice_of(s));
 }
 
+/* s into buf, cut to fit, always terminated: what snprintf("%s") does, at a fraction of its cost. */
+static inline void text_copy(char *buf, size_t size, const char *s)
+{
+    size_t n = strlen(s);
+
+    n = n < size ? n : size - 1;
+    memcpy(buf, s, n);
+    buf[n] = '\0';
+}
+
 bool slice_starts(struct slice a, const char *prefix);
 struct slice slice_trim(struct slice a); /* blanks and tabs, CR and LF */
 /* Cut off the part before the first c: *rest becomes what follows it (empty, p NULL, when there is none). */

@@ -24,7 +24,7 @@ static enum err_code check_token(struct app *app, struct slice token, struct dev
         !json_is_integer(json_object_get(claims, "exp")) ||
         !json_is_integer(json_object_get(claims, "gen")))
         return err_set(e, ERR_TOKEN_INVALID, "the token was not accepted");
-    (void)snprintf(t->device, sizeof t->device, "%s", sub);
+    text_copy(t->device, sizeof t->device, sub);
     t->gen = json_int(claims, "gen", 0);
     t->exp_s = json_int(claims, "exp", 0);
     return ERR_OK;
@@ -64,7 +64,7 @@ enum err_code auth_device_token(struct app *app, struct device_token *remembered
     if (v.gen != remembered->gen || v.state == DEV_PENDING || v.state == DEV_REJECTED)
         return err_set(e, ERR_TOKEN_INVALID, "the token was not accepted");
     *ret = (struct who){.kind = WHO_DEVICE, .perms = PERM_DEVICE, .gen = v.gen};
-    (void)snprintf(ret->id, sizeof ret->id, "%s", v.id);
-    (void)snprintf(ret->name, sizeof ret->name, "%s", v.id);
+    text_copy(ret->id, sizeof ret->id, v.id);
+    text_copy(ret->name, sizeof ret->name, v.id);
     return ERR_OK;
 }

@@ -206,7 +206,7 @@ void fleet_seen(struct fleet_cache *f, const char *id, const char *boot, int64_t
         en->v.seen_mono_ms = clock_mono_ms();
         en->seen_dirty = true;
         if (boot != NULL)
-            (void)snprintf(en->v.boot, sizeof en->v.boot, "%s", boot);
+            text_copy(en->v.boot, sizeof en->v.boot, boot);
         if (seq > en->v.seq)
             en->v.seq = seq;
     }
@@ -253,7 +253,7 @@ void fleet_set_status(struct fleet_cache *f, const char *id, const char *digest)
     (void)pthread_mutex_lock(&s->lock);
     en = *fleet_slot_of(s, id);
     if (en != NULL)
-        (void)snprintf(en->v.status_digest, sizeof en->v.status_digest, "%s", digest);
+        text_copy(en->v.status_digest, sizeof en->v.status_digest, digest);
     (void)pthread_mutex_unlock(&s->lock);
 }
 

@@ -170,7 +170,7 @@ static enum err_code answer(struct poll *p, struct err *e)
     rc = p->v.rev > 0 && strcmp(p->seen_etag, p->v.etag) != 0 ? give_bundle(p, e) : unchanged(p);
     if (rc != ERR_OK || p->rp->park)
         return rc;
-    (void)snprintf(p->rp->etag, sizeof p->rp->etag, "%s", p->v.etag);
+    text_copy(p->rp->etag, sizeof p->rp->etag, p->v.etag);
     if (wants_report(p))
         reply_header(p->rp, PROTO_H_REPORT, "full");
     add_fresh(p);

@@ -224,7 +224,8 @@ enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, stru
     if (!is_open(c) && (first || c->match.route->perm == PERM_DEVICE) &&
         (authenticate(c, db, e) != ERR_OK || permit(c, e) != ERR_OK))
         return e->code;
-    choose_language(c);
+    if (c->rq.who.kind == WHO_ACCOUNT)
+        choose_language(c); /* the account's own, when the request names none */
     if (first && (fill_request(c, e) != ERR_OK || parse_body(c, e) != ERR_OK))
         return e->code;
     c->rq.db = (c->match.route->flags & R_INLINE) != 0 ? NULL : db;

@@ -200,8 +200,8 @@ static enum err_code admit(struct call *c, struct slice method, const char *vers
     c->src.n_fields = to.n;
     c->path = gate.path;
     c->query = gate.query;
-    c->rq.method = c->head ? "HEAD" : arena_slice_dup(c->arena, method);
-    c->rq.path = arena_slice_dup(c->arena, c->path);
+    c->rq.method = method.p; /* lives as long as the request */
+    c->rq.path = c->query.p == NULL ? c->target.p : arena_slice_dup(c->arena, c->path);
     if (!host_served(c, gate.host))
         return err_set(e, ERR_WRONG_PARENT, "host \"%s\" is not served here; see setting api.hosts",
                        gate.host);
@@ -547,10 +547,11 @@ static void http_free(struct http *h)
 
 enum err_code http_start(const struct http_config *config, struct http **ret, struct err *e)
 {
-    struct http *h = calloc(1, sizeof *h);
+    struct http *h = aligned_alloc(alignof(struct http), sizeof *h);
 
     if (h == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
+    memset(h, 0, sizeof *h);
     h->cfg = *config;
     h->hosts = *config->hosts;
     h->listen_fd = -1;

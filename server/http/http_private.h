@@ -16,6 +16,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 
 struct http;
@@ -87,10 +88,11 @@ struct http {
     pthread_t reaper;
     bool reaper_runs;
     _Atomic bool ready, stopping, reaper_stop;
-    _Atomic int running;   /* calls between the request line and NOTIFY_COMPLETED */
-    _Atomic int suspended; /* of these, with a worker */
-    _Atomic size_t body_used;
     uint64_t id_key;
+    /* Written with every request: apart from what every request reads. */
+    alignas(64) _Atomic int running; /* calls between the request line and NOTIFY_COMPLETED */
+    _Atomic int suspended;           /* of these, with a worker */
+    _Atomic size_t body_used;
     _Atomic uint64_t id_next;
 };
 

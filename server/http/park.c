@@ -9,6 +9,7 @@
 #include "base/slice.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -25,7 +26,9 @@ static struct {
     struct parked *slot[SLOTS];
     struct parked **by_fd;
     size_t fds;
-    uint64_t now, serial, total;
+    _Atomic uint64_t
+        now; /* number of the last wake-up; changed under the lock, read by every poll without */
+    uint64_t serial, total;
     int64_t tick; /* slots before this one are done */
     int count, epoll, event;
     bool closed, stop, runs;
@@ -88,12 +91,7 @@ static void resume(struct parked *p, enum park_end end)
 
 uint64_t park_now(void)
 {
-    uint64_t now;
-
-    (void)pthread_mutex_lock(&park.lock);
-    now = park.now;
-    (void)pthread_mutex_unlock(&park.lock);
-    return now;
+    return atomic_load(&park.now);
 }
 
 enum park_result park_add(struct parked *p, struct MHD_Connection *mc, int fd, const char *key,
@@ -139,7 +137,7 @@ int park_wake(const char *key)
     int n = 0;
 
     (void)pthread_mutex_lock(&park.lock);
-    park.woken[b] = ++park.now;
+    park.woken[b] = atomic_fetch_add(&park.now, 1) + 1;
     for (struct parked *p = park.bucket[b], *next; p != NULL; p = next) {
         next = p->key_next;
         if (strcmp(p->key, key) == 0) {
@@ -158,9 +156,9 @@ static void wake_all(int per_second, enum park_end end)
     int64_t now = clock_mono_ms();
     int i = 0;
 
-    park.now++;
+    uint64_t number = atomic_fetch_add(&park.now, 1) + 1;
     for (size_t b = 0; b < BUCKETS; b++) {
-        park.woken[b] = park.now;
+        park.woken[b] = number;
         for (struct parked *p = park.bucket[b], *next; p != NULL; p = next, i++) {
             next = p->key_next;
             if (per_second <= 0) {
