@@ -135,7 +135,7 @@ def test_change_that_loses_the_parent_is_taken_back(solo, child):
     assert not listens(solo, child, 2525) and listens(solo, child, 25)
     solo.verb("heal", child)
     wait_until(lambda: attempt(solo, child).get("result") == "committed", "the second try", 150)
-    solo.api.publish({"devices": {device: {"smtp.listen_port": None}}}, "back")
+    solo.api.publish({"devices": {device: {"smtp.listen_port": 25}}}, "back")
     wait_until(lambda: listens(solo, child, 25), "the usual port", 60)
     wait_until(lambda: attempt(solo, child).get("phase") == "committed", "the commit")
     patient.end()
