@@ -13,7 +13,7 @@
 
 enum {
     LIVE_RETRY_MS = 2000,    /* a reload takes about 24 ms; a stop and start up to 2 s */
-    MESSAGE_EXTRA_MS = 5000, /* for the queue, after the conversations */
+    MESSAGE_EXTRA_MS = 1500, /* for the queue, after the conversations */
     REVERT_TRIES = 2,
     HELPER_BACK_MS =
         20 * 1000, /* a killed helper is started again by its supervisor and reverts by itself */
