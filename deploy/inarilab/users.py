@@ -1,4 +1,5 @@
 """The system users of Inari, as deploy/systemd/inari.sysusers has them (packages use that file)."""
+import fcntl
 import pwd
 
 from .util import run
@@ -7,10 +8,15 @@ USERS = {"inari": "Inari parent", "inari-db": "Inari embedded database", "inari-
 
 
 def ensure():
-    for name, text in USERS.items():
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
+    """Make the users that are missing; several may try at once."""
+    with open("/run/inari-users.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for name, text in USERS.items():
+            try:
+                pwd.getpwnam(name)
+                continue
+            except KeyError:
+                pass
             run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent",
                  "--shell", "/usr/sbin/nologin", "--comment", text, name])
 
