@@ -104,7 +104,8 @@ def test_own_address_as_relayhost_is_refused_for_the_device_it_is(api, enrol):
     hit = r.json()["errors"][0]
     assert hit["id"] == "P06.own-address" and hit["pointer"] == f"/changes/devices/{d.id}/smtp.relayhost"
     r = api.patch(url, data=json.dumps({"fleet": {"smtp.relayhost": "[198.18.77.7]:25"}}), headers=etag)
-    assert r.status_code == 422 and r.json()["errors"][0]["pointer"] == "/changes/fleet/smtp.relayhost"
+    assert r.status_code == 422
+    assert ("P06.own-address", "/changes/fleet/smtp.relayhost") in {(x["id"], x["pointer"]) for x in r.json()["errors"]}, r.text
     assert api.delete(url, headers={"If-Match": api.get(url).headers["ETag"]}).status_code == 204
 
 
