@@ -57,7 +57,7 @@ static void begin(struct apply *a, const struct bundle *b)
     a->started_mono_ms = clock_mono_ms();
     a->ended_ms = a->duration_ms = 0;
     a->times[0] = '\0';
-    enter_phase(a, "verified");
+    a->phase = "verified";
 }
 
 static void end(struct apply *a, const char *result)
@@ -344,6 +344,7 @@ enum apply_outcome apply_start(struct apply *a, const struct bundle *b)
     enum err_code rc;
 
     begin(a, b);
+    enter_phase(a, "verified");
     if (b->mode == BUNDLE_OBSERVE)
         return observe(a, b);
     json_decref(a->would_change);
