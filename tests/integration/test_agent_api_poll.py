@@ -162,6 +162,7 @@ def test_freshness_proof(settled):
     assert fresh["exp"] - fresh["iat"] == 7 * 86400
 
 
+@pytest.mark.slow
 def test_f12_lost_status_heals(settled, parent):
     d = settled()
     parent.postgres.psql(f"DELETE FROM device_status WHERE device_id = '{d.id}'")
@@ -189,6 +190,7 @@ def test_status_replayed_changes_nothing(settled, parent):
     assert "Inari-Report" not in d.desired().headers
 
 
+@pytest.mark.slow
 def test_token_keys_rotate_and_both_generations_hold(new_parent):
     parent = new_parent()
     d = make_device(parent.token(), parent)

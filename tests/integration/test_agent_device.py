@@ -12,7 +12,7 @@ import pytest
 from parentlib import SANITIZER, wait_until
 from test_lab_faults import digests, mail_through, size_of
 
-pytestmark = [pytest.mark.lab, pytest.mark.fault]
+pytestmark = [pytest.mark.lab, pytest.mark.fault, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

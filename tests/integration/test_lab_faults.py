@@ -8,7 +8,7 @@ import uuid
 import pytest
 from parentlib import wait_until
 
-pytestmark = [pytest.mark.lab, pytest.mark.fault]
+pytestmark = [pytest.mark.lab, pytest.mark.fault, pytest.mark.slow]
 
 
 def mail_through(lab, children=None, count=9):

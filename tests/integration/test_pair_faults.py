@@ -11,7 +11,7 @@ import pytest
 from inarilab import parts
 from parentlib import wait_until
 
-pytestmark = [pytest.mark.lab, pytest.mark.fault]
+pytestmark = [pytest.mark.lab, pytest.mark.fault, pytest.mark.slow]
 CONF = ["--config", "/etc/inari/agent.conf"]
 
 
