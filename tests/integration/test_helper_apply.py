@@ -336,6 +336,7 @@ POINTS = ["staged", "switching", "renamed", "switched", "reloading", "reloaded",
           "restored"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.parametrize("managed", [False, True])
 @pytest.mark.parametrize("point", POINTS)

@@ -8,7 +8,7 @@ import pytest
 from helperlib import DEVICE, Device, digest, proxy_v2, settings
 from mutations import ALL, HARMFUL, HARMLESS
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and Postfix"),
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and Postfix"),
               pytest.mark.skipif(not shutil.which("postfix"), reason="needs Postfix"), pytest.mark.fault]
 
 
