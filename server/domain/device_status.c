@@ -94,6 +94,41 @@ static enum err_code check_kind(const json_t *doc, const char *name, json_type t
     return err_field(e, ERR_STATUS_INVALID, pointer, "the member has the wrong type");
 }
 
+/* Rows are shown to administrators as they came: each must at least be what the API promises. */
+static enum err_code check_rows(const json_t *doc, const char *name, struct err *e)
+{
+    struct row {
+        const char *type;
+        json_t *reason, *message; /* Postfix's own words may span lines */
+        int status;
+    } row = {0};
+    static const char *const words[] = {"True", "False", "Unknown", NULL};
+    static const struct jdec_field fields[] = {
+        JDEC_STR(struct row, type, JD_REQUIRED, 1, 64),
+        JDEC_ENUM(struct row, status, JD_REQUIRED, words),
+        JDEC_ANY(struct row, reason, 0),
+        JDEC_ANY(struct row, message, 0),
+        JDEC_END,
+    };
+    bool condition = strcmp(name, "conditions") == 0;
+    const json_t *v;
+    char at[64];
+    size_t i;
+
+    json_array_foreach(json_object_get(doc, name), i, v)
+    {
+        (void)snprintf(at, sizeof at, "/%s/%zu", name, i);
+        if (!json_is_object(v))
+            return err_field(e, ERR_STATUS_INVALID, at, "the member has the wrong type");
+        row = (struct row){0};
+        if (condition && (jdec_object(v, fields, JD_ALLOW_UNKNOWN, at, &row, e) != ERR_OK ||
+                          (row.reason != NULL && !json_is_string(row.reason)) ||
+                          (row.message != NULL && !json_is_string(row.message))))
+            return err_field(e, ERR_STATUS_INVALID, at, "the member has the wrong type");
+    }
+    return ERR_OK;
+}
+
 static enum err_code check_status(const json_t *doc, struct err *e)
 {
     static const char *const objects[] = {"observed",     "on_disk", "lkg",      "running",
@@ -107,6 +142,8 @@ static enum err_code check_status(const json_t *doc, struct err *e)
         rc = check_kind(doc, objects[i], JSON_OBJECT, e);
     for (size_t i = 0; i < COUNT_OF(arrays) && rc == ERR_OK; i++)
         rc = check_kind(doc, arrays[i], JSON_ARRAY, e);
+    for (size_t i = 0; i < COUNT_OF(arrays) && rc == ERR_OK; i++)
+        rc = check_rows(doc, arrays[i], e);
     return rc;
 }
 

@@ -50,6 +50,12 @@ def bad_payloads(d):
     yield "seq not whole", dumped(seq=1.5)
     yield "observed is text", dumped(observed="x")
     yield "conditions are an object", dumped(conditions={})
+    yield "a condition is text", dumped(conditions=["x"])
+    yield "a condition is null", dumped(conditions=[None])
+    yield "a condition without a status", dumped(conditions=[{"type": "Ready"}])
+    yield "a condition with another status", dumped(conditions=[{"type": "Ready", "status": "maybe"}])
+    yield "a condition's message is a number", dumped(conditions=[{"type": "Ready", "status": "True", "message": 1}])
+    yield "a drift row is a number", dumped(drift=[1])
     yield "huge exponent", text.replace(b'"uptime_s":10', b'"uptime_s":1e400')
 
 
@@ -66,6 +72,8 @@ def test_bad_reports_are_refused_and_store_nothing(device, parent):
         if r.status_code not in (400, 413, 422) or not r.json()["type"].startswith("urn:inari:problem:"):
             wrong[name] = r.status_code
     assert wrong == {} and row() == before
+    words = [{"type": "ConfigValid", "status": "False", "reason": "Lint", "message": "postfix: fatal: one\n\tand two"}]
+    assert device.put_status({**device.status(running=False), "conditions": words}).status_code == 204  # words span lines
     assert device.put_status(device.status(running=False)).status_code == 204
 
 
