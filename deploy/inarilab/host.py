@@ -24,16 +24,20 @@ MOUNT_POINTS = "/run/inari-lab/mount-points"
 
 
 def mount_point(source, target):
-    """A mount point that this machine lacks: made empty, and remembered so that the last lab's end removes it."""
+    """A mount point that this machine lacks: made empty, and remembered so that the last lab's end removes it.  Hosts
+    are switched on side by side, in one lab and in several: who comes second finds it made."""
     parts = target.strip("/").split("/")
     for i in range(1, len(parts) + 1):
         path = "/" + "/".join(parts[:i])
         if os.path.lexists(path):
             continue
-        if i < len(parts) or os.path.isdir(source):
-            os.mkdir(path)
-        else:
-            open(path, "a").close()
+        try:
+            if i < len(parts) or os.path.isdir(source):
+                os.mkdir(path)
+            else:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        except FileExistsError:
+            continue
         with open(MOUNT_POINTS, "a") as f:
             f.write(path + "\n")
 
@@ -45,7 +49,7 @@ def remove_mount_points():
             paths = f.read().split()
     except FileNotFoundError:
         return
-    for path in reversed(paths):
+    for path in sorted(set(paths), key=len, reverse=True):  # what lies deeper first
         try:
             if os.path.isdir(path):
                 os.rmdir(path)

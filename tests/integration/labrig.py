@@ -20,7 +20,10 @@ class Rig:
     def verb(self, *args, check=True, timeout=300):
         r = subprocess.run([COMMAND, args[0], "--dir", self.dir, *args[1:]], capture_output=True, text=True,
                            timeout=timeout, env={**os.environ})
-        assert not check or r.returncode == 0, f"lab {' '.join(args)}: {r.stdout}{r.stderr}"
+        if check and r.returncode != 0:  # why it failed comes first: summaries show one line
+            said = (r.stderr or r.stdout).strip().splitlines()
+            why = next((i for i in range(len(said) - 1, -1, -1) if said[i].startswith("lab: ")), len(said) - 1)
+            raise AssertionError(f"lab {args[0]}: {' | '.join(said[why:])}\nlab {' '.join(args)}: {r.stdout}{r.stderr}")
         return r
 
     def up(self, children, **kw):

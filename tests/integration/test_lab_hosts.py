@@ -1,10 +1,14 @@
 """The lab's own ground: namespaces, final mail server, DNS, syslog, partitions, and an end that leaves nothing."""
+import concurrent.futures
 import os
 import socket
+import sys
+import threading
 import time
 
 import parentlib
 import pytest
+from inarilab import host
 from inarilab import net as netlib
 from inarilab import postfix, world
 from inarilab.host import remove_mount_points
@@ -143,3 +147,26 @@ def test_root_namespace_reaches_the_site_and_only_by_its_veth(hosts):
     with socket.create_connection((hosts.inside_address, 25), 3) as s:
         assert s.getsockname()[0] == hosts.net.site(netlib.ROOT_OCTET)
     assert os.path.exists(f"/sys/class/net/inlab{hosts.net.n}")
+
+
+def test_mount_points_made_side_by_side(tmp_path, monkeypatch):
+    """Children and parent are switched on at once: the first lab on a machine makes /etc/inari and the like, and no host
+    may stumble over what another has just made."""
+    monkeypatch.setattr(host, "MOUNT_POINTS", str(tmp_path / "made"))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for n in range(100):
+            gate, target = threading.Barrier(4), str(tmp_path / f"d{n}" / "a" / "b")
+
+            def make():
+                gate.wait()
+                host.mount_point("/etc", target)
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                for job in [pool.submit(make) for _ in range(4)]:
+                    job.result()
+            assert os.path.isdir(target)
+    finally:
+        sys.setswitchinterval(before)
+    host.remove_mount_points()
+    assert os.listdir(tmp_path) == []
