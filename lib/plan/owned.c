@@ -36,6 +36,7 @@ static const char *const derived[] = {
     "mynetworks",
     "myorigin",
     "non_smtpd_milters",
+    "notify_classes",
     "parent_domain_matches_subdomains",
     "receive_override_options",
     "relay_domains",

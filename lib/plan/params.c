@@ -177,5 +177,7 @@ void plan_add_params(struct plan_builder *b)
         plan_param(b, "2bounce_notice_recipient", "%s", postmaster);
         plan_param(b, "bounce_notice_recipient", "%s", postmaster);
         plan_param(b, "error_notice_recipient", "%s", postmaster);
+        /* Postfix's default leaves 2bounce out: a notice that nobody takes would vanish unread */
+        plan_param(b, "notify_classes", "%s", "resource, software, 2bounce");
     }
 }
