@@ -9,6 +9,10 @@ import uuid
 from .util import LabError, say, wait_until, write_file
 
 
+class Unavailable(LabError):
+    """The parent is not there, or not ready: the same call may succeed in a moment."""
+
+
 class Api:
     def __init__(self, base, ca, token=None):
         self.base, self.token = base.rstrip("/"), token
@@ -35,9 +39,11 @@ class Api:
                 status, raw, got = r.status, r.read(), r.headers
         except urllib.error.HTTPError as e:
             status, raw, got = e.code, e.read(), e.headers
+        except OSError as e:
+            raise Unavailable(f"{method} {path}: {e}") from None
         value = json.loads(raw) if raw and "json" in got.get("Content-Type", "") else raw.decode("utf-8", "replace")
         if status not in ok:
-            raise LabError(f"{method} {path}: {status} {self.words(value)}")
+            raise (Unavailable if status == 503 else LabError)(f"{method} {path}: {status} {self.words(value)}")
         return status, value, got
 
     @staticmethod
@@ -131,11 +137,16 @@ def describe(device):
 
 
 def wait_in_sync(api, names, timeout=120):
+    """Until every child runs what is published.  A parent that starts or has lost its database for a moment answers 503
+    or not at all: that is "not yet"."""
     seen = {}
 
     def all_there():
         for n in names:
-            seen[n] = api.device(n)
+            try:
+                seen[n] = api.device(n)
+            except Unavailable as e:
+                seen[n] = {"state": str(e)}
         return all(d.get("sync") == "in-sync" and d.get("mode") == "manage" for d in seen.values())
     try:
         wait_until(all_there, "the children to be in sync", timeout, 0.2)

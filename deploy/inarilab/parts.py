@@ -53,15 +53,19 @@ def parent_start(lab, part="", env=None):
         make_dir(f"{root}/{folder}", mode, *users.ids(user))
     if part in ("", "postgres"):
         wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
-    if part in ("", "inarid") and not host.named("inarid"):
+    if part not in ("", "inarid"):
+        return
+    if not host.named("inarid"):
         p = host.spawn("inarid", [path_of(lab, "inarid"), "--config", "/etc/inari/inarid.conf"], user="inari",
                        env={**SANITIZERS, **(env or {})})
         wait_until(lambda: p.poll() is not None or world.listening(host, 8445), "inarid to listen", 60)
-        if p.poll() is not None:
+        if p.poll() is not None and not host.named("inarid"):
             raise LabError(f"inarid did not start:\n{host.tail('inarid')}")
-        certificate(lab, host)
-        wait_until(lambda: control.ready(lab), f"{lab.api}/readyz", 60)
-        first_password(lab, host)
+    # Also when it runs already: an earlier "up" may have been killed before it came here.
+    wait_until(lambda: world.listening(host, 8445), "inarid to listen", 60)
+    certificate(lab, host)
+    wait_until(lambda: control.ready(lab), f"{lab.api}/readyz", 60)
+    first_password(lab, host)
 
 
 def postgres_up(lab, host):

@@ -80,9 +80,10 @@ class Rig:
                 " print(s.ehlo_resp.decode())")
         return self.execute("outside", "/usr/bin/python3", "-c", code, self.address(child)).stdout.splitlines()
 
-    def sender(self, mark, count, seconds, children=None, size=2000):
-        """Start `count` messages spread over `seconds` and the children; finish() gives the ids and what was refused."""
-        return Sender(self, mark, count, seconds, [self.address(c) for c in children or self.children], size)
+    def sender(self, mark, count, seconds, children=None, size=2000, lasting=False):
+        """Start `count` messages spread over `seconds` and the children, and when lasting as many more at that pace until
+        finish(), which gives what was refused."""
+        return Sender(self, mark, count, seconds, [self.address(c) for c in children or self.children], size, lasting)
 
     def arrived(self, mark):
         """{message id: how many files} of the messages with the mark."""
@@ -109,12 +110,13 @@ class Rig:
             f"{len(found)} of {count}; more than once: {[i for i, n in found.items() if n > 1]}"
 
 
+# Sends `count` messages over `seconds`; with a stop file it goes on at that pace until the file is there.
 SENDER = r"""
-import json, smtplib, sys, time, concurrent.futures
-mark, count, seconds, size, addresses = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
+import json, os, smtplib, sys, time, concurrent.futures
+mark, count, seconds, size, stop, addresses = (sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]),
+                                               sys.argv[5], sys.argv[6:])
 start = time.monotonic()
 def one(i):
-    time.sleep(max(0, start + seconds * i / count - time.monotonic()))
     text = "Message-Id: <%s-%d@outside.test>\r\nSubject: %s\r\n\r\n%s\r\n" % (mark, i, mark, ("x" * 70 + "\r\n") * (size // 72))
     t = time.monotonic()
     try:
@@ -124,15 +126,21 @@ def one(i):
     except Exception as e:
         return [i, addresses[i % len(addresses)], time.monotonic() - start, time.monotonic() - t, repr(e)]
 with concurrent.futures.ThreadPoolExecutor(8) as pool:
-    print(json.dumps([x for x in pool.map(one, range(count)) if x]))
+    jobs = []
+    while len(jobs) < count or (stop and not os.path.exists(stop)):
+        time.sleep(max(0, start + seconds * len(jobs) / count - time.monotonic()))
+        jobs.append(pool.submit(one, len(jobs)))
+    refused = [j.result() for j in jobs if j.result()]
+    print(json.dumps({"sent": len(jobs), "refused": refused}))
 """
 
 
 class Sender:
-    def __init__(self, rig, mark, count, seconds, addresses, size):
-        self.mark, self.count = mark, count
+    def __init__(self, rig, mark, count, seconds, addresses, size, lasting=False):
+        self.mark, self.sent = mark, count
+        self.stop = os.path.join(rig.dir, f"stop-{mark}") if lasting else ""
         argv = rig.lab.host("outside").entered(["/usr/bin/python3", "-c", SENDER, mark, str(count), str(seconds),
-                                                str(size), *addresses])
+                                                str(size), self.stop, *addresses])
         self.p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   text=True)
 
@@ -140,7 +148,14 @@ class Sender:
         return self.p.poll() is None
 
     def finish(self, timeout=180):
-        """The messages that were not accepted: [[number, address, at second, took seconds, what]]."""
+        """The messages that were not accepted: [[number, address, at second, took seconds, what]].  sent is how many."""
+        if self.stop:
+            with open(self.stop, "w"):
+                pass
         out, err = self.p.communicate(timeout=timeout)
+        if self.stop:
+            os.unlink(self.stop)
         assert self.p.returncode == 0, err
-        return json.loads(out)
+        said = json.loads(out)
+        self.sent = said["sent"]
+        return said["refused"]

@@ -36,9 +36,13 @@ def test_env_makes_curl_work(lab):
 
 
 def test_up_again_changes_nothing(lab):
-    before = lab.json
+    def without_sessions():  # PostgreSQL's processes of single sessions come and go
+        j = lab.json
+        j["parent"]["pids"]["postgres"] = j["parent"]["pids"]["postgres"][:1]
+        return j
+    before = without_sessions()
     lab.up(3)
-    assert lab.json == before
+    assert without_sessions() == before
 
 
 def test_the_password_opens_a_session(lab):
