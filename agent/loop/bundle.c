@@ -28,19 +28,6 @@ const char *bundle_refusal_word(enum bundle_refusal r)
     return words[r];
 }
 
-int bundle_version_cmp(const char *a, const char *b)
-{
-    for (int i = 0; i < 4; i++) {
-        char *end_a, *end_b;
-        long va = strtol(a, &end_a, 10), vb = strtol(b, &end_b, 10);
-        if (va != vb)
-            return va < vb ? -1 : 1;
-        a = *end_a == '.' ? end_a + 1 : "";
-        b = *end_b == '.' ? end_b + 1 : "";
-    }
-    return 0;
-}
-
 /* Signature by a key in force, then the payload as JSON. */
 static enum bundle_refusal open_jws(struct slice text, const struct bundle_known *k, json_t **ret,
                                     struct err *e)
@@ -131,7 +118,7 @@ static enum bundle_refusal check_content(const struct payload *p, char digest[65
                         json_is_string(first) ? json_string_value(first) : "?", INARI_VERSION);
         return BUNDLE_CRITICAL;
     }
-    if (p->min_agent != NULL && bundle_version_cmp(INARI_VERSION, p->min_agent) < 0) {
+    if (p->min_agent != NULL && proto_version_cmp(INARI_VERSION, p->min_agent, 4) < 0) {
         (void)err_set(e, ERR_AGENT_TOO_OLD, "the bundle asks for agent %s; this is %s",
                       p->min_agent, INARI_VERSION);
         return BUNDLE_AGENT_TOO_OLD;

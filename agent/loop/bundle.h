@@ -62,6 +62,3 @@ MUST_USE enum bundle_refusal bundle_verify(struct slice text, const struct bundl
  */
 MUST_USE enum err_code bundle_fresh(struct slice text, const struct bundle_known *known,
                                     int64_t *ret_iat_ms, struct err *e);
-
-/* "0.1.0" against "0.2": -1, 0, 1; a word that is no version counts as 0. */
-int bundle_version_cmp(const char *a, const char *b);

@@ -114,6 +114,20 @@ static enum err_code find_parent(struct join *j, struct err *e)
     return rc;
 }
 
+/* Is our version of the protocol among those the parent lists? */
+static bool speaks(const json_t *versions)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(versions, i, v)
+    {
+        if (json_integer_value(v) == PROTO_API)
+            return true;
+    }
+    return false;
+}
+
 static enum err_code hello(struct join *j, struct err *e)
 {
     AUTO(json_free) json_t *doc = NULL;
@@ -133,6 +147,10 @@ static enum err_code hello(struct join *j, struct err *e)
     if (j->fleet[0] == '\0' || j->nonce[0] == '\0')
         return err_set(e, ERR_MALFORMED, "the server at %s does not greet like a parent",
                        http_base(j->http));
+    if (!speaks(json_object_get(doc, "api")))
+        return err_set(e, ERR_AGENT_TOO_NEW,
+                       "the parent does not speak protocol %d: upgrade the parent first",
+                       PROTO_API);
     if (j->string.fleet[0] != '\0' && strcmp(j->string.fleet, j->fleet) != 0)
         return err_set(e, ERR_REFUSED, "the parent serves fleet %s, the join string is for %s",
                        j->fleet, j->string.fleet);

@@ -161,6 +161,8 @@ static int64_t react(struct loop *l, const struct http_answer *a, struct backoff
         return refused(l, a, "ParentBehind");
     if (code == ERR_AGENT_TOO_OLD)
         return refused(l, a, "AgentTooOld");
+    if (code == ERR_AGENT_TOO_NEW)
+        return refused(l, a, "AgentTooNew");
     if (code == ERR_DEVICE_UNKNOWN)
         return refused(l, a, "DeviceUnknown");
     if (a->status == 403)

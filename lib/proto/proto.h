@@ -41,6 +41,14 @@ enum {
     PROTO_DIGEST_SIZE = 65, /* 64 hexadecimal digits and NUL */
 };
 
+/* "0.1.0" against "0.2": -1, 0, 1, over the first `parts` numbers (2: a release that speaks the same); a word that is
+ * no version counts as 0. */
+int proto_version_cmp(const char *a, const char *b, int parts);
+
+/* Do both sides speak this version of the protocol?  ERR_AGENT_TOO_NEW or ERR_AGENT_TOO_OLD, seen from the parent that
+ * speaks `parent`; it understands that version and the one before. */
+MUST_USE enum err_code proto_api_check(int64_t agent, int64_t parent, struct err *e);
+
 /* The identity of content: SHA-256 over the canonical text of {"sections": sections}, hexadecimal.  The same on
  * both sides, whatever device, revision or key it is signed for.  false without memory. */
 MUST_USE bool proto_content_digest(const json_t *sections, char out[PROTO_DIGEST_SIZE]);

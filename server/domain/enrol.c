@@ -163,6 +163,13 @@ static enum err_code check_token(struct enrolment *en, const struct enrol_token 
         return refuse(en, ERR_ENROLMENT_REJECTED, "name does not fit the token's pattern", e);
     if (!keyring_nonce_ok(en->app->keys, en->doc.nonce, en->now_ms))
         return refuse(en, ERR_TOKEN_INVALID, "nonce is not ours or too old", e);
+    /* the parent is upgraded first: it understands older agents, not those of tomorrow */
+    if (proto_version_cmp(en->doc.agent_version, INARI_VERSION, 2) > 0) {
+        en->cause = "agent is newer than the parent";
+        return err_field(e, ERR_AGENT_TOO_NEW, "/agent_version",
+                         "agent %s is newer than this parent, %s", en->doc.agent_version,
+                         INARI_VERSION);
+    }
     return ERR_OK;
 }
 
@@ -243,9 +250,9 @@ static enum err_code audit_enrolment(struct db *db, const struct enrolment *en,
                         "device.enrol", object, detail, e);
 }
 
-/* The same proven key again: the same device.  An administrator who types the login once more, since
- * the first answer was lost, comes with another token: it must be good as if the key were new, and
- * is used up. */
+/* The same proven key again: the same device.  An administrator who types the login once more,
+ * since the first answer was lost, comes with another token: it must be good as if the key were
+ * new, and is used up. */
 static enum err_code again(struct db *db, struct enrolment *en, const struct device *d,
                            const struct enrol_token *t, struct err *e)
 {

@@ -104,6 +104,17 @@ static void add_fresh(struct poll *p)
         reply_header(p->rp, PROTO_H_FRESH, "%s", jws);
 }
 
+/* An agent that does not say has spoken version 1 since before it was asked. */
+static enum err_code same_language(const struct poll *p, struct err *e)
+{
+    const char *word = req_header(p->rq, PROTO_H_API);
+    int64_t api = 1;
+
+    if (word != NULL && !parse_i64(slice_of(word), 1, INT32_MAX, &api))
+        return err_field(e, ERR_MALFORMED, PROTO_H_API, "must be a whole number from 1");
+    return proto_api_check(api, PROTO_API, e);
+}
+
 static void park(struct poll *p, int64_t ms)
 {
     p->rp->park = true;
@@ -196,7 +207,9 @@ enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
     read_have(&p);
     read_etag(&p);
     read_wait(&p);
-    rc = answer(&p, e);
+    rc = same_language(&p, e);
+    if (rc == ERR_OK)
+        rc = answer(&p, e);
     fleet_view_clear(&p.v);
     return rc;
 }

@@ -257,3 +257,29 @@ def test_leave(api, join, device):
     assert api.ok("GET", f"/devices/{d.id}")["state"] == "retired"
     r = d.desired()
     assert r.status_code == 410 and word(r) == "device-retired"
+
+
+def test_parent_is_upgraded_before_its_children(api, join, device):
+    """An agent of tomorrow is told to wait for the parent, and its token stays good; one of yesterday works."""
+    made = join(uses=1)
+    new = device()
+    r = new.post_enrolment(made["token"], agent_version="0.2.0")
+    assert r.status_code == 409 and word(r) == "agent-too-new", r.text
+    assert r.json()["errors"][0]["pointer"] == "/agent_version" and "parent first" in r.json()["remedy"]
+    assert audit(api, "device.enrol_refused")[0]["detail"]["cause"] == "agent is newer than the parent"
+    new.enrol(made["token"], agent_version="0.1.9")
+    old = device()
+    old.enrol(join(uses=1)["token"], agent_version="0.0.3")
+    for d in (new, old):
+        d.fetch()
+
+
+def test_versions_of_the_protocol(join, device):
+    """A child that speaks a later protocol is refused in words and gets no bundle; the same child with ours gets one."""
+    d = device()
+    d.enrol(join()["token"])
+    assert 1 in d.hello()["api"]
+    later = d.desired(**{"Inari-Api": "2"})
+    assert later.status_code == 409 and word(later) == "agent-too-new" and "ETag" not in later.headers
+    assert d.desired(**{"Inari-Api": "x"}).status_code == 400
+    d.fetch()

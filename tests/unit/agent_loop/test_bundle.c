@@ -282,10 +282,12 @@ static void trust_chain(void **state)
 static void versions(void **state)
 {
     (void)state;
-    assert_int_equal(bundle_version_cmp("0.1.0", "0.1"), 0);
-    assert_int_equal(bundle_version_cmp("0.1.0", "0.1.1"), -1);
-    assert_int_equal(bundle_version_cmp("0.10.0", "0.9.9"), 1);
-    assert_int_equal(bundle_version_cmp("1", "0.99"), 1);
+    assert_int_equal(proto_version_cmp("0.1.0", "0.1", 4), 0);
+    assert_int_equal(proto_version_cmp("0.1.0", "0.1.1", 4), -1);
+    assert_int_equal(proto_version_cmp("0.10.0", "0.9.9", 4), 1);
+    assert_int_equal(proto_version_cmp("1", "0.99", 4), 1);
+    assert_int_equal(proto_version_cmp("0.1.9", "0.1.0", 2), 0);
+    assert_int_equal(proto_version_cmp("0.2", "0.1.9", 2), 1);
 }
 
 int main(void)
