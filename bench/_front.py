@@ -2,6 +2,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -121,6 +122,15 @@ def program(name):
 def cpu_s(pid):
     """CPU seconds of a process, all threads."""
     return time.clock_gettime(~pid << 3 | 2)
+
+
+def children(pid):
+    return [int(x) for x in subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()]
+
+
+def sql_statements(p):
+    """What the parent asked its database since it started."""
+    return int(re.search(r"^inari_db_statements_total (\d+)", p.session().get("/metrics").text, re.M).group(1))
 
 
 def median(values):

@@ -2,7 +2,6 @@
 with the same headers over the same TLS in the same run; and of a held cycle, apart."""
 import json
 import os
-import re
 import socket
 import ssl
 import subprocess
@@ -36,10 +35,6 @@ def answer_headers(p, request):
     return [(k, v) for k, v in rows if k not in ("Date", "ETag", "Connection", "Server", "Content-Length")]
 
 
-def sql_statements(p):
-    return int(re.search(r"^inari_db_statements_total (\d+)", p.session().get("/metrics").text, re.M).group(1))
-
-
 def run():
     with _front.parent() as p:
         per_round = CONNECTIONS
@@ -66,8 +61,8 @@ def run():
                "ratio": round(_front.median([o / t for o, t in zip(rates, peer_rates)]), 3)}
         yield {"name": "poll.answer", "value": round(sizes[0][0]), "unit": "bytes", "peer": "nginx",
                "peer_value": round(sizes[0][1]), "ratio": round(sizes[0][1] / sizes[0][0], 3)}
-        before = sql_statements(p)
+        before = _front.sql_statements(p)
         held, = client([_front.poll_request(d, p.port, wait=1) for d in all_devices[-CONNECTIONS:]], 2, (p.port, [p.pid]))
         yield {"name": "poll.held_cycle.cpu", "value": round(held["cpu_us"] / held["requests"], 1), "unit": "us"}
-        yield {"name": "poll.held_cycle.sql", "value": sql_statements(p) - before,
+        yield {"name": "poll.held_cycle.sql", "value": _front.sql_statements(p) - before,
                "unit": f"statements of the whole process during {held['requests']} held polls (its jobs run on)"}

@@ -24,6 +24,8 @@ const struct settings_row inarid_rows[] = {
     { "api.header_deadline",        S_MSEC, AT(header_deadline_ms),   "10s",        500,   300000,      SF_RESTART,  "longest time from connecting to complete headers" },
     { "api.idle",                   S_MSEC, AT(idle_ms),              "30s",        1000,  600000,      SF_RESTART,  "longest silence on a connection that is not held" },
     { "api.drain",                  S_MSEC, AT(drain_ms),             "10s",        100,   300000,      SF_RESTART,  "at a stop, how long running requests may take" },
+    { "enrol.rate",                 S_INT,  AT(enrol_rate),           "10",         1,     10000,       SF_RESTART,  "enrolments a second that are let in; beyond, 429; raise it while a whole fleet joins" },
+    { "poll.wake_rate",             S_INT,  AT(wake_rate),            "100",        0,     100000,      SF_RESTART,  "held polls woken a second when many children have news (as many at once first); 0: all at once" },
     { "db.conninfo",                S_STR,  AT(conninfo),             "host=/run/inari-db dbname=inari user=inari", 0, 0, SF_RESTART | SF_SECRET, "libpq connection string" },
     { "state",                      S_PATH, AT(state),                "/var/lib/inari-parent", 0, 0,    SF_RESTART,  "folder of the parent's own files: keys, certificate" },
     { "web_dir",                    S_PATH, AT(web_dir),              "/usr/share/inari/web", 0, 0,     SF_RESTART,  "built console; read into memory at start" },

@@ -13,6 +13,7 @@ struct inarid_settings {
     char *state, *conninfo, *web_dir, *log_level;
     int64_t io_threads, workers, queue, connections, connections_address, strangers_address;
     int64_t body_memory, header_deadline_ms, idle_ms, drain_ms;
+    int64_t enrol_rate, wake_rate;
     bool lab;
 };
 

@@ -18,6 +18,8 @@ struct app {
     const char *const *tls_pins; /* base64url SPKI hashes: current and backup; NULL-terminated; swapped whole */
     const char *const *addresses;/* https:// addresses for join strings; NULL-terminated */
     int64_t (*certificate_end_ms)(void); /* end of the listener's certificate; 0: not known */
+    int64_t enrol_rate;     /* enrolments a second */
+    int64_t wake_rate;      /* held polls woken a second; 0: all at once */
     bool lab;               /* first password need not be changed */
     bool fenced;
 };

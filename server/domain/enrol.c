@@ -316,18 +316,18 @@ static json_t *make_answer(struct app *app, const struct device *d)
 
 /* Enrolment has its own small bucket, so that a flood with a valid token never disturbs the
  * enrolled. */
-static bool bucket_take(void)
+static bool bucket_take(int64_t per_s)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-    static int64_t full_ms;
-    int64_t now = clock_mono_ms(), at;
+    static int64_t full_us;
+    int64_t now = clock_mono_us(), at;
     bool ok;
 
     (void)pthread_mutex_lock(&lock);
-    at = full_ms > now ? full_ms : now;
-    ok = at - now <= (int64_t)(ENROL_BURST - 1) * 1000 / ENROL_PER_S;
+    at = full_us > now ? full_us : now;
+    ok = at - now <= (ENROL_BURST - 1) * INT64_C(1000000) / per_s;
     if (ok)
-        full_ms = at + 1000 / ENROL_PER_S;
+        full_us = at + 1000000 / per_s;
     (void)pthread_mutex_unlock(&lock);
     return ok;
 }
@@ -361,8 +361,9 @@ enum err_code enrol_device(struct db *db, struct app *app, const char *token, st
     char plain[64];
     enum err_code rc;
 
-    if (!bucket_take())
-        return err_set(e, ERR_SLOW_DOWN, "more than %d enrolments a second", ENROL_PER_S);
+    if (!bucket_take(app->enrol_rate))
+        return err_set(e, ERR_SLOW_DOWN, "more than %lld enrolments a second",
+                       (long long)app->enrol_rate);
     en.address = plain_address(address, plain);
     sha256(slice_of(token), en.token_hash);
     rc = read_document(jws, &en, &hold, e);

@@ -11,7 +11,7 @@
 #include "http/request.h"
 #include "jose/jose.h"
 
-enum { ENROL_TOKEN_SIZE = 64, ENROL_LOGIN_TTL_S = 300, ENROL_PER_S = 10, ENROL_BURST = 20, DEVICE_TOKEN_TTL_S = 900 };
+enum { ENROL_TOKEN_SIZE = 64, ENROL_LOGIN_TTL_S = 300, ENROL_BURST = 20, DEVICE_TOKEN_TTL_S = 900 };
 
 /* A name people give a device: letters a-z, digits, ".", "-", "_"; 1..63; not shaped like an id. */
 bool device_name_ok(const char *name);

@@ -14,7 +14,7 @@
 
 #include <stdatomic.h>
 
-enum { FLEET_STALE_MS = 5 * 60 * 1000, FLEET_WAKES_PER_S = 100 };
+enum { FLEET_STALE_MS = 5 * 60 * 1000 };
 
 enum device_state { DEV_PENDING, DEV_REJECTED, DEV_OBSERVING, DEV_MANAGED, DEV_HELD, DEV_QUARANTINED, DEV_REVOKED, DEV_RETIRED };
 extern const char *const device_state_names[]; /* NULL-terminated */

@@ -17,7 +17,6 @@
 
 enum {
     TICK_MS = 100,
-    WAKES_PER_TICK = FLEET_WAKES_PER_S * TICK_MS / 1000,
     BUNDLES_KEPT = 5,
     QUIET_MS = 30 * 1000
 };
@@ -123,18 +122,20 @@ static void run_due(struct jobs *j)
     }
 }
 
-/* The first FLEET_WAKES_PER_S polls of a burst at once, then at the pace.  Returns how many still
- * wait. */
+/* As many polls of a burst as the rate of a second at once, then at the pace.  Returns how many
+ * still wait. */
 static size_t wake(struct jobs *j)
 {
-    int64_t now = clock_mono_ms();
-    size_t max = WAKES_PER_TICK;
+    int64_t now = clock_mono_ms(), rate = j->app->wake_rate;
+    int64_t max = (rate * TICK_MS + 999) / 1000;
 
+    if (rate == 0)
+        return fleet_wake_queued(j->app->fleet, SIZE_MAX);
     if (now - j->wake_ms >= 1000) {
         j->wake_ms = now;
-        max = FLEET_WAKES_PER_S;
+        max = rate;
     }
-    return fleet_wake_queued(j->app->fleet, max);
+    return fleet_wake_queued(j->app->fleet, (size_t)max);
 }
 
 static void *run(void *arg)

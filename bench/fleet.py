@@ -1,0 +1,188 @@
+"""A whole fleet of simulated children (bench/simchild) on one parent: joining, memory per held child, SQL and CPU of a minute in
+which nothing happens, a publication to all with pacing off, the parent killed under all of them; then the latency from publish to
+running for 1,000 managed children. INARI_FLEET sets another number than 10,000, INARI_FLEET_PARTS leaves parts out.
+
+Client, PostgreSQL and parent share the machine's cores, so times are upper limits.
+"""
+import collections
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import _front
+import simlib
+
+N = int(os.environ.get("INARI_FLEET", "10000"))
+MANAGED = min(N, 1000)
+PARTS = os.environ.get("INARI_FLEET_PARTS", "idle publish restart latency").split()
+KEY = "smtp.message_size_limit"
+IDLE_S = 60
+APPLY_MS = (1000, 2000)
+
+
+def figure(name, value, unit, bar=None):
+    return {"name": f"fleet.{name}", "value": value, "unit": unit, "bar": bar}
+
+
+def private_kib(pid):
+    """Memory that is this process's alone."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Clean", "Private_Dirty")))
+
+
+@contextlib.contextmanager
+def crowd(p, count, **options):
+    d = tempfile.mkdtemp(prefix="inari-fleet-")
+    api = p.token()
+    sim = simlib.Sim(d, count, simlib.join_string(api, count), **options)
+    try:
+        yield sim, api
+    finally:
+        sim.quit()
+        shutil.rmtree(d, ignore_errors=True)
+
+
+def cpu_of_database(p):
+    """CPU seconds of PostgreSQL's processes alive now."""
+    pids = [p.postgres.pid, *_front.children(p.postgres.pid)]
+    return sum(_front.cpu_s(pid) for pid in pids)
+
+
+@contextlib.contextmanager
+def statements(p):
+    """Counter of the statements PostgreSQL is asked meanwhile, by the name the parent gives them."""
+    counted, start = collections.Counter(), os.path.getsize(p.postgres.log_path)
+
+    def logging(word):
+        p.postgres.psql(f"ALTER SYSTEM SET log_statement = '{word}'")
+        p.postgres.psql("SELECT pg_reload_conf()")
+    logging("all")
+    try:
+        yield counted
+    finally:
+        with open(p.postgres.log_path, errors="replace") as f:
+            f.seek(start)
+            text = f.read()
+        logging("none")
+        for name in re.findall(r"LOG:  (?:execute|statement:) ?([^:\n]{1,60})", text):
+            if not name.startswith(("ALTER", "SELECT pg_reload")):
+                counted[name.strip()] += 1
+
+
+def idle(p):
+    began, cpu, db, sql = time.monotonic(), _front.cpu_s(p.pid), cpu_of_database(p), _front.sql_statements(p)
+    with statements(p) as by_name:
+        time.sleep(IDLE_S)
+    took = time.monotonic() - began
+    cpu, db, sql = _front.cpu_s(p.pid) - cpu, cpu_of_database(p) - db, _front.sql_statements(p) - sql
+    presence = by_name["fleet_presence"]
+    yield figure("idle.cpu", round(cpu / took / 2 * 100, 2), "% of two cores (parent)", 25)
+    yield figure("idle.cpu_with_database", round((cpu + db) / took / 2 * 100, 2), "% of two cores")
+    yield figure("idle.sql.presence", presence, "statements a minute", 2)
+    rest = ", ".join(f"{n} {name}" for name, n in by_name.most_common() if name != "fleet_presence")
+    yield figure("idle.sql.all", sql, f"statements a minute whatever the number of children ({rest})")
+
+
+def publish(api, value):
+    """(wall ms at which the publication was asked for, seconds it took, seconds the draft took)."""
+    t = time.monotonic()
+    draft = api.ok("POST", "/drafts", {"title": "bench"})
+    api.change(f"/drafts/{draft['id']}", {"fleet": {KEY: value}})
+    drafted, began, wall = time.monotonic() - t, time.monotonic(), time.time() * 1000
+    made = api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "bench"}, timeout=300)
+    return wall, time.monotonic() - began, drafted, made
+
+
+def to_all(p, sim, api):
+    cpu = _front.cpu_s(p.pid)
+    wall, took, drafted, made = publish(api, 20000001)
+    n = sum(d["changed"] for d in made["devices"])
+    assert n == N, f"{n} of {N} devices get another bundle"
+    r = sim.wait(lambda r: r["pub"] == made["pub"] and r["fetched_wall_ms"]["n"] == N, "all to fetch", 300)
+    yield figure("publish.draft", round(drafted, 2), "s (edit checked for every device)")
+    yield figure("publish.answer", round(took, 2), "s (all bundles made and signed)")
+    yield figure("publish.first_fetched", round((r["fetched_wall_ms"]["first"] - wall) / 1000, 2), "s")
+    yield figure("publish.p50_fetched", round((r["fetched_wall_ms"]["p50"] - wall) / 1000, 2), "s")
+    yield figure("publish.last_fetched", round((r["fetched_wall_ms"]["last"] - wall) / 1000, 2),
+                 f"s from asking for the publication ({N} children, pacing off)", 10)
+    r = sim.wait(lambda r: r["waiting"] == N, "all to have reported and wait again", 300)
+    yield figure("publish.all_reported", round(time.time() - wall / 1000, 2), "s")
+    yield figure("publish.cpu", round(_front.cpu_s(p.pid) - cpu, 2), "s of the parent")
+
+
+def restart(p, sim):
+    sim.order("mark")
+    began = time.monotonic()
+    p.kill()
+    p.start(wait=False)
+    p.wait_ready()
+    ready = time.monotonic() - began
+    r = sim.wait(lambda r: r["served_ms"]["n"] == N, "all to be served", 400, 0.5)
+    codes = {int(k): n for k, n in r["answers"].items()}
+    odd = {k: n for k, n in codes.items() if k not in (200, 204, 304, 503)}
+    yield figure("restart.ready", round(ready, 2), "s from the kill until /readyz is 200 again")
+    yield figure("restart.all_served", round(r["served_ms"]["last"] / 1000, 2),
+                 f"s from the kill until the last of {N} had its 200 or 304, held polls held to their end", 90)
+    yield figure("restart.other_answers", sum(odd.values()), f"answers not 200, 204, 304, 503 ({codes})", 0)
+    yield figure("restart.new_tokens", r["tokens"], "access tokens asked for (a token outlives the parent)")
+    yield figure("restart.peak_arrivals", max(r["arrivals"]), "polls in the busiest second")
+
+
+def manage(api):
+    devices, cursor = [], ""
+    while cursor is not None:
+        page = api.ok("GET", f"/devices?limit=500{cursor and '&cursor=' + cursor}")
+        devices += page["items"]
+        cursor = page["next"]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda d: api.change(f"/devices/{d['id']}", {"mode": "manage"}), devices))
+
+
+def latency(name, **settings):
+    """Publish to running, as the children see it: from asking for the publication to the acknowledged report."""
+    with _front.parent(enrol__rate=2000, **settings) as p, \
+            crowd(p, MANAGED, apply_ms=f"{APPLY_MS[0]}-{APPLY_MS[1]}") as (sim, api):
+        sim.joined(120)
+        manage(api)
+        # Each took its own bundle when it was told to manage; all of them have to have reported that it runs.
+        sim.wait(lambda r: r["waiting"] == MANAGED and r["running_wall_ms"]["n"] == MANAGED, "all to be managed", 180)
+        wall, took, _, made = publish(api, 20000002)
+        r = sim.wait(lambda r: r["pub"] == made["pub"] and r["running_wall_ms"]["n"] == MANAGED, "all to run it", 600)
+        for key in ("p50", "p99"):
+            yield figure(f"latency.{name}.{key}", round((r["running_wall_ms"][key] - wall) / 1000, 2),
+                         f"s publish to running ({MANAGED} children, of which {APPLY_MS[0] / 1000:g} to {APPLY_MS[1] / 1000:g} s "
+                         "are the simulated applying)")
+        yield figure(f"latency.{name}.last", round((r["running_wall_ms"]["last"] - wall) / 1000, 2), "s")
+
+
+def whole_fleet():
+    with _front.parent(enrol__rate=10000, poll__wake_rate=0) as p:
+        empty = private_kib(p.pid)
+        began = time.monotonic()
+        with crowd(p, N) as (sim, api):
+            sim.wait(lambda r: r["enrolled"] == N, "all to enrol", 900, 1)
+            yield figure("enrol", round(time.monotonic() - began, 1), f"s until {N} devices were enrolled over the API", 60)
+            sim.joined(300)
+            yield figure("joined", round(time.monotonic() - began, 1), "s until all had their bundle, had reported and waited")
+            held = private_kib(p.pid) - empty
+            yield figure("memory", round(held / N, 2), "KiB of the parent a held child, its row included", 24)
+            if "idle" in PARTS:
+                yield from idle(p)
+                yield figure("memory.later", round((private_kib(p.pid) - empty) / N, 2), "KiB, a minute later", 24)
+            if "publish" in PARTS:
+                yield from to_all(p, sim, api)
+                yield figure("memory.published", round((private_kib(p.pid) - empty) / N, 2), "KiB, after the publication")
+            if "restart" in PARTS:
+                yield from restart(p, sim)
+
+
+def run():
+    if set(PARTS) & {"idle", "publish", "restart", "join"}:
+        yield from whole_fleet()
+    if "latency" in PARTS:
+        yield from latency("unpaced", poll__wake_rate=0)
+        yield from latency("paced")
