@@ -24,17 +24,19 @@ static enum err_code hello(struct helper *h, const json_t *request, json_t *answ
 static enum err_code facts(struct helper *h, const json_t *request, json_t *answer, struct err *e)
 {
     const json_t *names = json_object_get(request, "names"),
+                 *domains = json_object_get(request, "mx"),
                  *files = json_object_get(request, "files");
     json_t *f = NULL;
     enum err_code rc;
 
-    if ((names != NULL && !json_is_array(names)) || (files != NULL && !json_is_array(files)))
+    if ((names != NULL && !json_is_array(names)) || (files != NULL && !json_is_array(files)) ||
+        (domains != NULL && !json_is_array(domains)))
         return err_field(e, ERR_INVALID, "/names",
-                         "\"names\" and \"files\" must be arrays of strings");
+                         "\"names\", \"mx\" and \"files\" must be arrays of strings");
     if (json_array_size(names) > FACTS_NAMES_MAX)
         return err_field(e, ERR_INVALID, "/names", "at most %d names are resolved at once",
                          FACTS_NAMES_MAX);
-    rc = facts_collect(&h->pf, names, files, &f, e);
+    rc = facts_collect(&h->pf, names, domains, files, &f, e);
     if (rc == ERR_OK)
         (void)json_object_set_new(answer, "facts", f);
     return rc;

@@ -2,6 +2,7 @@
  * never taken for it. */
 #include "apply/verbs.h"
 
+#include "base/clock.h"
 #include "targets/facts.h"
 
 static enum err_code decode(const json_t *request, bool with_revision, struct planned *p,
@@ -48,11 +49,12 @@ static enum err_code collect(struct helper *h, const json_t *settings, const jso
                              const char *device_id, json_t **ret, struct err *e)
 {
     AUTO(json_free) json_t *names = NULL;
+    AUTO(json_free) json_t *domains = NULL;
     AUTO(json_free) json_t *files = NULL;
     enum err_code rc;
 
-    facts_wanted(settings, &names, &files);
-    rc = facts_collect(&h->pf, names, files, ret, e);
+    plan_wanted(settings, &names, &domains, &files);
+    rc = facts_collect(&h->pf, names, domains, files, ret, e);
     if (rc != ERR_OK)
         return rc;
     (void)json_object_set_new(*ret, "device_id", json_string(device_id));
@@ -73,6 +75,7 @@ static enum err_code checked(json_t *settings, const json_t *facts, struct arena
         return err_set(e, ERR_REFUSED, "the settings do not pass the catalog");
     rc = plan_facts_from_json(facts, a, &pf, e);
     pf.device_id = ret->device_id;
+    pf.now_ms = clock_wall_ms();
     if (rc == ERR_OK)
         rc = plan_make(settings, &pf, ret->digest, a, &ret->plan, f, e);
     if (rc == ERR_OK && ret->plan == NULL)

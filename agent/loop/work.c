@@ -5,12 +5,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "plan/plan.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FACTS_MS = 600 * 1000, LKG_MS = 60 * 1000, SOAK_STEP_MS = 5000, NAMES_MAX = 32 };
+enum { FACTS_MS = 600 * 1000, LKG_MS = 60 * 1000, SOAK_STEP_MS = 5000 };
 
 void work_again(struct loop *l)
 {
@@ -60,45 +60,14 @@ static json_t *ask(struct loop *l, const char *verb, json_t *members)
     return NULL;
 }
 
-/* A host name out of "[mail.example.test]:25" or "mail.example.test:25"; addresses and empty
- * strings are none. */
-static void add_name(json_t *names, const char *value)
-{
-    const char *p = value[0] == '[' ? value + 1 : value;
-    size_t n = strcspn(p, value[0] == '[' ? "]" : ":");
-    bool letter = false;
-
-    for (size_t i = 0; i < n; i++)
-        letter = letter || isalpha((unsigned char)p[i]) != 0;
-    if (letter && n < 254 && memchr(p, '.', n) != NULL && memchr(p, ':', n) == NULL &&
-        json_array_size(names) < NAMES_MAX)
-        (void)json_array_append_new(names, json_stringn(p, n));
-}
-
-/* The hosts mail goes to: the planner compares them with our own addresses. */
-static json_t *names_of(const struct bundle *b)
-{
-    json_t *names = json_array(), *row, *v;
-    const char *key, *member;
-
-    if (names == NULL || b->settings == NULL)
-        return names;
-    add_name(names, json_str(b->settings, "smtp.relayhost", ""));
-    json_object_foreach(json_object_get(b->settings, "smtp.routes"), key, row)
-    {
-        json_object_foreach(row, member, v)
-        {
-            if (json_is_string(v))
-                add_name(names, json_string_value(v));
-        }
-    }
-    return names;
-}
-
 static void refresh_facts(struct loop *l)
 {
-    json_t *answer = ask(l, "facts", json_pack("{s:o}", "names", names_of(&l->work.bundle)));
-    json_t *facts = json_object_get(answer, "facts");
+    json_t *names, *domains, *files, *answer, *facts;
+
+    plan_wanted(l->work.bundle.settings, &names, &domains, &files);
+    answer =
+        ask(l, "facts", json_pack("{s:o,s:o,s:o}", "names", names, "mx", domains, "files", files));
+    facts = json_object_get(answer, "facts");
 
     l->work.next_facts = clock_mono_ms() + FACTS_MS;
     if (json_is_object(facts) && !json_equal(facts, l->work.facts)) {

@@ -7,13 +7,13 @@
 
 #include "json/json_in.h"
 #include "targets/postfix.h"
+#include "targets/resolve.h"
 
-enum { FACTS_NAMES_MAX = 64, FACTS_FILES_MAX = 64 };
+enum { FACTS_NAMES_MAX = RESOLVE_NAMES_MAX, FACTS_FILES_MAX = 64 };
 
-/* names, files: arrays of strings (borrowed; NULL: none); more than the limits are left out.  Names
- * that are not resolved within resolve_timeout are absent from the answer.  New reference. */
+/* names, domains (whose MX is looked up), files: arrays of strings (borrowed; NULL: none); more
+ * than the limits are left out.  What is not resolved within resolve_timeout is absent from the
+ * answer. New reference. */
 MUST_USE enum err_code facts_collect(const struct postfix *p, const json_t *names,
-                                     const json_t *files, json_t **ret, struct err *e);
-/* The names and files that settings (effective) speak of, by the types of the catalog.  New
- * references. */
-void facts_wanted(const json_t *settings, json_t **ret_names, json_t **ret_files);
+                                     const json_t *domains, const json_t *files, json_t **ret,
+                                     struct err *e);

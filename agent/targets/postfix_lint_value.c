@@ -374,7 +374,7 @@ static void look_at_tls(struct lint *l, const char *where, const char *name, con
         if (word[0] != '/')
             continue;
         tls_file_look(word, word, &f);
-        if (!f.readable || (!f.is_cert && !f.is_key))
+        if (!f.readable || (!f.pem.is_cert && !f.pem.is_key))
             lint_say(l, "%s: %s: \"%s\" holds no certificate or key", where, name, word);
     }
     if (!ends(name, "_cert_file"))

@@ -2,84 +2,53 @@
 
 #include "base/file.h"
 
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-enum { TLS_FILE_MAX = 1024 * 1024 };
+struct text {
+    char *p;
+    size_t n;
+    bool readable;
+};
 
-/* Never ask for a passphrase: an encrypted key is one Postfix cannot use either. */
-static int no_password(char *buf, int size, int rw, void *ctx)
+static struct text load(const char *path)
 {
-    (void)buf;
-    (void)size;
-    (void)rw;
-    (void)ctx;
-    return -1;
+    struct text t = {0};
+
+    t.readable = file_read(path, PEM_TEXT_MAX, &t.p, &t.n, NULL) == ERR_OK;
+    return t;
 }
 
-static void load(const char *path, X509 **cert, EVP_PKEY **key, bool *readable)
+static struct slice view(const struct text *t)
 {
-    char *text = NULL;
-    size_t n = 0;
-    BIO *b;
-
-    *cert = NULL;
-    *key = NULL;
-    *readable = file_read(path, TLS_FILE_MAX, &text, &n, NULL) == ERR_OK;
-    if (!*readable)
-        return;
-    b = BIO_new_mem_buf(text, (int)n);
-    if (b != NULL)
-        *cert = PEM_read_bio_X509(b, NULL, no_password, NULL);
-    BIO_free(b);
-    b = BIO_new_mem_buf(text, (int)n);
-    if (b != NULL)
-        *key = PEM_read_bio_PrivateKey(b, NULL, no_password, NULL);
-    BIO_free(b);
-    explicit_bzero(text, n);
-    free(text);
+    return (struct slice){t->p, t->readable ? t->n : 0};
 }
 
-static int64_t not_after(const X509 *cert)
+static void wipe(struct text *t) /* it may hold a private key */
 {
-    struct tm tm;
-
-    return ASN1_TIME_to_tm(X509_get0_notAfter(cert), &tm) == 1 ? (int64_t)timegm(&tm) * 1000 : 0;
+    if (t->p != NULL)
+        explicit_bzero(t->p, t->n);
+    free(t->p);
 }
 
 void tls_file_look(const char *path, const char *peer, struct tls_file *ret)
 {
-    EVP_PKEY *key;
-    X509 *cert;
+    struct text t = load(path);
 
-    *ret = (struct tls_file){0};
-    load(path, &cert, &key, &ret->readable);
-    ret->is_cert = cert != NULL;
-    ret->is_key = key != NULL;
-    if (cert != NULL)
-        ret->not_after_ms = not_after(cert);
-    if (peer != NULL && (cert != NULL) != (key != NULL) && strcmp(path, peer) != 0)
-        ret->key_matches = cert != NULL ? tls_file_match(path, peer) : tls_file_match(peer, path);
-    else if (cert != NULL && key != NULL)
-        ret->key_matches = X509_check_private_key(cert, key) == 1;
-    X509_free(cert);
-    EVP_PKEY_free(key);
+    *ret = (struct tls_file){.readable = t.readable};
+    pem_look(view(&t), &ret->pem);
+    wipe(&t);
+    if (peer != NULL && ret->pem.is_cert != ret->pem.is_key && strcmp(path, peer) != 0)
+        ret->pem.key_matches =
+            ret->pem.is_cert ? tls_file_match(path, peer) : tls_file_match(peer, path);
 }
 
 bool tls_file_match(const char *cert_path, const char *key_path)
 {
-    EVP_PKEY *key, *other_key;
-    X509 *cert, *other_cert;
-    bool readable, match;
+    struct text cert = load(cert_path), key = load(key_path);
+    bool match = pem_match(view(&cert), view(&key));
 
-    load(cert_path, &cert, &other_key, &readable);
-    load(key_path, &other_cert, &key, &readable);
-    match = cert != NULL && key != NULL && X509_check_private_key(cert, key) == 1;
-    X509_free(cert);
-    X509_free(other_cert);
-    EVP_PKEY_free(key);
-    EVP_PKEY_free(other_key);
+    wipe(&cert);
+    wipe(&key);
     return match;
 }

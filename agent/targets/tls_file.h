@@ -2,12 +2,11 @@
  * shown. */
 #pragma once
 
-#include "base/slice.h"
+#include "base/pem.h"
 
 struct tls_file {
-    bool readable, is_cert, is_key;
-    bool key_matches;     /* the first key fits the first certificate of the pair */
-    int64_t not_after_ms; /* of the first certificate; 0 none */
+    bool readable;
+    struct pem_info pem; /* pem.key_matches: with the other half, see tls_file_look() */
 };
 
 /* Look at path; peer is the file that holds the other half (the same path for a combined file, NULL

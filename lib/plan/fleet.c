@@ -24,10 +24,37 @@ static const char *setting(const struct plan_member *m, const char *key)
     return json_str(m->settings, key, "");
 }
 
+/* Names compare without case: settings are in lower case already, facts are not. */
+static void lower(const char *in, char *out, size_t size)
+{
+    size_t n = 0;
+
+    for (; in[n] != '\0' && n + 1 < size; n++)
+        out[n] = in[n] >= 'A' && in[n] <= 'Z' ? (char)(in[n] - 'A' + 'a') : in[n];
+    out[n] = '\0';
+}
+
 static void add_index(struct fleet *x, const char *name, size_t i)
 {
-    if (name != NULL && name[0] != '\0' && json_object_get(x->index, name) == NULL)
-        (void)json_object_set_new(x->index, name, json_integer((json_int_t)i));
+    char text[256];
+
+    if (name == NULL || name[0] == '\0')
+        return;
+    lower(name, text, sizeof text);
+    if (json_object_get(x->index, text) == NULL)
+        (void)json_object_set_new(x->index, text, json_integer((json_int_t)i));
+}
+
+static void add_addresses(struct fleet *x, const char *const *list, size_t n, size_t i)
+{
+    for (size_t k = 0; k < n; k++) {
+        struct ipnet a;
+        char text[IPNET_TEXT_MAX];
+        if (ipnet_address(slice_of(list[k]), &a) != IPNET_OK || ipnet_is_loopback(&a))
+            continue;
+        ipnet_format(&a, text);
+        add_index(x, text, i);
+    }
 }
 
 static void build_index(struct fleet *x)
@@ -38,42 +65,62 @@ static void build_index(struct fleet *x)
         if (facts == NULL)
             continue;
         add_index(x, facts->hostname, i);
-        for (size_t k = 0; k < facts->n_addresses; k++) {
-            struct ipnet a;
-            char text[IPNET_TEXT_MAX];
-            if (ipnet_address(slice_of(facts->addresses[k]), &a) != IPNET_OK ||
-                ipnet_is_loopback(&a))
-                continue;
-            ipnet_format(&a, text);
-            add_index(x, text, i);
-        }
+        add_addresses(x, facts->addresses, facts->n_addresses, i);
+        add_addresses(x, facts->proxy_addresses, facts->n_proxy_addresses, i);
     }
 }
 
 /* The member a name or address belongs to, or n. */
 static size_t member_at(const struct fleet *x, const char *name)
 {
-    const json_t *v = json_object_get(x->index, name);
+    char text[256];
+    const json_t *v;
 
+    lower(name, text, sizeof text);
+    v = json_object_get(x->index, text);
     return v == NULL ? x->n : (size_t)json_integer_value(v);
+}
+
+static size_t member_of_any(const struct fleet *x, const char *const *addresses, size_t n)
+{
+    size_t to = x->n;
+
+    for (size_t k = 0; k < n && to == x->n; k++)
+        to = member_at(x, addresses[k]);
+    return to;
+}
+
+/* The first member among the best mail exchangers, other than from itself: Postfix leaves itself
+ * out. */
+static size_t member_of_mx(const struct fleet *x, size_t from, const struct plan_mx_fact *mx)
+{
+    for (size_t i = 0; i < mx->n && mx->hosts[i].preference == mx->hosts[0].preference; i++) {
+        size_t to = member_at(x, mx->hosts[i].host);
+        if (to == x->n)
+            to = member_of_any(x, mx->hosts[i].addresses, mx->hosts[i].n);
+        if (to != x->n && to != from)
+            return to;
+    }
+    return x->n;
 }
 
 static size_t member_of_hop(const struct fleet *x, size_t from, const struct plan_hop *hop)
 {
     const struct plan_facts *facts = x->m[from].facts;
+    const struct plan_mx_fact *mx = facts == NULL ? NULL : plan_mx_of(hop, facts);
     size_t to = x->n;
 
     if (hop->is_address) {
         char text[IPNET_TEXT_MAX];
         ipnet_format(&hop->address, text);
         to = member_at(x, text);
+    } else if (mx != NULL && mx->n > 0) {
+        to = member_of_mx(x, from, mx);
     } else {
         to = member_at(x, hop->host);
         for (size_t i = 0; to == x->n && facts != NULL && i < facts->n_names; i++) {
-            for (size_t k = 0; strcmp(facts->names[i].name, hop->host) == 0 &&
-                               k < facts->names[i].n && to == x->n;
-                 k++)
-                to = member_at(x, facts->names[i].addresses[k]);
+            if (strcmp(facts->names[i].name, hop->host) == 0)
+                to = member_of_any(x, facts->names[i].addresses, facts->names[i].n);
         }
     }
     if (to < x->n && hop->port != 25 &&

@@ -12,22 +12,36 @@
  * missing (the parent before a device's first report): a check that needs a missing fact is skipped. */
 struct plan_listener_fact { const char *address; int64_t port; const char *owner; /* "postfix", "sshd", ... */ };
 struct plan_name_fact { const char *name; const char *const *addresses; size_t n; /* resolved by the child */ };
+struct plan_mx_host { int64_t preference; const char *host; const char *const *addresses; size_t n; };
+struct plan_mx_fact { /* what a domain's MX records say, as the child's resolver sees them; lowest preference first */
+    const char *domain;
+    const struct plan_mx_host *hosts; size_t n; /* 0: it has none */
+};
 struct plan_file_fact {
     const char *path;
     bool readable, is_cert, is_key, key_matches; /* key_matches: with the certificate of the same settings */
-    int64_t not_after_ms;                        /* certificates */
+    bool in_use;                                 /* Postfix runs with it already */
+    int64_t not_before_ms, not_after_ms;         /* certificates; 0 unknown */
+    const char *const *names; size_t n_names;    /* certificates: DNS names, "*.example.com" among them */
 };
 struct plan_facts {
     const char *device_id;     /* NULL: unknown */
     const char *hostname;      /* FQDN */
     const char *placement;     /* "edge" or "inner" */
     int postfix_major, postfix_minor, postfix_patch; /* 0 0 0: unknown */
+    int64_t now_ms;            /* wall clock of whoever plans; not in the JSON; 0: no certificate is out of date */
     const char *const *addresses; size_t n_addresses; /* own addresses, loopback included */
+    const char *const *proxy_addresses; size_t n_proxy_addresses; /* Postfix's proxy_interfaces: addresses that lead here */
     const char *const *map_types; size_t n_map_types; /* postconf -m */
     const struct plan_listener_fact *listeners; size_t n_listeners;
     const struct plan_name_fact *names; size_t n_names;
+    const struct plan_mx_fact *mx; size_t n_mx;
     const struct plan_file_fact *files; size_t n_files;
 };
+/* What a device must be asked for the facts these settings need: host names, domains whose MX counts, files; at most
+ * PLAN_WANTED_MAX and PLAN_WANTED_MX_MAX of each, without repetition.  New references. */
+enum { PLAN_WANTED_MAX = 64, PLAN_WANTED_MX_MAX = 16 };
+void plan_wanted(const json_t *settings, json_t **ret_names, json_t **ret_domains, json_t **ret_files);
 MUST_USE enum err_code plan_facts_from_json(const json_t *facts, struct arena *a, struct plan_facts *ret, struct err *e);
 
 /* --- the result --- */

@@ -91,6 +91,7 @@ struct plan_hop {
     char host[256];
     int64_t port;
     bool is_address;
+    bool by_mx; /* a domain without brackets: its MX records are looked up */
     struct ipnet address;
 };
 bool plan_next_hop(struct slice *rest, struct plan_hop *ret);
@@ -98,3 +99,9 @@ bool plan_next_hop(struct slice *rest, struct plan_hop *ret);
  * or "")? */
 bool plan_hop_is_device(const struct plan_hop *hop, const struct plan_facts *facts,
                         const char *hostname);
+bool plan_is_device_address(const char *address, const struct plan_facts *facts);
+bool plan_is_device_name(const char *name, const struct plan_facts *facts, const char *hostname);
+/* What is known of the MX records of a hop by_mx; NULL: nothing. */
+const struct plan_mx_fact *plan_mx_of(const struct plan_hop *hop, const struct plan_facts *facts);
+/* Does a name of a certificate ("mx1.example.com", "*.example.com") cover a host name? */
+bool plan_cert_covers(const char *pattern, const char *name);

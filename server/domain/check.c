@@ -1,5 +1,6 @@
 #include "domain/check_private.h"
 
+#include "base/clock.h"
 #include "base/strbuf.h"
 
 #include "http/problem.h"
@@ -179,6 +180,7 @@ static enum err_code prepare(struct model *m, const struct check *c, const struc
         return rc;
     p->facts.device_id = d->id;
     p->facts.placement = d->placement;
+    p->facts.now_ms = clock_wall_ms();
     members = members_of(m, d->id, &p->n_groups);
     p->groups = arena_alloc(m->a, (p->n_groups + 1) * sizeof *p->groups);
     if (p->groups == NULL)

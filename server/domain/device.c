@@ -256,6 +256,7 @@ enum err_code device_plan(struct db *db, const char *ref, struct arena *a, json_
     if (rc == ERR_OK) {
         facts.device_id = d.id;
         facts.placement = d.placement;
+        facts.now_ms = clock_wall_ms();
         rc = plan_make(settings, &facts, "", a, &plan, f, e);
     }
     if (rc == ERR_OK)

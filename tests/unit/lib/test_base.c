@@ -4,9 +4,13 @@
 #include "base/file.h"
 #include "base/finding.h"
 #include "base/hash.h"
+#include "base/pem.h"
 #include "base/rand.h"
 #include "base/settings.h"
 
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -288,13 +292,89 @@ static void test_clock_file(void **state)
 #endif
 }
 
+/* A self-signed certificate with the given extension, common name "cn.test", from -1 to +1 day of 2026-01-01; and its key. */
+static char *make_pem(const char *names, EVP_PKEY *key)
+{
+    X509 *x = X509_new();
+    X509_NAME *subject = X509_get_subject_name(x);
+    BIO *b = BIO_new(BIO_s_mem());
+    char *text = NULL, *copy;
+    long n;
+
+    assert_int_equal(X509_set_version(x, 2), 1);
+    assert_int_equal(ASN1_TIME_set_string(X509_getm_notBefore(x), "20251231000000Z"), 1);
+    assert_int_equal(ASN1_TIME_set_string(X509_getm_notAfter(x), "20260102000000Z"), 1);
+    assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"cn.test", -1, -1, 0), 1);
+    if (names != NULL) {
+        X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
+        assert_non_null(ext);
+        assert_int_equal(X509_add_ext(x, ext, -1), 1);
+        X509_EXTENSION_free(ext);
+    }
+    assert_int_equal(X509_set_pubkey(x, key), 1);
+    assert_int_not_equal(X509_sign(x, key, EVP_sha256()), 0);
+    assert_int_equal(PEM_write_bio_X509(b, x), 1);
+    n = BIO_get_mem_data(b, &text);
+    copy = strndup(text, (size_t)n);
+    BIO_free(b);
+    X509_free(x);
+    return copy;
+}
+
+static char *key_pem(EVP_PKEY *key)
+{
+    BIO *b = BIO_new(BIO_s_mem());
+    char *text = NULL, *copy;
+    long n;
+
+    assert_int_equal(PEM_write_bio_PrivateKey(b, key, NULL, NULL, 0, NULL, NULL), 1);
+    n = BIO_get_mem_data(b, &text);
+    copy = strndup(text, (size_t)n);
+    BIO_free(b);
+    return copy;
+}
+
+static void test_pem(void **state)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256");
+    AUTO_STR char *with = make_pem("DNS:mx1.test,DNS:*.mx.test,IP:192.0.2.1", key), *bare = make_pem(NULL, key);
+    AUTO_STR char *key_text = key_pem(key), *other_text = key_pem(other), *both = NULL;
+    struct pem_info i;
+
+    (void)state;
+    pem_look(slice_of(with), &i);
+    assert_true(i.is_cert && !i.is_key && !i.key_matches);
+    assert_true(i.not_before_ms == INT64_C(1767139200000) && i.not_after_ms == INT64_C(1767312000000));
+    assert_int_equal(i.n_names, 2); /* not the common name, not the address */
+    assert_string_equal(i.name[0], "mx1.test");
+    assert_string_equal(i.name[1], "*.mx.test");
+    pem_look(slice_of(bare), &i);
+    assert_int_equal(i.n_names, 1);
+    assert_string_equal(i.name[0], "cn.test");
+    pem_look(slice_of(key_text), &i);
+    assert_true(!i.is_cert && i.is_key && i.not_after_ms == 0 && i.n_names == 0);
+    assert_true(asprintf(&both, "%s%s", with, key_text) > 0);
+    pem_look(slice_of(both), &i);
+    assert_true(i.is_cert && i.is_key && i.key_matches);
+    assert_true(pem_match(slice_of(with), slice_of(key_text)));
+    assert_false(pem_match(slice_of(with), slice_of(other_text)));
+    for (size_t n = 0; n < strlen(with); n += 7) { /* cut anywhere: no certificate, no crash */
+        pem_look((struct slice){with, n}, &i);
+        assert_true(!i.is_cert || n + 8 > strlen(with) - 1);
+    }
+    pem_look((struct slice){NULL, 0}, &i);
+    assert_true(!i.is_cert && !i.is_key);
+    EVP_PKEY_free(key);
+    EVP_PKEY_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers),   cmocka_unit_test(test_text),         cmocka_unit_test(test_strbuf_limit),
         cmocka_unit_test(test_arena),     cmocka_unit_test(test_times),        cmocka_unit_test(test_encodings),
         cmocka_unit_test(test_atomic_write), cmocka_unit_test(test_settings),  cmocka_unit_test(test_findings),
-        cmocka_unit_test(test_clock_file),
+        cmocka_unit_test(test_clock_file), cmocka_unit_test(test_pem),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

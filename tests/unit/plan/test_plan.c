@@ -10,6 +10,13 @@
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+/* Certificates that go with /etc/a.key, seen on 1 January 2026; at its last second "end" has thirty days left, "fit" one
+ * second more. */
+#define NOW_MS (INT64_C(1767225600) * 1000)
+#define CERT(name, from, to, in_use) \
+    "{'path':'/etc/" name ".pem','readable':true,'is_cert':true,'is_key':false,'key_matches':true,'not_before':'" from \
+    "','not_after':'" to "','in_use':" in_use ",'names':['*.example.test','other.test']}"
+
 static const char *const own_facts =
     "{'device_id':'0199d000-0000-7000-8000-000000000001','hostname':'mx1.example.test','placement':"
     "'edge',"
@@ -23,7 +30,21 @@ static const char *const own_facts =
     "a.pem','readable':true,'is_cert':true,'is_key':false,'key_matches':false},"
     "{'path':'/etc/a.key','readable':true,'is_cert':false,'is_key':true,'key_matches':true},"
     "{'path':'/etc/b.key','readable':true,'is_cert':false,'is_key':true,'key_matches':false},"
-    "{'path':'/etc/gone.pem','readable':false}]}";
+    "{'path':'/etc/gone.pem','readable':false},"
+    CERT("old", "2024-01-01T00:00:00Z", "2025-12-31T23:59:59Z", "false") ","
+    CERT("run", "2024-01-01T00:00:00Z", "2025-12-31T23:59:59Z", "true") ","
+    CERT("new", "2026-01-02T00:00:00Z", "2027-01-01T00:00:00Z", "false") ","
+    CERT("end", "2025-01-01T00:00:00Z", "2026-01-31T00:00:00Z", "false") ","
+    CERT("fit", "2025-01-01T00:00:00Z", "2026-01-31T00:00:01Z", "false") "],"
+    "'proxy_addresses':['203.0.113.77'],"
+    "'mx':{'back.test':[{'preference':20,'host':'far.test','addresses':['192.0.2.9']},"
+    "{'preference':10,'host':'in.back.test','addresses':['198.18.0.2']}],"
+    "'backup.test':[{'preference':10,'host':'far.test','addresses':['192.0.2.9']},"
+    "{'preference':20,'host':'MX1.example.test','addresses':[]}],"
+    "'named.test':[{'preference':0,'host':'MX1.Example.Test','addresses':[]}],"
+    "'nat.test':[{'preference':0,'host':'outside.test','addresses':['203.0.113.77']}],"
+    "'self.example.test':[{'preference':0,'host':'elsewhere.test','addresses':['192.0.2.9']}],"
+    "'none.test':[]}}";
 
 static json_t *parse(const char *text)
 {
@@ -59,6 +80,7 @@ static struct made make(const char *layer_text, const char *facts_text)
     assert_int_equal(catalog_merge(&l, 1, &m.settings, &e), ERR_OK);
     assert_int_equal(plan_facts_from_json(m.facts_json, m.a, &m.facts, &e), ERR_OK);
     m.facts.device_id = json_str(m.facts_json, "device_id", NULL);
+    m.facts.now_ms = NOW_MS;
     assert_int_equal(plan_make(m.settings, &m.facts, DIGEST, m.a, &m.plan, &m.f, &e), ERR_OK);
     return m;
 }
@@ -199,6 +221,15 @@ static const struct broken broken[] = {
     {"{'smtp.relayhost':'[127.0.0.1]:10027'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
     {"{'smtp.listen_port':2525,'smtp.relayhost':'[2001:db8::2]:2525'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
     {"{'smtp.hostname':'out.example.test','smtp.routes':{'a.test':{'next_hop':'[out.example.test]'}}}", NULL, "P06.own-address", "/settings/smtp.routes/a.test", false},
+    {"{'smtp.relayhost':'[203.0.113.77]'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'mx1.example.test'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'back.test'}", NULL, "P06.own-mx", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'[198.18.0.9], named.test:25'}", NULL, "P06.own-mx", "/settings/smtp.relayhost", false},
+    {"{'smtp.routes':{'a.test':{'next_hop':'nat.test'}}}", NULL, "P06.own-mx", "/settings/smtp.routes/a.test", false},
+    {"{'smtp.relay_domains':{'back.test':{}}}", NULL, "P06.own-mx", "/settings/smtp.relay_domains/back.test", false},
+    {"{'smtp_tls.cert_file':'/etc/old.pem','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.expired", "/settings/smtp_tls.cert_file", false},
+    {"{'smtp_tls.cert_file':'/etc/run.pem','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.expired", "/settings/smtp_tls.cert_file", true},
+    {"{'smtp_tls.cert_file':'/etc/new.pem','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.not-yet", "/settings/smtp_tls.cert_file", false},
     {"{'smtp_tls.inbound':'may','smtp_tls.key_file':'/etc/a.key'}", NULL, "P07.missing", "/settings/smtp_tls.cert_file", false},
     {"{'smtp_tls.cert_file':'/etc/a.pem'}", NULL, "P07.missing", "/settings/smtp_tls.key_file", false},
     {"{'smtp_tls.outbound':'verify'}", NULL, "P07.missing", "/settings/smtp_tls.ca_file", false},
@@ -265,6 +296,16 @@ static const char *const fine[] = {
     "{'queue.min_free':47185920}",
     "{'smtp_tls.inbound':'encrypt','smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/a.key'}",
     "{'smtp.listen_address':'198.18.0.2','smtp.listen_port':10026}",
+    "{'smtp.relayhost':'backup.test'}",                    /* a better exchanger is there: Postfix takes that one */
+    "{'smtp.relayhost':'back.test:2600'}",                 /* another program */
+    "{'smtp.relayhost':'[back.test]'}",                    /* in brackets no MX counts */
+    "{'smtp.relayhost':'self.example.test'}",              /* the MX counts, not the address */
+    "{'smtp.relay_domains':{'backup.test':{}}}",
+    "{'smtp.relay_domains':{'back.test':{}},'smtp.relayhost':'[192.0.2.1]'}",
+    "{'smtp.relay_domains':{'x.back.test':{}},'smtp.routes':{'back.test':{'next_hop':'[192.0.2.1]','subdomains':true}}}",
+    "{'smtp.relay_domains':{'none.test':{}},'smtp.relayhost':'none.test'}",
+    "{'smtp_tls.cert_file':'/etc/fit.pem','smtp_tls.key_file':'/etc/a.key'}",
+    "{'smtp.hostname':'other.test','smtp_tls.cert_file':'/etc/fit.pem','smtp_tls.key_file':'/etc/a.key'}",
 };
 
 static void test_fine(void **state)
@@ -280,10 +321,15 @@ static void test_fine(void **state)
 /* Said, but nothing is refused. */
 static void test_warnings(void **state)
 {
-    static const char *const layers[][2] = {{"{'smtp.process_limit':49}", "/settings/smtp.client_connection_limit"},
+    static const char *const layers[][3] = {{"{'smtp.process_limit':49}", "/settings/smtp.client_connection_limit"},
                                             {"{'queue.maximal_lifetime':86400}", "/settings/queue.bounce_lifetime"},
                                             {"{'queue.minimal_backoff':60}", "/settings/queue.run_delay"},
-                                            {"{'smtp.hard_error_limit':5}", "/settings/smtp.soft_error_limit"}};
+                                            {"{'smtp.hard_error_limit':5}", "/settings/smtp.soft_error_limit"},
+                                            {"{'smtp.relay_domains':{'b.test':{}},'smtp.relayhost':'b.test'}", "/settings/smtp.relayhost", "P06.mx-unknown"},
+                                            {"{'smtp.relay_domains':{'b.test':{'subdomains':true}},'smtp.routes':{'b.test':{'next_hop':'in.b.test'}}}", "/settings/smtp.routes/b.test", "P06.mx-unknown"},
+                                            {"{'smtp.relay_domains':{'b.test':{},'c.test':{}}}", "/settings/smtp.relay_domains/b.test", "P06.no-route"},
+                                            {"{'smtp_tls.cert_file':'/etc/end.pem','smtp_tls.key_file':'/etc/a.key'}", "/settings/smtp_tls.cert_file", "P07.expires"},
+                                            {"{'smtp.hostname':'a.b.example.test','smtp_tls.cert_file':'/etc/fit.pem','smtp_tls.key_file':'/etc/a.key'}", "/settings/smtp_tls.cert_file", "P07.name"}};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(layers); i++) {
@@ -291,7 +337,7 @@ static void test_warnings(void **state)
         assert_non_null(m.plan);
         assert_int_equal(m.f.errors, 0);
         assert_int_equal(m.f.n, 1);
-        assert_int_equal(m.f.v[0].id, F_P09_ORDER);
+        assert_string_equal(finding_texts[m.f.v[0].id].id, layers[i][2] == NULL ? "P09.order" : layers[i][2]);
         assert_true(m.f.v[0].warning);
         assert_string_equal(m.f.v[0].pointer, layers[i][1]);
         done(&m);
@@ -418,6 +464,10 @@ static const struct fleet_case fleet_cases[] = {
     {"{'smtp.routes':{'a.test':{'next_hop':'[198.18.0.3]','subdomains':true}}}", "{'smtp.relayhost':'[198.18.0.2]','smtp.routes':{'a.test':{'next_hop':'[192.0.2.1]'}}}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
     {"{'smtp.routes':{'a.test':{'next_hop':'[198.18.0.3]'}}}", "{'smtp.relayhost':'[198.18.0.2]','smtp.routes':{'a.test':{'next_hop':'[192.0.2.1]'}}}", "{}", NULL, NULL},
     {"{'smtp.relayhost':'[198.18.0.3]:2600'}", "{'smtp.relayhost':'[198.18.0.2]'}", "{}", NULL, NULL}, /* another program */
+    {"{'smtp.relayhost':'mail.test'}", "{'smtp.relayhost':'[MX1.example.test]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"}, /* by MX */
+    {"{'smtp.relayhost':'mail.test:2600'}", "{'smtp.relayhost':'[198.18.0.2]'}", "{}", NULL, NULL},
+    {"{'smtp.relayhost':'far.test'}", "{'smtp.relayhost':'[198.18.0.2]'}", "{}", NULL, NULL}, /* mx2 is its backup only */
+    {"{'smtp.relayhost':'[203.0.113.2]'}", "{'smtp.relayhost':'[203.0.113.1]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"}, /* through NAT */
     {"{'smtp.relayhost':'[alias.example.test]'}", "{'smtp.relayhost':'[192.0.2.1], [198.18.0.2]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
 };
 
@@ -433,8 +483,12 @@ static void test_fleet(void **state)
         struct findings f = {0};
 
         for (size_t k = 0; k < 3; k++) {
-            char facts[256];
-            (void)snprintf(facts, sizeof facts, "{'hostname':'mx%zu.example.test','addresses':['198.18.0.%zu','127.0.0.1'],'names':{'alias.example.test':['198.18.0.3']}}", k + 1, k + 2);
+            char facts[1024];
+            (void)snprintf(facts, sizeof facts,
+                           "{'hostname':'MX%zu.example.test','addresses':['198.18.0.%zu','127.0.0.1'],'proxy_addresses':['203.0.113.%zu'],"
+                           "'names':{'alias.example.test':['198.18.0.3']},'mx':{'mail.test':[{'preference':5,'host':'x.test','addresses':['198.18.0.3']}],"
+                           "'far.test':[{'preference':5,'host':'x.test','addresses':['192.0.2.9']},{'preference':6,'host':'mx2.example.test','addresses':[]}]}}",
+                           k + 1, k + 2, k + 1);
             made[k] = make(layers[k], facts);
             members[k] = (struct plan_member){names[k], names[k], made[k].settings, &made[k].facts, NULL, 0};
         }

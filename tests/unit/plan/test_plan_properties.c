@@ -293,6 +293,112 @@ static bool once(void)
     return true;
 }
 
+/* --- P06 and P07 against a model of their own --- */
+
+static const char *const servers[] = {"198.18.0.2", "203.0.113.77", "192.0.2.9", "192.0.2.10", "::1", "2001:db8::9"};
+static const bool server_is_own[] = {true, true, false, false, true, false};
+
+/* A domain with random mail exchangers as relayhost: refused exactly when one of the best ones is the device. */
+static void mail_exchangers(void)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
+    AUTO(json_free) json_t *l = json_pack("{s:s}", "smtp.relayhost", below(2) == 0 ? "dom.test" : "[192.0.2.1], dom.test:25"), *all = NULL;
+    struct catalog_layer layers = {LAYER_DEVICE, "", "", l};
+    struct plan_facts f = facts;
+    AUTO(json_free) json_t *hosts = json_array();
+    AUTO(json_free) json_t *doc = json_pack("{s:[s],s:{s:O}}", "proxy_addresses", "203.0.113.77", "mx", "dom.test", hosts);
+    int64_t best = INT64_MAX;
+    bool own = false;
+    struct plan_facts read;
+    struct findings found = {0};
+    struct plan *p = NULL;
+    struct err e = {0};
+
+    for (size_t n = 1 + below(5); n > 0; n--) {
+        int64_t preference = (int64_t)below(3);
+        size_t which = below(COUNT_OF(servers));
+        own = preference < best ? server_is_own[which] : preference == best ? own || server_is_own[which] : own;
+        best = preference < best ? preference : best;
+        (void)json_array_append_new(hosts, json_pack("{s:I,s:s,s:[s]}", "preference", (json_int_t)preference, "host", "x.test", "addresses", servers[which]));
+    }
+    assert_int_equal(plan_facts_from_json(doc, a, &read, &e), ERR_OK);
+    f.mx = read.mx;
+    f.n_mx = read.n_mx;
+    f.proxy_addresses = read.proxy_addresses;
+    f.n_proxy_addresses = read.n_proxy_addresses;
+    assert_int_equal(catalog_merge(&layers, 1, &all, &e), ERR_OK);
+    assert_int_equal(plan_make(all, &f, "", a, &p, &found, &e), ERR_OK);
+    assert_true((p == NULL) == own);
+    assert_int_equal(found.errors, own ? 1 : 0);
+    findings_clear(&found);
+}
+
+/* A certificate of random times: refused when it is not valid now, said when it ends within 30 days, silent else. */
+static void validity(void)
+{
+    static const int64_t day = INT64_C(24) * 3600 * 1000;
+    AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
+    AUTO(json_free) json_t *l = json_pack("{s:s,s:s,s:s}", "smtp_tls.inbound", "may", "smtp_tls.cert_file", "/etc/a.pem", "smtp_tls.key_file", "/etc/a.key"), *all = NULL;
+    struct catalog_layer layers = {LAYER_DEVICE, "", "", l};
+    const char *const names[] = {below(2) == 0 ? "*.example.test" : "mx1.example.test"};
+    int64_t now = INT64_C(1767225600000) + (int64_t)below(1000), from = now + ((int64_t)below(9) - 6) * day + (int64_t)below(2),
+            to = now + ((int64_t)below(90) - 45) * day;
+    bool in_use = below(2) == 0, valid = from <= now && now < to, soon = to - now <= 30 * day;
+    const struct plan_file_fact files[] = {
+        {.path = "/etc/a.pem", .readable = true, .is_cert = true, .in_use = in_use, .not_before_ms = from, .not_after_ms = to, .names = names, .n_names = 1},
+        {.path = "/etc/a.key", .readable = true, .is_key = true, .key_matches = true}};
+    struct plan_facts f = facts;
+    struct findings found = {0};
+    struct plan *p = NULL;
+    struct err e = {0};
+
+    f.now_ms = now;
+    f.files = files;
+    f.n_files = COUNT_OF(files);
+    assert_int_equal(catalog_merge(&layers, 1, &all, &e), ERR_OK);
+    assert_int_equal(plan_make(all, &f, "", a, &p, &found, &e), ERR_OK);
+    assert_true((found.errors == 0) == valid);
+    assert_true((p != NULL) == (valid || in_use));
+    if (valid)
+        assert_int_equal(found.n, soon ? 1 : 0);
+    findings_clear(&found);
+}
+
+/* A star is one whole first label, never none and never two. */
+static void stars(void)
+{
+    static const char *const labels[] = {"a", "mx1", "B-2", "example", "test", "xn--q9jyb4c"};
+    char name[256] = "", pattern[256], again[512];
+    size_t n = 1 + below(4);
+
+    for (size_t i = 0; i < n; i++) {
+        size_t used = strlen(name);
+        (void)snprintf(name + used, sizeof name - used, "%s%s", i == 0 ? "" : ".", PICK(labels));
+    }
+    assert_true(plan_cert_covers(name, name));
+    (void)snprintf(pattern, sizeof pattern, "*.%.200s", name);
+    assert_false(plan_cert_covers(pattern, name));
+    (void)snprintf(again, sizeof again, "%s.%s", PICK(labels), name);
+    assert_true(plan_cert_covers(pattern, again) == (n > 1)); /* "*.test" covers nothing */
+    (void)snprintf(again, sizeof again, "x.y.%s", name);
+    assert_false(plan_cert_covers(pattern, again));
+    (void)snprintf(again, sizeof again, ".%s", name);
+    assert_false(plan_cert_covers(pattern, again));
+}
+
+static void test_loops_and_certificates(void **state)
+{
+    (void)state;
+    rand_bytes(&seed, sizeof seed);
+    seed |= 1;
+    printf("INARI_SEED=%llu\n", (unsigned long long)seed);
+    for (int i = 0; i < 300; i++) {
+        mail_exchangers();
+        validity();
+        stars();
+    }
+}
+
 static void test_properties(void **state)
 {
     const char *given = getenv("INARI_SEED"), *seconds = getenv("INARI_SECONDS");
@@ -315,7 +421,7 @@ static void test_properties(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_properties)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_properties), cmocka_unit_test(test_loops_and_certificates)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
