@@ -51,6 +51,11 @@ int64_t clock_wall_ms(void)
     return now_us(CLOCK_REALTIME) / 1000 + test_offset_ms();
 }
 
+int64_t clock_wall_coarse_ms(void)
+{
+    return now_us(CLOCK_REALTIME_COARSE) / 1000 + test_offset_ms();
+}
+
 int64_t clock_wall_s(void)
 {
     return clock_wall_ms() / 1000;

@@ -12,6 +12,7 @@
 
 int64_t clock_wall_ms(void); /* since the epoch */
 int64_t clock_wall_s(void);
+int64_t clock_wall_coarse_ms(void); /* clock_wall_ms(), up to 10 ms behind, several times cheaper */
 int64_t clock_mono_ms(void);
 int64_t clock_mono_coarse_ms(void); /* the same clock, up to 10 ms behind, several times cheaper */
 int64_t clock_mono_us(void);

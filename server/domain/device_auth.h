@@ -1,16 +1,19 @@
 /*
  * device_auth.h - who the child behind an access token is.  No SQL, no files: called by server/http on an I/O thread.
- * A token's MAC and claims are checked once a connection and remembered by the SHA-256 of its text; expiry,
- * credential generation and the device's state are checked at each call, against app->fleet.
+ * A token's MAC and claims are checked once a connection and remembered by its text; expiry, credential generation
+ * and the device's state are checked at each call, against app->fleet.
  * Threads: any; a struct device_token belongs to one connection, which is served by one thread at a time.
  */
 #pragma once
 
 #include "http/request.h"
 
-struct device_token { /* zeroed when the connection begins */
-    bool known;
-    unsigned char hash[32]; /* of the token's text */
+/* Our own tokens fit; a longer one is checked anew each time. */
+enum { DEVICE_TOKEN_REMEMBERED = 512 };
+
+struct device_token { /* zeroed when the connection begins, wiped by who frees it */
+    size_t n; /* of text; 0: none was accepted yet */
+    char text[DEVICE_TOKEN_REMEMBERED];
     char device[37];
     int64_t gen, exp_s;
 };

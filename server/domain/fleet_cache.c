@@ -55,13 +55,29 @@ struct shard *fleet_shard_of(struct fleet_cache *f, const char *id)
     return &f->shard[hash_id(id) % FLEET_SHARDS];
 }
 
-struct entry **fleet_slot_of(struct shard *s, const char *id)
+static struct entry **slot_of(struct shard *s, uint32_t hash, const char *id)
 {
-    struct entry **p = &s->bucket[hash_id(id) / FLEET_SHARDS % FLEET_BUCKETS];
+    struct entry **p = &s->bucket[hash / FLEET_SHARDS % FLEET_BUCKETS];
 
     while (*p != NULL && strcmp((*p)->v.id, id) != 0)
         p = &(*p)->next;
     return p;
+}
+
+struct entry **fleet_slot_of(struct shard *s, const char *id)
+{
+    return slot_of(s, hash_id(id), id);
+}
+
+/* The device's shard, locked, and its row there or NULL. */
+static struct shard *lock_row(struct fleet_cache *f, const char *id, struct entry **ret)
+{
+    uint32_t hash = hash_id(id);
+    struct shard *s = &f->shard[hash % FLEET_SHARDS];
+
+    (void)pthread_mutex_lock(&s->lock);
+    *ret = *slot_of(s, hash, id);
+    return s;
 }
 
 void fleet_entry_free(struct entry *en)
@@ -179,67 +195,76 @@ bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms)
 
 /* --- polls --- */
 
+static void view_of(const struct entry *en, struct fleet_view *ret)
+{
+    *ret = en->v;
+    (void)bundle_bytes_ref(ret->bundle);
+}
+
 bool fleet_get(struct fleet_cache *f, const char *id, struct fleet_view *ret)
 {
-    struct shard *s = fleet_shard_of(f, id);
     struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
 
-    (void)pthread_mutex_lock(&s->lock);
-    en = *fleet_slot_of(s, id);
+    if (en != NULL)
+        view_of(en, ret);
+    (void)pthread_mutex_unlock(&s->lock);
+    return en != NULL;
+}
+
+bool fleet_state(struct fleet_cache *f, const char *id, enum device_state *ret_state,
+                 int64_t *ret_gen)
+{
+    struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
+
     if (en != NULL) {
-        *ret = en->v;
-        (void)bundle_bytes_ref(ret->bundle);
+        *ret_state = en->v.state;
+        *ret_gen = en->v.gen;
     }
     (void)pthread_mutex_unlock(&s->lock);
     return en != NULL;
 }
 
-void fleet_seen(struct fleet_cache *f, const char *id, const char *boot, int64_t seq)
+/* The row's bucket and presence. */
+static enum fleet_poll_result poll_row(struct entry *en, const struct fleet_poll *p)
 {
-    struct shard *s = fleet_shard_of(f, id);
-    struct entry *en;
+    int64_t full = en->bucket_ms > p->mono_ms ? en->bucket_ms : p->mono_ms;
 
-    (void)pthread_mutex_lock(&s->lock);
-    en = *fleet_slot_of(s, id);
-    if (en != NULL) {
-        en->v.seen_wall_ms = clock_wall_ms();
-        en->v.seen_mono_ms = clock_mono_ms();
-        en->seen_dirty = true;
-        if (boot != NULL)
-            text_copy(en->v.boot, sizeof en->v.boot, boot);
-        if (seq > en->v.seq)
-            en->v.seq = seq;
+    if (!p->again && full + POLL_REFILL_MS - p->mono_ms > (int64_t)POLL_BURST * POLL_REFILL_MS) {
+        en->v.limited++;
+        return FLEET_POLL_SOON;
     }
-    (void)pthread_mutex_unlock(&s->lock);
+    if (!p->again)
+        en->bucket_ms = full + POLL_REFILL_MS;
+    en->v.seen_wall_ms = p->wall_ms;
+    en->v.seen_mono_ms = p->mono_ms;
+    en->seen_dirty = true;
+    if (p->boot != NULL && strcmp(en->v.boot, p->boot) != 0 && uuid_is_valid(p->boot))
+        text_copy(en->v.boot, sizeof en->v.boot, p->boot);
+    if (p->seq > en->v.seq)
+        en->v.seq = p->seq;
+    return FLEET_POLL_OK;
 }
 
-bool fleet_poll_allowed(struct fleet_cache *f, const char *id, int64_t mono_ms)
+enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const struct fleet_poll *p,
+                                  struct fleet_view *ret)
 {
-    struct shard *s = fleet_shard_of(f, id);
     struct entry *en;
-    bool ok = true;
+    struct shard *s = lock_row(f, id, &en);
+    enum fleet_poll_result rc = en == NULL ? FLEET_POLL_UNKNOWN : poll_row(en, p);
 
-    (void)pthread_mutex_lock(&s->lock);
-    en = *fleet_slot_of(s, id);
-    if (en != NULL) {
-        int64_t full = en->bucket_ms > mono_ms ? en->bucket_ms : mono_ms;
-        ok = full + POLL_REFILL_MS - mono_ms <= (int64_t)POLL_BURST * POLL_REFILL_MS;
-        if (ok)
-            en->bucket_ms = full + POLL_REFILL_MS;
-        else
-            en->v.limited++;
-    }
+    if (rc == FLEET_POLL_OK)
+        view_of(en, ret);
     (void)pthread_mutex_unlock(&s->lock);
-    return ok;
+    return rc;
 }
 
 void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag)
 {
-    struct shard *s = fleet_shard_of(f, id);
     struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
 
-    (void)pthread_mutex_lock(&s->lock);
-    en = *fleet_slot_of(s, id);
     if (en != NULL && en->v.bundle != NULL && strcmp(en->v.bundle->etag, etag) == 0)
         fleet_view_clear(&en->v);
     (void)pthread_mutex_unlock(&s->lock);
@@ -247,11 +272,9 @@ void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag)
 
 void fleet_set_status(struct fleet_cache *f, const char *id, const char *digest)
 {
-    struct shard *s = fleet_shard_of(f, id);
     struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
 
-    (void)pthread_mutex_lock(&s->lock);
-    en = *fleet_slot_of(s, id);
     if (en != NULL)
         text_copy(en->v.status_digest, sizeof en->v.status_digest, digest);
     (void)pthread_mutex_unlock(&s->lock);

@@ -63,10 +63,18 @@ bool fleet_take_trust_changed(struct fleet_cache *f);
 
 /* false: no such device. */
 bool fleet_get(struct fleet_cache *f, const char *id, struct fleet_view *ret);
-/* A poll came in; boot may be NULL. */
-void fleet_seen(struct fleet_cache *f, const char *id, const char *boot, int64_t seq);
-/* Token bucket of one device (crash loops): false = answer 429. */
-bool fleet_poll_allowed(struct fleet_cache *f, const char *id, int64_t mono_ms);
+/* Only what a token is judged by.  false: no such device. */
+bool fleet_state(struct fleet_cache *f, const char *id, enum device_state *ret_state, int64_t *ret_gen);
+/* A poll came in, at wall_ms and mono_ms: it is counted in the device's bucket (crash loops) unless again is set (a held
+ * poll that goes on), noted as the device's presence, and *ret is what fleet_get() would give.  All of it in one look. */
+struct fleet_poll {
+    const char *boot; /* as the device says it; NULL or no UUID: the one known stays */
+    int64_t seq;
+    int64_t wall_ms, mono_ms;
+    bool again;
+};
+enum fleet_poll_result { FLEET_POLL_OK, FLEET_POLL_UNKNOWN, FLEET_POLL_SOON /* the bucket is empty: answer 429 */ };
+enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const struct fleet_poll *p, struct fleet_view *ret);
 /* The device shows this ETag: its bytes are no longer needed. */
 void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag);
 /* Have the job thread load the offered bundle and wake the device's poll. */

@@ -44,7 +44,7 @@ static void read_etag(struct poll *p)
     if (slice_starts(s, "W/"))
         s = (struct slice){s.p + 2, s.n - 2};
     if (s.n == 66 && s.p[0] == '"' && s.p[65] == '"')
-        (void)snprintf(p->seen_etag, sizeof p->seen_etag, "%.64s", s.p + 1);
+        memcpy(p->seen_etag, s.p + 1, 64); /* zeroed when made */
 }
 
 static void read_wait(struct poll *p)
@@ -58,19 +58,27 @@ static void read_wait(struct poll *p)
     }
 }
 
-static void seen(const struct poll *p)
+/* The device's row, with this poll counted in it. */
+static enum err_code look_up(struct poll *p, const struct fleet_poll *at, struct err *e)
 {
-    const char *boot = req_header(p->rq, PROTO_H_BOOT), *number = req_header(p->rq, PROTO_H_SEQ);
-    int64_t seq = 0;
+    const char *id = p->rq->who.id;
 
-    (void)!parse_i64(slice_of(number), 0, INT64_MAX, &seq);
-    fleet_seen(p->rq->app->fleet, p->v.id, boot != NULL && uuid_is_valid(boot) ? boot : NULL, seq);
+    switch (fleet_poll(p->rq->app->fleet, id, at, &p->v)) {
+    case FLEET_POLL_OK:
+        return ERR_OK;
+    case FLEET_POLL_UNKNOWN:
+        return err_set(e, ERR_DEVICE_UNKNOWN, "device \"%s\" is not known here", id);
+    case FLEET_POLL_SOON:
+        break;
+    }
+    reply_header(p->rp, "Retry-After", "%d", 5 + (int)rand_below(10));
+    return err_set(e, ERR_SLOW_DOWN, "device \"%s\" polls too often", id);
 }
 
-static void always(struct poll *p)
+static void always(struct poll *p, int64_t wall_ms)
 {
     reply_header(p->rp, PROTO_H_NEXT_POLL, "%lld",
-                 (long long)fleet_next_poll_s(p->rq->who.id, INTERVAL_S, clock_wall_ms()));
+                 (long long)fleet_next_poll_s(p->rq->who.id, INTERVAL_S, wall_ms));
     reply_header(p->rp, PROTO_H_COMMANDS, "0");
     reply_header(p->rp, PROTO_H_TRUST, "%lld", (long long)keyring_trust_n(p->rq->app->keys));
     reply_header(p->rp, "Cache-Control", "no-store");
@@ -151,7 +159,7 @@ static enum err_code unchanged(struct poll *p)
 {
     bool report = wants_report(p);
 
-    if (p->v.rev > 0)
+    if (p->v.rev > 0 && p->v.bundle != NULL)
         fleet_confirmed(p->rq->app->fleet, p->v.id, p->v.etag);
     if (p->wait_s > 0 && !report && !req_expired(p->rq)) {
         park(p, p->wait_s * 1000 + (int64_t)rand_below((uint64_t)p->wait_s * 1000 / 16 + 1));
@@ -191,19 +199,19 @@ static enum err_code answer(struct poll *p, struct err *e)
 enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
 {
     struct poll p = {.rq = rq, .rp = rp};
-    struct fleet_cache *f = rq->app->fleet;
+    struct fleet_poll at = {.boot = req_header(rq, PROTO_H_BOOT),
+                            .wall_ms = clock_wall_coarse_ms(),
+                            .mono_ms = clock_mono_coarse_ms(),
+                            .again = req_expired(rq)};
     enum err_code rc;
 
-    always(&p);
-    if (!fleet_usable(f, clock_mono_ms()))
+    always(&p, at.wall_ms);
+    if (!fleet_usable(rq->app->fleet, at.mono_ms))
         return busy(&p, e, "could not read the device table for some time");
-    if (!req_expired(rq) && !fleet_poll_allowed(f, rq->who.id, clock_mono_ms())) {
-        reply_header(rp, "Retry-After", "%d", 5 + (int)rand_below(10));
-        return err_set(e, ERR_SLOW_DOWN, "device \"%s\" polls too often", rq->who.id);
-    }
-    if (!fleet_get(f, rq->who.id, &p.v))
-        return err_set(e, ERR_DEVICE_UNKNOWN, "device \"%s\" is not known here", rq->who.id);
-    seen(&p);
+    if (!parse_i64(slice_of(req_header(rq, PROTO_H_SEQ)), 0, INT64_MAX, &at.seq))
+        at.seq = 0;
+    if (look_up(&p, &at, e) != ERR_OK)
+        return e->code;
     read_have(&p);
     read_etag(&p);
     read_wait(&p);

@@ -119,8 +119,10 @@ static void make_success(struct call *c, struct reply *rp)
 {
     const char *type = rp->content_type;
 
-    if (not_modified(c, rp)) {
+    if (c->status == 304 || not_modified(c, rp)) {
         c->status = 304;
+        if (has_header(rp, "Cache-Control") && unchanged_make(c, rp))
+            return;
         c->response = empty_response();
         type = NULL;
     } else if (rp->json != NULL) {
@@ -263,12 +265,13 @@ enum MHD_Result answer_send(struct call *c)
 
     if (c->response == NULL)
         return MHD_NO;
-    if (atomic_load_explicit(&c->h->stopping, memory_order_relaxed))
+    if (c->unchanged == NULL && atomic_load_explicit(&c->h->stopping, memory_order_relaxed))
         put(c, "Connection", "close");
     metrics_answer(c->h->metrics, c->match.route == NULL ? SIZE_MAX : c->match.index, c->status);
     conn_deadline(c->conn, conn_grace_ms(c->h) + (int64_t)(c->answer_n / REPLY_MIN_RATE) * 1000);
     ok = MHD_queue_response(c->mc, (unsigned)c->status, c->response);
-    MHD_destroy_response(c->response);
+    if (c->unchanged == NULL)
+        MHD_destroy_response(c->response);
     c->response = NULL;
     return ok;
 }

@@ -3,6 +3,7 @@
 #include "http/http_private.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/rand.h"
 #include "http/tls.h"
 
@@ -171,6 +172,7 @@ static void conn_end(struct conns *cs, struct conn *c)
     }
     (void)pthread_mutex_unlock(&cs->lock);
     arena_free(c->arena);
+    secret_wipe(&c->device, sizeof c->device);
     free(c);
 }
 

@@ -66,7 +66,7 @@ static enum err_code by_device(struct call *c, struct slice token, struct err *e
     if (token.n > 4 * KIB)
         return err_set(e, ERR_TOKEN_INVALID, "the token is too long");
     if (c->asked_s == 0)
-        c->asked_s = clock_wall_s();
+        c->asked_s = clock_wall_coarse_ms() / 1000;
     rc = c->h->cfg.hooks.device_token(c->h->cfg.app, &c->conn->device, token, c->asked_s,
                                       &c->rq.who, e);
     if (rc == ERR_OK)

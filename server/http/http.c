@@ -94,8 +94,9 @@ static void on_completed(void *http, struct MHD_Connection *mc, void **ctx,
     conn = c->conn;
     a = c->arena;
     conn_deadline(conn, h->cfg.idle_ms + h->cfg.header_deadline_ms);
-    if (c->response != NULL)
+    if (c->response != NULL && c->unchanged == NULL)
         MHD_destroy_response(c->response);
+    unchanged_give(h, c->unchanged);
     if (c->body_reserved > 0)
         (void)atomic_fetch_sub_explicit(&h->body_used, c->body_reserved, memory_order_relaxed);
     json_decref(c->json);
@@ -539,6 +540,8 @@ static void http_free(struct http *h)
     if (h->listen_fd >= 0)
         (void)close(h->listen_fd);
     conns_clear(&h->conns);
+    unchanged_clear(h);
+    (void)pthread_mutex_destroy(&h->unchanged_lock);
     metrics_free(h->metrics);
     router_free(h->router);
     (void)pthread_rwlock_destroy(&h->hosts_lock);
@@ -556,6 +559,7 @@ enum err_code http_start(const struct http_config *config, struct http **ret, st
     h->hosts = *config->hosts;
     h->listen_fd = -1;
     (void)pthread_rwlock_init(&h->hosts_lock, NULL);
+    (void)pthread_mutex_init(&h->unchanged_lock, NULL);
     rand_bytes(&h->id_key, sizeof h->id_key);
     h->router = router_new(config->routes);
     h->metrics = h->router == NULL ? NULL : metrics_new(h->router);

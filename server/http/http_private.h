@@ -68,7 +68,8 @@ struct call {
     struct strbuf body;
     size_t body_reserved;
     int64_t body_began_ms;
-    struct MHD_Response *response; /* owned; set: state is CALL_ANSWER */
+    struct MHD_Response *response; /* owned, unless it is that of unchanged; set: state is CALL_ANSWER */
+    struct unchanged *unchanged;   /* owned */
     int status;
     size_t answer_n;
     struct parked parked;
@@ -89,6 +90,9 @@ struct http {
     bool reaper_runs;
     _Atomic bool ready, stopping, reaper_stop;
     uint64_t id_key;
+    pthread_mutex_t unchanged_lock; /* taken alone */
+    struct unchanged *unchanged;    /* responses between two answers */
+    size_t unchanged_n;
     /* Written with every request: apart from what every request reads. */
     alignas(64) _Atomic int running; /* calls between the request line and NOTIFY_COMPLETED */
     _Atomic int suspended;           /* of these, with a worker */
@@ -120,6 +124,12 @@ enum err_code call_check_type(const struct call *c, struct err *e);
 
 /* status.c */
 void status_serve(struct http *h); /* the listener that /metrics and /readyz speak of; NULL: none */
+
+/* unchanged.c: 304 for a child, of a response that is used again. */
+/* c->response and c->unchanged for rp (304 with an ETag and a Cache-Control of its own); false: make it another way. */
+MUST_USE bool unchanged_make(struct call *c, const struct reply *rp);
+void unchanged_give(struct http *h, struct unchanged *u); /* the request is over; NULL does nothing */
+void unchanged_clear(struct http *h);                     /* when no request is left */
 
 /* answer.c */
 /* All of it empty; the header texts (several KiB) are left as they are, their number says how many count. */

@@ -1,5 +1,6 @@
 """Polls, wake-ups and revocation against a real parent: protocol.md A2, A4, B5, B8, D8, D9, D10, F12."""
 import concurrent.futures
+import email.utils
 import os
 import re
 import threading
@@ -69,6 +70,30 @@ def test_headers_and_unchanged(settled):
     assert 1 <= int(r.headers["Inari-Next-Poll"]) <= 130 and r.headers["Inari-Commands"] == "0"
     assert r.headers["Inari-Trust"] == "1" and r.headers["Cache-Control"] == "no-store" and r.headers["Date"]
     assert "Inari-Report" not in r.headers and "Inari-Fresh" not in r.headers
+
+
+def test_each_unchanged_answer_has_its_own_headers(settled):
+    """Such answers are made of one kept response: nothing of an earlier one may be left in a later one."""
+    usual = ["Cache-Control", "Date", "ETag", "Inari-Commands", "Inari-Next-Poll", "Inari-Request-Id", "Inari-Trust"]
+    devices, ids = [settled(), settled()], []
+
+    def check(d, answer, more=()):
+        assert answer.status_code == 304
+        names = [name for name, _ in answer.raw.headers.items()]
+        assert sorted(n for n in names if n not in ("Connection", "Content-Length")) == sorted([*usual, *more])
+        assert answer.headers["ETag"] == f'"{d.etag}"'
+        age = time.time() - email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        assert -1 < age < 5
+        assert "," not in answer.headers["Inari-Request-Id"]
+        ids.append(answer.headers["Inari-Request-Id"])
+
+    for _ in range(3):
+        for d in devices:
+            check(d, d.desired())
+        check(devices[0], devices[0].desired(wait=1), ["Preference-Applied"])
+        check(devices[1], devices[1].desired(**{"Inari-Want-Fresh": "1"}), ["Inari-Fresh"])
+        check(devices[0], devices[0].desired(**{"Inari-Status": "0" * 64}), ["Inari-Report"])
+    assert len(set(ids)) == len(ids)
 
 
 def test_a4_lost_answer_gives_identical_bytes(device):

@@ -260,6 +260,28 @@ static enum err_code use(struct app *app, const char *token, int64_t now_s)
     return rc;
 }
 
+/* A connection that remembers a good token takes no other for it. */
+static void remembered_token(struct app *app, char *good)
+{
+    struct device_token remembered = {0};
+    struct who who;
+    size_t n = strlen(good);
+
+    assert_in_range(n, 1, DEVICE_TOKEN_REMEMBERED);
+    for (size_t i = 0; i < n; i++) {
+        char was = good[i];
+        assert_int_equal(auth_device_token(app, &remembered, slice_of(good), NOW, &who, NULL),
+                         ERR_OK);
+        assert_int_equal(remembered.n, n);
+        good[i] = was == 'A' ? 'B' : 'A';
+        if (auth_device_token(app, &remembered, slice_of(good), NOW, &who, NULL) == ERR_OK)
+            fail_msg("byte %zu of %zu may differ", i, n);
+        good[i] = was;
+        if (auth_device_token(app, &remembered, (struct slice){good, i}, NOW, &who, NULL) == ERR_OK)
+            fail_msg("the first %zu bytes are enough", i);
+    }
+}
+
 static void access_tokens(void **state)
 {
     struct app app = {.keys = keyring_new_for_test(), .fleet = fleet_cache_new()};
@@ -288,6 +310,7 @@ static void access_tokens(void **state)
             fail_msg("byte %zu of %zu may be changed", i, n);
         good[i] = was;
     }
+    remembered_token(&app, good);
     fleet_put_for_test(app.fleet, ID, DEV_MANAGED, 4);
     assert_int_equal(use(&app, good, NOW), ERR_TOKEN_INVALID); /* an older generation */
     fleet_put_for_test(app.fleet, ID, DEV_REVOKED, 4);
@@ -303,6 +326,16 @@ static void access_tokens(void **state)
 
 /* --- small rules --- */
 
+static bool poll_allowed(struct fleet_cache *f, int64_t mono_ms)
+{
+    struct fleet_view v;
+    enum fleet_poll_result rc =
+        fleet_poll(f, ID, &(struct fleet_poll){.mono_ms = mono_ms, .wall_ms = mono_ms}, &v);
+
+    assert_int_not_equal(rc, FLEET_POLL_UNKNOWN);
+    return rc == FLEET_POLL_OK;
+}
+
 static void poll_bucket(void **state)
 {
     struct fleet_cache *f = fleet_cache_new();
@@ -311,11 +344,11 @@ static void poll_bucket(void **state)
     (void)state;
     fleet_put_for_test(f, ID, DEV_MANAGED, 1);
     for (int i = 0; i < 100; i++)
-        allowed += fleet_poll_allowed(f, ID, 1000);
+        allowed += poll_allowed(f, 1000);
     assert_int_equal(allowed, 30);
-    assert_true(fleet_poll_allowed(f, ID, 2000)); /* one a second comes back */
-    assert_false(fleet_poll_allowed(f, ID, 2000));
-    assert_true(fleet_poll_allowed(f, ID, 1000 + 3600 * 1000));
+    assert_true(poll_allowed(f, 2000)); /* one a second comes back */
+    assert_false(poll_allowed(f, 2000));
+    assert_true(poll_allowed(f, 1000 + 3600 * 1000));
     fleet_cache_free(f);
 }
 
