@@ -71,6 +71,7 @@ const struct route routes[] = {
     { "GET",    "/api/agent/v1/notice",     agent_notice,   PERM_NONE,   0,         R_INLINE },
     { "POST",   "/oauth2/token",            oauth_token,    PERM_NONE,   8 * KIB,   R_FORM },
     { "POST",   "/api/agent/v1/enrolments", agent_enrol,    PERM_NONE,   64 * KIB,  R_RAW },
+    { "GET",    "/api/agent/v1/enrolments/{id}", agent_enrolment_get, PERM_NONE, 0, 0 },
     { "GET",    "/api/agent/v1/desired",    agent_desired,  PERM_DEVICE, 0,         R_INLINE | R_HOLD },
     { "PUT",    "/api/agent/v1/status",     agent_status,   PERM_DEVICE, 64 * KIB,  R_RAW },
     { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },

@@ -27,7 +27,8 @@ struct join {
     char base[256];
     struct http *http;
     char fleet[64], nonce[256], issuer[256];
-    char *token; /* secret */
+    int64_t offset_ms; /* the parent's clock minus ours */
+    char *token;       /* secret */
     struct jose_key *sig, *enc;
     char hostname[256], fingerprint[65];
     json_t *inventory;
@@ -132,6 +133,7 @@ static enum err_code hello(struct join *j, struct err *e)
 {
     AUTO(json_free) json_t *doc = NULL;
     struct http_answer a = {0};
+    int64_t theirs = 0;
     enum err_code rc = http_call(j->http, http_req_new("GET", "/api/agent/v1/hello"), &a, e);
 
     if (rc != ERR_OK)
@@ -144,6 +146,8 @@ static enum err_code hello(struct join *j, struct err *e)
     (void)snprintf(j->fleet, sizeof j->fleet, "%s", json_str(doc, "fleet", ""));
     (void)snprintf(j->nonce, sizeof j->nonce, "%s", json_str(doc, "nonce", ""));
     (void)snprintf(j->issuer, sizeof j->issuer, "%s", json_str(doc, "issuer", ""));
+    if (clock_parse(slice_of(json_str(doc, "time", "")), &theirs))
+        j->offset_ms = theirs - clock_wall_ms();
     if (j->fleet[0] == '\0' || j->nonce[0] == '\0')
         return err_set(e, ERR_MALFORMED, "the server at %s does not greet like a parent",
                        http_base(j->http));
@@ -396,39 +400,73 @@ static void say_waiting(const struct join *j)
                   jose_key_kid(j->sig));
 }
 
-/* 202 is asked again with a fresh nonce until somebody decides; Ctrl-C is safe, the same command
- * goes on. */
+/* Which device waits, from the 202. */
+static enum err_code pending_id(const struct http_answer *a, char ret[UUID_TEXT_SIZE],
+                                struct err *e)
+{
+    AUTO(json_free) json_t *doc = NULL;
+    enum err_code rc = json_in_parse(strbuf_slice(&a->body), 64 * KIB, &doc, e);
+
+    if (rc == ERR_OK && !uuid_is_valid(json_str(doc, "device_id", "")))
+        rc = err_set(e, ERR_MALFORMED, "no device id");
+    if (rc != ERR_OK)
+        return err_wrap(e, "enrolment answer");
+    (void)snprintf(ret, UUID_TEXT_SIZE, "%s", json_str(doc, "device_id", ""));
+    return ERR_OK;
+}
+
+/* Has somebody decided?  Our key proves who asks; the greeting before it brings the parent's time.
+ */
+static enum err_code ask_enrolment(struct join *j, const char *device_id, struct http_answer *a,
+                                   struct err *e)
+{
+    AUTO_STR char *proof = NULL;
+    char path[80];
+    struct http_req *r;
+    enum err_code rc = hello(j, e);
+
+    if (rc == ERR_OK)
+        rc = token_proof(j->sig, device_id, j->issuer, PROTO_ACT_ENROLMENT,
+                         clock_wall_ms() + j->offset_ms, &proof, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(path, sizeof path, "/api/agent/v1/enrolments/%s", device_id);
+    r = http_req_new("GET", path);
+    if (r != NULL) {
+        http_req_header(r, "Authorization: Bearer %s", proof);
+        http_req_limits(r, 256 * KIB, HTTP_HEAD_MS);
+    }
+    return http_call(j->http, r, a, e);
+}
+
+/* A 202 is asked again until somebody decides; Ctrl-C is safe, the same command goes on. */
 static enum err_code enrol(struct join *j, struct identity *id, struct err *e)
 {
-    bool told = false;
+    char device_id[UUID_TEXT_SIZE] = "";
+    struct http_answer a = {0};
+    enum err_code rc = post_enrolment(j, &a, e);
 
-    for (;;) {
-        struct http_answer a = {0};
-        enum err_code rc = post_enrolment(j, &a, e);
-        int64_t wait_ms;
-
-        if (rc != ERR_OK)
-            return rc;
-        if (a.status != 202) {
-            rc = a.status == 201 || a.status == 200 ? read_answer(j, &a, id, e)
-                                                    : http_answer_err(&a, e);
-            http_answer_clear(&a);
-            return rc;
-        }
-        wait_ms = backoff_retry_after(slice_of(a.retry_after), clock_wall_ms());
-        http_answer_clear(&a);
-        if (!told)
+    while (rc == ERR_OK && a.status == 202) {
+        int64_t wait_ms = backoff_retry_after(slice_of(a.retry_after), clock_wall_ms());
+        if (device_id[0] == '\0') {
+            rc = pending_id(&a, device_id, e);
             say_waiting(j);
-        told = true;
-        (void)poll(NULL, 0, (int)(wait_ms < 0 ? APPROVAL_POLL_MS : wait_ms));
-        do {
-            rc = hello(j, e);
-            if (rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT)
-                (void)poll(NULL, 0, APPROVAL_POLL_MS);
-        } while (rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT);
-        if (rc != ERR_OK)
-            return rc;
+        }
+        while (rc == ERR_OK) {
+            (void)poll(NULL, 0, (int)(wait_ms < 0 ? APPROVAL_POLL_MS : wait_ms));
+            http_answer_clear(&a);
+            rc = ask_enrolment(j, device_id, &a, e);
+            if (rc != ERR_UNAVAILABLE && rc != ERR_TIMEOUT)
+                break;
+            rc = ERR_OK;
+            wait_ms = -1;
+        }
     }
+    if (rc == ERR_OK)
+        rc =
+            a.status == 201 || a.status == 200 ? read_answer(j, &a, id, e) : http_answer_err(&a, e);
+    http_answer_clear(&a);
+    return rc;
 }
 
 /* --- the command --- */

@@ -671,15 +671,22 @@ void parent_turn(struct loop *l)
 
 enum err_code parent_leave(struct loop *l, struct err *e)
 {
+    AUTO_STR char *proof = NULL;
     struct http_answer a = {0};
     struct http_req *r;
     enum err_code rc;
 
     if (l->parent.token == NULL)
         return err_set(e, ERR_UNAVAILABLE, "the parent was not reached (%s)", l->parent.trouble);
+    rc = token_proof(l->id.sig, l->id.device_id, trust_issuer(l->id.trust), PROTO_ACT_LEAVE,
+                     loop_now_ms(l), &proof, e);
+    if (rc != ERR_OK)
+        return rc;
     r = http_req_new("DELETE", "/api/agent/v1/self");
-    if (r != NULL)
+    if (r != NULL) {
         http_req_header(r, "Authorization: Bearer %s", l->parent.token);
+        http_req_header(r, PROTO_H_PROOF ": %s", proof);
+    }
     rc = http_call(l->http, r, &a, e);
     if (rc != ERR_OK)
         return rc;

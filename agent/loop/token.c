@@ -20,24 +20,39 @@ static void form_add(struct strbuf *b, const char *name, const char *value)
     }
 }
 
+/* act: NULL for an assertion. */
+static enum err_code sign_claims(const struct jose_key *key, const char *typ, const char *device_id,
+                                 const char *issuer, const char *act, int64_t now_ms, char **ret,
+                                 struct err *e)
+{
+    AUTO(json_free) json_t *claims = NULL;
+    AUTO_STR char *text = NULL;
+    char jti[UUID_TEXT_SIZE];
+
+    uuid7(jti);
+    claims = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:s*}", "iss", device_id, "sub", device_id, "aud",
+                       issuer, "jti", jti, "iat", (json_int_t)(now_ms / 1000), "exp",
+                       (json_int_t)(now_ms / 1000 + ASSERTION_LIFE_S), "act", act);
+    text = claims == NULL ? NULL : json_canonical(claims);
+    if (text == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    return jose_jws_sign(key, typ, slice_of(text), true, ret, e);
+}
+
+enum err_code token_proof(const struct jose_key *key, const char *device_id, const char *issuer,
+                          const char *act, int64_t now_ms, char **ret, struct err *e)
+{
+    return sign_claims(key, PROTO_TYP_PROOF, device_id, issuer, act, now_ms, ret, e);
+}
+
 enum err_code token_client_form(const struct jose_key *key, const char *device_id,
                                 const char *issuer, int64_t now_ms, char **ret, struct err *e)
 {
     AUTO_STRBUF struct strbuf b = STRBUF_INIT(FORM_MAX);
-    AUTO(json_free) json_t *claims = NULL;
-    AUTO_STR char *text = NULL;
     AUTO_STR char *assertion = NULL;
-    char jti[UUID_TEXT_SIZE];
-    enum err_code rc;
+    enum err_code rc =
+        sign_claims(key, PROTO_TYP_CLIENT, device_id, issuer, NULL, now_ms, &assertion, e);
 
-    uuid7(jti);
-    claims = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "iss", device_id, "sub", device_id, "aud",
-                       issuer, "jti", jti, "iat", (json_int_t)(now_ms / 1000), "exp",
-                       (json_int_t)(now_ms / 1000 + ASSERTION_LIFE_S));
-    text = claims == NULL ? NULL : json_canonical(claims);
-    if (text == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    rc = jose_jws_sign(key, PROTO_TYP_CLIENT, slice_of(text), true, &assertion, e);
     if (rc != ERR_OK)
         return rc;
     form_add(&b, "grant_type", "client_credentials");

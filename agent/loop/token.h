@@ -12,6 +12,10 @@
 MUST_USE enum err_code token_client_form(const struct jose_key *key, const char *device_id,
                                          const char *issuer, int64_t now_ms, char **ret,
                                          struct err *e);
+/* The proof of the key that one call (act: PROTO_ACT_...) asks for; compact JWS, good once and for a minute.  Heap. */
+MUST_USE enum err_code token_proof(const struct jose_key *key, const char *device_id,
+                                   const char *issuer, const char *act, int64_t now_ms, char **ret,
+                                   struct err *e);
 /* The form body of an administrator's login, scope enrol.  Heap. */
 MUST_USE enum err_code token_password_form(const char *user, const char *password, char **ret,
                                            struct err *e);

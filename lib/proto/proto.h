@@ -15,6 +15,7 @@
 #define PROTO_TYP_FRESH "inari-fresh+jws"      /* parent -> child, compact, by a bundle key */
 #define PROTO_TYP_NOTICE "inari-notice+jws"    /* parent -> anybody, by a bundle key */
 #define PROTO_TYP_CLIENT "inari-client+jwt"    /* client assertion, compact, by the device key */
+#define PROTO_TYP_PROOF "inari-proof+jwt"      /* key proof of one call, compact, by the device key */
 #define PROTO_TYP_ACCESS "inari-at+jwt"        /* access token, compact, HS256 */
 
 #define PROTO_H_HAVE "Inari-Have"
@@ -30,6 +31,11 @@
 #define PROTO_H_TRUST "Inari-Trust"
 #define PROTO_H_COMMANDS "Inari-Commands"
 #define PROTO_H_REQUEST_ID "Inari-Request-Id"
+#define PROTO_H_PROOF "Inari-Proof"
+
+/* "act" of a proof: what it may be used for, and for nothing else */
+#define PROTO_ACT_ENROLMENT "enrolment"
+#define PROTO_ACT_LEAVE "leave"
 
 enum {
     PROTO_API = 1,

@@ -49,10 +49,11 @@ static enum err_code check_claims(const json_t *c, const char *issuer, const cha
     return ERR_OK;
 }
 
-enum err_code device_assertion_check(struct slice assertion, const char *issuer,
-                                     const struct jose_key *key, const char *device_id,
-                                     int64_t now_s, char ret_jti[80], int64_t *ret_exp_s,
-                                     struct err *e)
+/* act: what the document has to be for; NULL: an assertion, which is for one thing only. */
+static enum err_code check_document(struct slice assertion, const char *typ, const char *act,
+                                    const char *issuer, const struct jose_key *key,
+                                    const char *device_id, int64_t now_s, char ret_jti[80],
+                                    int64_t *ret_exp_s, struct err *e)
 {
     AUTO(json_free) json_t *claims = NULL;
     struct jose_jws j = {0};
@@ -60,15 +61,26 @@ enum err_code device_assertion_check(struct slice assertion, const char *issuer,
 
     if (assertion.n > 0 && assertion.p[0] == '{') /* compact only */
         return not_accepted(e);
-    if (jose_jws_parse(assertion, ASSERTION_MAX, PROTO_TYP_CLIENT, &j, NULL) != ERR_OK)
+    if (jose_jws_parse(assertion, ASSERTION_MAX, typ, &j, NULL) != ERR_OK)
         return not_accepted(e);
     rc = jose_jws_verify(&j, key, NULL) != ERR_OK ||
                  json_in_parse((struct slice){j.payload, j.payload_n}, ASSERTION_MAX, &claims,
                                NULL) != ERR_OK
              ? not_accepted(e)
              : check_claims(claims, issuer, device_id, now_s, ret_jti, ret_exp_s, e);
+    if (rc == ERR_OK && act != NULL && strcmp(json_str(claims, "act", ""), act) != 0)
+        rc = not_accepted(e);
     jose_jws_clear(&j);
     return rc;
+}
+
+enum err_code device_assertion_check(struct slice assertion, const char *issuer,
+                                     const struct jose_key *key, const char *device_id,
+                                     int64_t now_s, char ret_jti[80], int64_t *ret_exp_s,
+                                     struct err *e)
+{
+    return check_document(assertion, PROTO_TYP_CLIENT, NULL, issuer, key, device_id, now_s, ret_jti,
+                          ret_exp_s, e);
 }
 
 /* Whom the assertion says it is from, before anything is believed. */
@@ -147,23 +159,64 @@ static void audit_refusal(struct db *db, const char *device, const char *address
                   KV_STR("error", e.msg));
 }
 
+/* A document that is genuine is good once, at all parents together. */
+static enum err_code use_once(struct db *db, const char *device_id, const char *jti, int64_t exp_s,
+                              struct err *e)
+{
+    char scoped[160];
+    bool fresh = false;
+    enum err_code rc;
+
+    (void)snprintf(scoped, sizeof scoped, "%s:%s", device_id, jti);
+    rc = enrol_store_jti(db, scoped, (exp_s + OLD_S + AHEAD_S) * 1000, &fresh, e);
+    if (rc == ERR_OK && !fresh)
+        rc = err_set(e, ERR_TOKEN_INVALID, "the assertion was used before");
+    return rc;
+}
+
+enum err_code device_proof(struct db *db, struct app *app, const char *device_id, const char *proof,
+                           const char *act, const char *address, struct arena *a,
+                           struct device *ret, struct err *e)
+{
+    AUTO(jose_key_free) struct jose_key *key = NULL;
+    struct device d;
+    char jti[80];
+    int64_t exp_s = 0;
+    enum err_code rc =
+        uuid_is_valid(device_id) ? device_store_get(db, device_id, a, &d, e) : ERR_NOT_FOUND;
+
+    if (rc == ERR_NOT_FOUND)
+        return not_accepted(e); /* nothing is proven: no word about who exists */
+    if (rc == ERR_OK)
+        rc = jose_key_from_jwk(d.jwk, &key, e);
+    if (rc == ERR_OK && proof == NULL)
+        rc = err_set(e, ERR_TOKEN_INVALID, "send a proof of the device's key as " PROTO_H_PROOF);
+    else if (rc == ERR_OK)
+        rc = check_document(slice_of(proof), PROTO_TYP_PROOF, act, app->issuer, key, d.id,
+                            clock_wall_s(), jti, &exp_s, e);
+    if (rc == ERR_OK)
+        rc = use_once(db, d.id, jti, exp_s, e);
+    if (rc == ERR_TOKEN_INVALID) {
+        audit_refusal(db, d.id, address, e);
+        return proof == NULL ? rc : not_accepted(e);
+    }
+    if (rc == ERR_OK && ret != NULL)
+        *ret = d;
+    return rc;
+}
+
 static enum err_code grant(struct db *db, struct app *app, const struct device *d,
                            struct slice assertion, int64_t now_s, json_t **ret, struct err *e)
 {
     AUTO(jose_key_free) struct jose_key *key = NULL;
-    char jti[80], scoped[160];
+    char jti[80];
     int64_t exp_s = 0;
-    bool fresh = false;
     enum err_code rc = jose_key_from_jwk(d->jwk, &key, e);
 
     if (rc == ERR_OK)
         rc = device_assertion_check(assertion, app->issuer, key, d->id, now_s, jti, &exp_s, e);
-    if (rc == ERR_OK) {
-        (void)snprintf(scoped, sizeof scoped, "%s:%s", d->id, jti);
-        rc = enrol_store_jti(db, scoped, (exp_s + OLD_S + AHEAD_S) * 1000, &fresh, e);
-    }
-    if (rc == ERR_OK && !fresh)
-        rc = err_set(e, ERR_TOKEN_INVALID, "the assertion was used before");
+    if (rc == ERR_OK)
+        rc = use_once(db, d->id, jti, exp_s, e);
     if (rc == ERR_OK)
         rc = check_state(d, e);
     return rc == ERR_OK ? make_token(app, d, now_s, ret, e) : rc;

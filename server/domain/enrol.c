@@ -314,6 +314,16 @@ static json_t *make_answer(struct app *app, const struct device *d)
                      60, "wait_s", 50, "groups", d->groups);
 }
 
+static enum err_code answer(struct app *app, const struct device *d, bool *ret_pending,
+                            json_t **ret, struct err *e)
+{
+    *ret_pending = strcmp(d->state, "pending") == 0;
+    *ret = *ret_pending
+               ? json_pack("{s:s,s:s,s:s}", "device_id", d->id, "name", d->name, "state", "pending")
+               : make_answer(app, d);
+    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
 /* Enrolment has its own small bucket, so that a flood with a valid token never disturbs the
  * enrolled. */
 static bool bucket_take(int64_t per_s)
@@ -381,9 +391,24 @@ enum err_code enrol_device(struct db *db, struct app *app, const char *token, st
         (void)issue_committed(db, app, NULL);
     }
     (void)snprintf(ret_id, 37, "%s", en.device.id);
-    *ret_pending = strcmp(en.device.state, "pending") == 0;
-    *ret = *ret_pending ? json_pack("{s:s,s:s,s:s}", "device_id", en.device.id, "name",
-                                    en.device.name, "state", "pending")
-                        : make_answer(app, &en.device);
-    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+    return answer(app, &en.device, ret_pending, ret, e);
+}
+
+enum err_code enrol_state(struct db *db, struct app *app, const char *device_id, const char *proof,
+                          const char *address, struct arena *a, bool *ret_pending, json_t **ret,
+                          struct err *e)
+{
+    struct enrolment en = {.app = app};
+    struct device d;
+    char plain[64];
+    enum err_code rc;
+
+    if (!bucket_take(app->enrol_rate))
+        return err_set(e, ERR_SLOW_DOWN, "more than %lld enrolments a second",
+                       (long long)app->enrol_rate);
+    rc = device_proof(db, app, device_id, proof, PROTO_ACT_ENROLMENT, plain_address(address, plain),
+                      a, &d, e);
+    if (rc == ERR_OK)
+        rc = check_known(&en, &d, e);
+    return rc == ERR_OK ? answer(app, &d, ret_pending, ret, e) : rc;
 }

@@ -47,6 +47,17 @@ MUST_USE enum err_code enrol_device(struct db *db, struct app *app, const char *
  * ERR_DEVICE_RETIRED, ERR_ENROLMENT_REJECTED, ERR_TOKEN_SCOPE (approval is waited for). */
 MUST_USE enum err_code device_token_grant(struct db *db, struct app *app, struct slice assertion, int64_t now_s,
                                           const char *address, struct arena *a, json_t **ret, struct err *e);
+/* The state of an enrolment, for the device whose key made the proof (compact JWS typ proof, act "enrolment"; once).
+ * *ret_pending as enrol_device(); *ret: the body, new reference.  ERR_TOKEN_INVALID (also when there is no such device),
+ * ERR_CLOCK_SKEW, ERR_ENROLMENT_REJECTED, ERR_DEVICE_REVOKED, ERR_DEVICE_RETIRED, ERR_SLOW_DOWN. */
+MUST_USE enum err_code enrol_state(struct db *db, struct app *app, const char *device_id, const char *proof,
+                                   const char *address, struct arena *a, bool *ret_pending, json_t **ret, struct err *e);
+/* Is proof (NULL: none was sent) made by the device's key, now, for act (PROTO_ACT_...), and never seen before?
+ * *ret (NULL: not wanted): the device, in a.  A refusal is audited.  ERR_TOKEN_INVALID, ERR_CLOCK_SKEW. */
+struct device;
+MUST_USE enum err_code device_proof(struct db *db, struct app *app, const char *device_id, const char *proof,
+                                    const char *act, const char *address, struct arena *a, struct device *ret,
+                                    struct err *e);
 /* The same checks without database, for tests: issuer, key and time given.  *ret_jti, *ret_exp_s on ERR_OK. */
 MUST_USE enum err_code device_assertion_check(struct slice assertion, const char *issuer, const struct jose_key *key,
                                               const char *device_id, int64_t now_s, char ret_jti[80], int64_t *ret_exp_s,

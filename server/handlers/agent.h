@@ -8,6 +8,7 @@ enum err_code agent_trust(struct req *rq, struct reply *rp, struct err *e);     
 enum err_code agent_notice(struct req *rq, struct reply *rp, struct err *e);    /* R_INLINE */
 enum err_code oauth_token(struct req *rq, struct reply *rp, struct err *e);     /* R_FORM */
 enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e);     /* R_RAW */
+enum err_code agent_enrolment_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e);   /* R_INLINE | R_HOLD */
 enum err_code agent_status(struct req *rq, struct reply *rp, struct err *e);    /* R_RAW */
 enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e);  /* R_RAW */

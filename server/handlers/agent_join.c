@@ -228,22 +228,22 @@ enum err_code oauth_token(struct req *rq, struct reply *rp, struct err *e)
 
 /* --- enrolment --- */
 
-enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e)
+static enum err_code bearer(const struct req *rq, size_t max, const char *what, const char **ret,
+                            struct err *e)
 {
     const char *authorization = req_header(rq, "Authorization");
-    char id[37];
-    bool pending = false;
-    json_t *body = NULL;
-    enum err_code rc;
 
-    reply_header(rp, "Cache-Control", "no-store");
-    if (rq->app->keys == NULL)
-        return err_set(e, ERR_OVERLOADED, "the parent is starting");
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0 ||
-        strlen(authorization) > 7 + 200)
-        return err_set(e, ERR_TOKEN_INVALID, "send the join token as Authorization: Bearer");
-    rc = enrol_device(rq->db, rq->app, authorization + 7, rq->body, rq->client_address, rq->arena,
-                      id, &pending, &body, e);
+        strlen(authorization) > 7 + max)
+        return err_set(e, ERR_TOKEN_INVALID, "send %s as Authorization: Bearer", what);
+    *ret = authorization + 7;
+    return ERR_OK;
+}
+
+/* rc, pending and body are what the domain gave for device id. */
+static enum err_code reply_enrolment(struct reply *rp, enum err_code rc, const char *id,
+                                     bool pending, int done, json_t *body, struct err *e)
+{
     if (rc == ERR_SLOW_DOWN)
         reply_header(rp, "Retry-After", "%d", 1 + (int)rand_below(5));
     if (rc != ERR_OK)
@@ -253,5 +253,40 @@ enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e)
         reply_header(rp, "Retry-After", "%d",
                      APPROVAL_RETRY_S + (int)rand_below(APPROVAL_RETRY_S / 5));
     }
-    return reply_json(rp, pending ? 202 : 201, body, e);
+    return reply_json(rp, pending ? 202 : done, body, e);
+}
+
+enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e)
+{
+    const char *token = NULL;
+    char id[37];
+    bool pending = false;
+    json_t *body = NULL;
+    enum err_code rc;
+
+    reply_header(rp, "Cache-Control", "no-store");
+    if (rq->app->keys == NULL)
+        return err_set(e, ERR_OVERLOADED, "the parent is starting");
+    rc = bearer(rq, 200, "the join token", &token, e);
+    if (rc == ERR_OK)
+        rc = enrol_device(rq->db, rq->app, token, rq->body, rq->client_address, rq->arena, id,
+                          &pending, &body, e);
+    return reply_enrolment(rp, rc, id, pending, 201, body, e);
+}
+
+enum err_code agent_enrolment_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    const char *proof = NULL;
+    bool pending = false;
+    json_t *body = NULL;
+    enum err_code rc;
+
+    reply_header(rp, "Cache-Control", "no-store");
+    if (rq->app->keys == NULL)
+        return err_set(e, ERR_OVERLOADED, "the parent is starting");
+    rc = bearer(rq, 4096, "a proof of the device's key", &proof, e);
+    if (rc == ERR_OK)
+        rc = enrol_state(rq->db, rq->app, rq->param[0], proof, rq->client_address, rq->arena,
+                         &pending, &body, e);
+    return reply_enrolment(rp, rc, rq->param[0], pending, 200, body, e);
 }

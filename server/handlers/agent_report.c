@@ -2,7 +2,9 @@
 
 #include "domain/device.h"
 #include "domain/device_status.h"
+#include "domain/enrol.h"
 #include "handlers/common.h"
+#include "proto/proto.h"
 
 enum err_code agent_status(struct req *rq, struct reply *rp, struct err *e)
 {
@@ -23,8 +25,12 @@ enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e)
     struct actor by = req_actor(rq);
     struct device_order order = {.what = ORDER_RETIRE, .reason = "the device left", .by = &by};
     json_t *ignored = NULL;
-    enum err_code rc =
-        device_order_run(rq->db, rq->app, rq->who.id, &order, rq->arena, &ignored, e);
+    /* For ever: whoever only got hold of an access token must not end a device. */
+    enum err_code rc = device_proof(rq->db, rq->app, rq->who.id, req_header(rq, PROTO_H_PROOF),
+                                    PROTO_ACT_LEAVE, rq->client_address, rq->arena, NULL, e);
+
+    if (rc == ERR_OK)
+        rc = device_order_run(rq->db, rq->app, rq->who.id, &order, rq->arena, &ignored, e);
 
     json_decref(ignored);
     return rc == ERR_OK ? reply_empty(rp) : rc;

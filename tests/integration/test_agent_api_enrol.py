@@ -250,9 +250,54 @@ def test_d23_status_for_another_device(api, join, device):
     assert api.ok("GET", f"/devices/{a.id}/status")["status"]["device"] == a.id
 
 
-def test_leave(api, join, device):
+def wrong_proofs(d, act):
+    """What is no proof of this device's key for this call, by name."""
+    other, now = wireclient.Key(), int(time.time())
+    yield "another key", other.jws("inari-proof+jwt", d.claims(act=act), compact=True)
+    yield "another key with this kid", other.jws("inari-proof+jwt", d.claims(act=act), compact=True,
+                                                 header={"alg": "ES256", "kid": d.sig.kid, "typ": "inari-proof+jwt"})
+    yield "for another call", d.proof("enrolment" if act == "leave" else "leave")
+    yield "for no call", d.sig.jws("inari-proof+jwt", d.claims(), compact=True)
+    yield "a client assertion", d.assertion(act=act)
+    yield "another audience", d.proof(act, aud="https://other.example")
+    yield "another device", d.proof(act, iss=str(uuid.uuid4()))
+    yield "life of an hour", d.proof(act, exp=now + 3600)
+    yield "no text of ours", "a.b.c"
+
+
+def test_enrolment_is_asked_for_with_the_key(api, join, device):
+    d = device()
+    d.id = (r := d.post_enrolment(join(approval=True)["token"])).json()["device_id"]
+    d.trust = {"issuer": d.hello()["issuer"]}  # the greeting says whom a proof is for
+    assert r.headers["Location"] == f"/api/agent/v1/enrolments/{d.id}"
+    r = d.enrolment()
+    assert r.status_code == 202 and r.json()["state"] == "pending" and int(r.headers["Retry-After"]) > 0
+    accepted = [name for name, text in wrong_proofs(d, "enrolment") if d.enrolment(text).status_code != 401]
+    assert accepted == []
+    assert d.enrolment(device_id=str(uuid.uuid4())).status_code == 401
+    assert d.call("GET", f"/api/agent/v1/enrolments/{d.id}").status_code == 401
+    api.ok("POST", f"/devices/{d.id}/approve", {})
+    once = d.proof("enrolment")
+    r = d.enrolment(once)
+    assert r.status_code == 200 and d.enrolment(once).status_code == 401
+    r.status_code = 201  # take() checks the answer of an enrolment, which this one is word for word
+    d.take(r)
+    assert d.fetch()["device"] == d.id
+    other = device()
+    other.id, other.trust = other.post_enrolment(join(approval=True)["token"]).json()["device_id"], d.trust
+    api.ok("POST", f"/devices/{other.id}/reject", {})
+    r = other.enrolment()
+    assert r.status_code == 403 and word(r) == "enrolment-rejected"
+
+
+def test_leave_is_proven_by_the_key(api, join, device):
+    """For ever: an access token alone does not end a device."""
     d = device()
     d.enrol(join()["token"])
+    assert d.leave(proof=None).status_code == 401
+    accepted = [name for name, text in wrong_proofs(d, "leave") if d.leave(text).status_code != 401]
+    assert accepted == [] and api.ok("GET", f"/devices/{d.id}")["state"] == "observing"
+    assert any(e["object"] == f"device/{d.id}" for e in audit(api, "device.credential_refused"))
     assert d.leave().status_code == 204
     assert api.ok("GET", f"/devices/{d.id}")["state"] == "retired"
     r = d.desired()

@@ -204,6 +204,26 @@ def test_again_is_fine_and_a_second_parent_is_not(agent, parent, login):
     assert other.returncode == 4 and "leave" in other.stderr
 
 
+@pytest.mark.slow
+def test_approval_is_waited_for(agent, parent, api):
+    """The child asks again by itself, with a clock that is an hour wrong, until somebody has compared the keys."""
+    clock = agent.state + ".clock"
+    with open(clock, "w") as f:
+        f.write("3600")
+    made = api.ok("POST", "/enrolment-tokens", {"name": "approval", "approval": True})
+    name = f"wait-{os.urandom(3).hex()}"
+    answer = []
+    waits = threading.Thread(target=lambda: answer.append(agent.command("join", "--join", made["join"], "--name", name,
+                                                                        env={"INARI_CLOCK_FILE": clock}, timeout=120)))
+    waits.start()
+    device = wait_until(lambda: next((d for d in devices(api) if d["name"] == name), None), "the pending device", 30)
+    assert device["state"] == "pending" and waits.is_alive()
+    api.ok("POST", f"/devices/{device['id']}/approve", {})
+    waits.join(100)
+    assert answer[0].returncode == 0, answer[0].stderr
+    assert agent.identity()["device_id"] == device["id"] and "Key of this device" in answer[0].stderr
+
+
 def test_second_agent_on_a_host_ends_by_itself(agent, parent, login):
     assert agent.command("run").returncode == 3  # not joined
     assert agent.join(parent.base, pin_of(parent.ca), *login).returncode == 0

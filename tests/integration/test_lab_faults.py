@@ -1,11 +1,15 @@
 """Kills and partitions. Whatever dies whenever: a child runs the old or the new configuration and never a mixture, what
 the API acknowledged is there, the audit chain verifies, and mail goes on."""
+import collections
+import os
 import random
 import re
+import threading
 import time
 import uuid
 
 import pytest
+from inarilab.parts import PARTS as PROGRAMS
 from parentlib import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.fault, pytest.mark.slow]
@@ -94,37 +98,80 @@ def test_helper_dies_at_each_step_of_a_change(healthy_lab, phase):
     lab.wait_ehlo(f"SIZE {size + 1}", timeout=120)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", ["agent", "helper", "inarid", "postgres", "mixed"])
-def test_fifty_kills_at_random_moments(healthy_lab, victim):
-    """Ten kills for each part and ten of any, at random moments of a change: fifty in all."""
-    lab, dice, acknowledged = healthy_lab, random.Random(victim), []
-    possible = {size_of(lab, c) for c in lab.children}  # what a child may say: anything that was ever asked for
-    parts = {"agent": ["agent"], "helper": ["helper"], "inarid": ["inarid"], "postgres": ["postgres"],
-             "mixed": ["agent", "helper", "inarid", "postgres"]}[victim]
-    for i in range(10):
-        part = dice.choice(parts)
-        host = "parent" if part in ("inarid", "postgres") else dice.choice(lab.children)
-        size = 20_000_000 + dice.randrange(10_000_000)
-        possible.add(size)
+PARTS = ("agent", "helper", "inarid", "postgres")
+KILLS = int(os.environ.get("INARI_KILLS", "40"))
+
+
+class Kills:
+    """Publications by somebody who does not wait, and a SIGKILL at a random moment of each."""
+
+    def __init__(self, lab, seed):
+        self.lab, self.dice, self.acknowledged, self.unheard = lab, random.Random(seed), {}, 0
+        self.possible = {size_of(lab, c) for c in lab.children}  # what a child may say: anything that was ever asked for
+        self.count, self.slowest = collections.Counter(), 0.0
+
+    def publish(self, size, reason):
         try:
-            acknowledged.append((lab.publish_size(size, f"{victim} {i}")["pub"], size))
+            self.acknowledged[self.lab.publish_size(size, reason)["pub"]] = size
         except (AssertionError, OSError):
-            assert victim in ("inarid", "postgres", "mixed")
-        time.sleep(dice.uniform(0, 1.2))
-        lab.verb("kill", f"{host}/{part}")
+            self.unheard += 1  # the parent or its database was away: nothing was promised
+
+    def one(self, part, moment):
+        """Kill `part` while a revision is being published, or while the children apply it."""
+        host = "parent" if part in ("inarid", "postgres") else self.dice.choice(self.lab.children)
+        size = 20_000_000 + self.dice.randrange(10_000_000)
+        self.possible.add(size)
+        publisher = threading.Thread(target=self.publish, args=(size, f"{part} killed while {moment}"))
+        publisher.start()
+        if moment == "publishing":
+            time.sleep(self.dice.uniform(0, 0.25))
+        else:
+            publisher.join()
+            time.sleep(self.dice.uniform(0, 0.8))
+        self.lab.lab.host(host).kill(PROGRAMS[part])
+        publisher.join()
+        self.count[part, moment] += 1
+        t = time.monotonic()
+        for child in self.lab.children:
+            assert size_of(self.lab, child) in self.possible, f"{child} runs what nobody asked for"
+        self.lab.verb("start", host)
+        for child in self.lab.children:
+            wait_until(lambda c=child: len(set(digests(self.lab, c))) == 1, f"{child}: one digest in both files", 60)
+        self.slowest = max(self.slowest, time.monotonic() - t)
+
+    def judge(self):
+        """Every device whole and at the newest, every acknowledged revision there with its value, the audit chain intact."""
+        lab = self.lab
+        lab.wait_in_sync(timeout=180)
+        published = {r["pub"]: r for r in every(lab.api, "/revisions")}
+        assert set(self.acknowledged) <= set(published), "an acknowledged revision is gone"
+        for pub, size in self.acknowledged.items():
+            items = lab.api.ok("GET", f"/revisions/{pub}/diff")["items"]
+            assert any(size in x.values() for x in items), f"revision {pub} does not hold {size}: {items}"
+        newest = max(self.acknowledged)
+        running = {size_of(lab, c) for c in lab.children}
+        assert len(running) == 1 and running <= self.possible
+        if newest == max(published):
+            assert running == {self.acknowledged[newest]}
         for child in lab.children:
-            assert size_of(lab, child) in possible, f"{child} runs what nobody asked for"
-        if part == "postgres":
-            lab.verb("kill", "parent/postgres")
-        lab.verb("start", host)
-    lab.wait_in_sync(timeout=180)
-    revisions = {r["pub"] for r in every(lab.api, "/revisions")}
-    assert {p for p, _ in acknowledged} <= revisions
-    for child in lab.children:
-        assert len(set(digests(lab, child))) == 1
-    assert lab.api.ok("GET", "/audit/verify")["ok"] is True
-    mail_through(lab)
+            assert len(set(digests(lab, child))) == 1
+        assert lab.api.ok("GET", "/audit/verify")["ok"] is True
+
+
+def test_kills_at_random_moments(healthy_lab):
+    """SIGKILL of agent, helper, parent and PostgreSQL in turn, half while publishing and half while applying."""
+    kills, begin = Kills(healthy_lab, KILLS), time.monotonic()
+    for i in range(KILLS):
+        kills.one(PARTS[i % 4], ("publishing", "applying")[i // 4 % 2])
+        if i % 40 == 39:
+            kills.judge()
+    kills.judge()
+    mail_through(healthy_lab)
+    assert sum(kills.count.values()) == KILLS
+    print(f"\n{KILLS} kills in {time.monotonic() - begin:.0f} s: "
+          + ", ".join(f"{part} {n} while {moment}" for (part, moment), n in sorted(kills.count.items()))
+          + f"; {len(kills.acknowledged)} publications acknowledged, {kills.unheard} not; whole again after at most "
+          f"{kills.slowest:.1f} s; no violation")
 
 
 def every(api, path):

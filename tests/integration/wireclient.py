@@ -228,5 +228,16 @@ class Device:
         return self.call("POST", f"{AGENT}/proposals", data=self.sig.jws("inari-proposal+jws", doc),
                          headers={**self.auth(), "Content-Type": "application/jose+json"})
 
-    def leave(self):
-        return self.call("DELETE", f"{AGENT}/self", headers=self.auth())
+    def proof(self, act, **members):
+        return self.sig.jws("inari-proof+jwt", self.claims(act=act, **members), compact=True)
+
+    def enrolment(self, proof=None, device_id=None):
+        """Ask whether the enrolment was approved."""
+        while (r := self.call("GET", f"{AGENT}/enrolments/{device_id or self.id}", headers={
+                "Authorization": f"Bearer {proof or self.proof('enrolment')}"})).status_code == 429:
+            time.sleep(int(r.headers["Retry-After"]))
+        return r
+
+    def leave(self, proof="own"):
+        head = {"Inari-Proof": self.proof("leave") if proof == "own" else proof} if proof else {}
+        return self.call("DELETE", f"{AGENT}/self", headers={**self.auth(), **head})
