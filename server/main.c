@@ -7,6 +7,7 @@
 #include "domain/auth.h"
 #include "domain/device_auth.h"
 #include "domain/fleet_cache.h"
+#include "domain/parent.h"
 #include "handlers/idempotent.h"
 #include "http/http.h"
 #include "http/static.h"
@@ -44,6 +45,8 @@ static const char usage[] =
     "  --version        print the version\n"
     "  migrate          bring the database to this program's schema\n"
     "  reset-admin      give account \"admin\" a new password and print it\n"
+    "  may-remove       whether this parent can be taken away: not while it has children\n"
+    "  --force          with may-remove: although it has children\n"
     "The settings file is " INARID_CONFIG " unless --config names another.\n";
 
 struct parent {
@@ -303,6 +306,27 @@ static int reset_admin(const struct inarid_settings *set)
     return EXIT_SUCCESS;
 }
 
+static int may_remove(const struct inarid_settings *set, bool force)
+{
+    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid may-remove");
+    size_t children = 0;
+    struct err e = {0};
+
+    if (db == NULL || migrate_run(db, &e) != ERR_OK ||
+        parent_may_remove(db, force, &children, &e) != ERR_OK)
+        return complain(&e);
+    if (children > 0)
+        (void)fprintf(
+            stderr,
+            "inarid: warning: %zu children are left without a parent. Mail goes on as they "
+            "are set, for any length of time; nobody can change or see them until each has "
+            "left (inari-agent leave) and joined another parent.\n",
+            children);
+    else
+        (void)puts("no children are registered here");
+    return EXIT_SUCCESS;
+}
+
 static int show(const struct inarid_settings *set, bool sample)
 {
     AUTO_STRBUF struct strbuf out = STRBUF_INIT(MIB);
@@ -339,16 +363,35 @@ static int show_routes(void)
     return EXIT_SUCCESS;
 }
 
+static int command(struct parent *p, const char *word, bool force)
+{
+    if (strcmp(word, "migrate") == 0)
+        return migrate(&p->set);
+    return strcmp(word, "reset-admin") == 0 ? reset_admin(&p->set) : may_remove(&p->set, force);
+}
+
+static bool known_command(const char *word, bool force)
+{
+    return strcmp(word, "may-remove") == 0 ||
+           (!force && (strcmp(word, "migrate") == 0 || strcmp(word, "reset-admin") == 0));
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},  {"check", no_argument, NULL, 'k'},
-        {"show-settings", no_argument, NULL, 's'}, {"sample", no_argument, NULL, 'e'},
-        {"routes", no_argument, NULL, 'r'},        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 'k'},
+        {"show-settings", no_argument, NULL, 's'},
+        {"sample", no_argument, NULL, 'e'},
+        {"routes", no_argument, NULL, 'r'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"force", no_argument, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
     static struct parent p;
     int what = 0, o, rc;
+    bool force = false;
     struct err e;
 
     while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
@@ -356,6 +399,8 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         if (o == 'c')
             p.config = optarg;
+        else if (o == 'f')
+            force = true;
         else
             what = o;
     }
@@ -363,9 +408,8 @@ int main(int argc, char **argv)
         (void)fputs(what == 'v' ? "inarid " INARI_VERSION "\n" : usage, stdout);
         return EXIT_SUCCESS;
     }
-    if (optind < argc &&
-        (what != 0 || optind + 1 < argc ||
-         (strcmp(argv[optind], "migrate") != 0 && strcmp(argv[optind], "reset-admin") != 0))) {
+    if (optind == argc ? force
+                       : what != 0 || optind + 1 < argc || !known_command(argv[optind], force)) {
         (void)fputs(usage, stderr);
         return EXIT_USAGE;
     }
@@ -374,11 +418,10 @@ int main(int argc, char **argv)
     if (inarid_settings_load(p.config, &p.set, &e) != ERR_OK)
         return complain(&e);
     log_init("inarid", level_of(p.set.log_level));
-    rc = what == 's'              ? show(&p.set, false)
-         : what == 'k'            ? EXIT_SUCCESS
-         : optind == argc         ? run(&p)
-         : argv[optind][0] == 'm' ? migrate(&p.set)
-                                  : reset_admin(&p.set);
+    rc = what == 's'      ? show(&p.set, false)
+         : what == 'k'    ? EXIT_SUCCESS
+         : optind == argc ? run(&p)
+                          : command(&p, argv[optind], force);
     parent_clear(&p);
     return rc;
 }

@@ -9,3 +9,9 @@
  */
 MUST_USE enum err_code parent_describe(struct db *db, const struct app *app, struct arena *a,
                                        json_t **ret, struct err *e);
+
+/* May this parent be taken away?  ERR_CONFLICT while children are registered (any that is neither retired, rejected nor
+ * revoked); the message names up to ten of them.  With force: ERR_OK, *ret_children says how many are left behind, and the
+ * audit log has it.  Stores nothing else. */
+MUST_USE enum err_code parent_may_remove(struct db *db, bool force, size_t *ret_children,
+                                         struct err *e);
