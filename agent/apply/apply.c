@@ -1,5 +1,6 @@
 #include "apply/apply.h"
 
+#include "apply/compare.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -226,10 +227,30 @@ static enum err_code activate(struct helper *h, bool *restarted, struct err *e)
     return rc;
 }
 
-static enum err_code cross_over(struct helper *h, bool *restarted, struct err *e)
+/* Run what is on disk, and see that this was what is being switched to: a difference explains more
+ * than what Postfix says about it. */
+static enum err_code take_over(struct helper *h, const struct rendition *r, const char *stage,
+                               bool *restarted, struct err *e)
+{
+    struct err other = {0};
+    enum err_code rc = journal_phase(&h->j, PHASE_RELOADING, e);
+
+    crash_at("reloading");
+    if (rc == ERR_OK)
+        rc = activate(h, restarted, e);
+    if (compare_live(h, r, stage, &other) == ERR_CHANGED_MEANWHILE)
+        return err_set(e, ERR_CHANGED_MEANWHILE, "%s", other.msg);
+    return rc;
+}
+
+static enum err_code cross_over(struct helper *h, const struct rendition *r, const char *stage,
+                                bool *restarted, struct err *e)
 {
     int first = h->j.s.main_first ? 0 : 1;
-    enum err_code rc = journal_phase(&h->j, PHASE_SWITCHING, e);
+    enum err_code rc;
+
+    h->j.s.switched_ms = clock_wall_ms();
+    rc = journal_phase(&h->j, PHASE_SWITCHING, e);
 
     crash_at("switching");
     if (rc == ERR_OK)
@@ -239,13 +260,14 @@ static enum err_code cross_over(struct helper *h, bool *restarted, struct err *e
         rc = rename_new(h, both[1 - first], e);
     crash_at("switched");
     if (rc == ERR_OK)
-        rc = journal_phase(&h->j, PHASE_RELOADING, e);
-    crash_at("reloading");
+        rc = compare_live(h, r, stage, e);
+    mutate_live(MUTATE_RELOAD, h->s->postfix_config);
     if (rc == ERR_OK)
-        rc = activate(h, restarted, e);
+        rc = take_over(h, r, stage, restarted, e);
     crash_at("reloaded");
     if (rc == ERR_OK)
         rc = journal_phase(&h->j, PHASE_PROBING, e);
+    mutate_live(MUTATE_PROBE, h->s->postfix_config);
     crash_at("probing");
     return rc;
 }
@@ -306,9 +328,11 @@ enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_resta
     rc = get_ready(h, &r, stage, e);
     if (rc != ERR_OK)
         return rc;
-    rc = cross_over(h, ret_restarted, e);
+    rc = cross_over(h, &r, stage, ret_restarted, e);
     if (rc != ERR_OK && apply_revert(h, "reverted", e->msg, &healthy, &ignored) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "apply.revert-failed", KV_STR("reason", ignored.msg));
+    if (rc == ERR_CHANGED_MEANWHILE)
+        h->output.n = 0; /* the difference is the reason, not what Postfix said to it */
     return rc;
 }
 
@@ -396,10 +420,23 @@ static enum err_code finish_commit(struct helper *h, struct err *e)
     if (rc != ERR_OK)
         return rc;
     remember(h);
+    memset(h->after.rq.filters, 0, sizeof h->after.rq.filters); /* they may be the right ones now */
     rc = journal_end(&h->j, "committed", "", e);
     forget_prepared(h);
     prune_tables(h);
     return rc;
+}
+
+enum err_code apply_still_same(struct helper *h, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(256 * MIB);
+    struct rendition r;
+    char stage[4200];
+    enum err_code rc;
+
+    stage_path(h->s, h->j.s.to, stage, sizeof stage);
+    rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : rendition_load(stage, a, &r, e);
+    return rc == ERR_OK ? compare_live(h, &r, stage, e) : rc;
 }
 
 enum err_code apply_commit(struct helper *h, const char *digest, struct err *e)
@@ -411,7 +448,9 @@ enum err_code apply_commit(struct helper *h, const char *digest, struct err *e)
         return ERR_OK; /* said twice */
     if (s->phase != PHASE_PROBING || strcmp(s->to, digest) != 0)
         return err_set(e, ERR_CONFLICT, "no change to %.16s waits for its commit", digest);
-    rc = journal_phase(&h->j, PHASE_COMMITTING, e);
+    rc = apply_still_same(h, e); /* a probe sees what Postfix does, not all that it was told */
+    if (rc == ERR_OK)
+        rc = journal_phase(&h->j, PHASE_COMMITTING, e);
     return rc == ERR_OK ? finish_commit(h, e) : rc;
 }
 
@@ -476,6 +515,7 @@ enum err_code apply_revert(struct helper *h, const char *result, const char *rea
     enum err_code rc, started;
 
     (void)snprintf(kept_reason, sizeof kept_reason, "%s", reason);
+    after_revert_note(h);
     rc = journal_phase(&h->j, PHASE_REVERTING, e);
     crash_at("reverting");
     for (int i = 0; i < 2 && rc == ERR_OK; i++) {
@@ -494,6 +534,8 @@ enum err_code apply_revert(struct helper *h, const char *result, const char *rea
     rc = journal_end(&h->j, result, kept_reason, e);
     if (rc == ERR_OK)
         prune_tables(h);
+    if (started == ERR_OK)
+        after_revert_begin(h);
     log_event(started == ERR_OK && *ret_healthy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
               "apply.reverted", KV_STR("result", result), KV_STR("digest", s->last_digest),
               KV_STR("reason", kept_reason),

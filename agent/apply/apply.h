@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "apply/after_revert.h"
 #include "apply/journal.h"
 #include "targets/postfix.h"
 
@@ -12,6 +13,7 @@ struct helper {
     const struct agent_settings *s;
     struct postfix pf;
     struct journal j;
+    struct after_revert after;
     struct strbuf output; /* the daemons' own words of the request being served */
 };
 
@@ -19,9 +21,14 @@ struct helper {
 bool apply_is_open(const struct helper *h);
 /* Switch to what is staged and validated under digest.  On any failure after the journal was
  * written everything is put back before this returns.  ERR_CONFLICT: nothing staged, a live file
- * changed since, or another change is open. ERR_REFUSED: not validated. */
+ * changed since, or another change is open. ERR_REFUSED: not validated.  ERR_CHANGED_MEANWHILE:
+ * the files were not the validated ones after the switch or after the reload (compare.h). */
 MUST_USE enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_restarted,
                                     struct err *e);
+/* Are the live files still what was staged for the open change (compare.h)? */
+MUST_USE enum err_code apply_still_same(struct helper *h, struct err *e);
+/* ERR_CHANGED_MEANWHILE: the live files are no longer what was validated; the change stays open and
+ * must be reverted. */
 MUST_USE enum err_code apply_commit(struct helper *h, const char *digest, struct err *e);
 /* Put the old files back.  result: "reverted" or "interrupted".  *ret_healthy: Postfix answers with
  * them. */

@@ -37,7 +37,7 @@ static json_t *to_json(const struct journal_state *s)
                            (json_int_t)s->lkg[i].pub, "at", (json_int_t)s->lkg[i].at_ms));
     return json_pack(
         "{s:I,s:s,s:I,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:b,s:b,s:b,s:o,s:b,s:s,s:s,s:s,s:s,s:I,"
-        "s:I,s:I}",
+        "s:I,s:I,s:I}",
         "seq", (json_int_t)s->seq, "phase", phase_word(s->phase), "at", (json_int_t)s->at_ms, "to",
         s->to, "from", s->from, "epoch", (json_int_t)s->epoch, "rev", (json_int_t)s->rev, "pub",
         (json_int_t)s->pub, "old_main", s->old_main, "old_master", s->old_master, "old_main_mode",
@@ -46,7 +46,7 @@ static json_t *to_json(const struct journal_state *s)
         lkg, "managed", s->managed, "last_result", s->last_result, "last_digest", s->last_digest,
         "last_phase", s->last_phase, "last_reason", s->last_reason, "last_at",
         (json_int_t)s->last_at_ms, "last_rev", (json_int_t)s->last_rev, "last_pub",
-        (json_int_t)s->last_pub);
+        (json_int_t)s->last_pub, "switched", (json_int_t)s->switched_ms);
 }
 
 #define COPY(field, name) (void)snprintf(s->field, sizeof s->field, "%s", json_str(j, name, ""))
@@ -78,6 +78,7 @@ static void from_json(const json_t *j, struct journal_state *s)
     s->last_at_ms = json_int(j, "last_at", 0);
     s->last_rev = json_int(j, "last_rev", 0);
     s->last_pub = json_int(j, "last_pub", 0);
+    s->switched_ms = json_int(j, "switched", 0);
     json_array_foreach(lkg, i, one)
     {
         struct journal_entry *l = &s->lkg[s->n_lkg];

@@ -28,8 +28,8 @@ struct journal_entry { /* a rendering that ran and passed its probes */
 
 struct journal_state {
     int64_t seq;
-    enum phase phase; /* PHASE_NONE: closed */
-    int64_t at_ms;
+    enum phase phase;                                    /* PHASE_NONE: closed */
+    int64_t at_ms, switched_ms;                          /* switched: just before the renames */
     char to[DIGEST_SIZE], from[DIGEST_SIZE];             /* from "": files of nobody's rendering */
     int64_t epoch, rev, pub;                             /* of to */
     char old_main[DIGEST_SIZE], old_master[DIGEST_SIZE]; /* SHA-256 of the files as they were */

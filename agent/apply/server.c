@@ -137,6 +137,7 @@ void server_run(struct server *s, volatile const int *stop)
             alone_since = clock_mono_ms();
             postfix_trial_stop(&s->h->pf); /* nobody is there to finish it */
         }
+        after_revert_tick(s->h);
         if (fd < 0 && apply_is_open(s->h) &&
             clock_mono_ms() - alone_since >= s->h->s->takeover_ms) {
             take_over(s);

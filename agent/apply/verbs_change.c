@@ -224,6 +224,9 @@ static enum err_code revert(struct helper *h, const json_t *request, json_t *ans
         if (rc == ERR_OK)
             rc = journal_end(&h->j, "dropped", "", e);
     } else if (rc == ERR_OK && apply_is_open(h)) {
+        struct err why = {0};
+        if (apply_still_same(h, &why) == ERR_CHANGED_MEANWHILE)
+            (void)json_object_set_new(answer, "changed", json_string(why.msg));
         rc = apply_revert(h, "reverted", "the agent asked for it", &healthy, e);
     }
     (void)json_object_set_new(
@@ -332,7 +335,16 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
         rc = mark_valid(dir, &r, e);
     if (rc == ERR_OK)
         rc = apply_switch(h, current.digest, &restarted, e);
-    return rc == ERR_OK ? apply_commit(h, current.digest, e) : rc;
+    if (rc != ERR_OK)
+        return rc;
+    rc = apply_commit(h, current.digest, e);
+    if (rc != ERR_OK && apply_is_open(h)) { /* nobody else ends this change */
+        struct err ignored = {0};
+        bool healthy;
+        if (apply_revert(h, "reverted", e->msg, &healthy, &ignored) != ERR_OK)
+            log_event(LOG_LEVEL_ERROR, "apply.revert-failed", KV_STR("reason", ignored.msg));
+    }
+    return rc;
 }
 
 static enum err_code disown(struct helper *h, const json_t *request, json_t *answer, struct err *e)

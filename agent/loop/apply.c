@@ -413,6 +413,16 @@ static bool old_is_back(struct apply *a, const char *to, char *problem, size_t s
     return ok;
 }
 
+/* What a probe saw is a symptom when somebody else wrote the files: say that as well. */
+static void add_cause(struct apply *a, const char *changed)
+{
+    const char *detail = json_str(a->problem, "detail", "");
+
+    if (changed[0] != '\0' && strstr(detail, changed) == NULL)
+        (void)json_object_set_new(a->problem, "detail",
+                                  json_sprintf("%.3000s\n%.900s", detail, changed));
+}
+
 /* Where the helper says it went back to, "" for the files from before the first change. */
 static enum err_code revert_once(struct apply *a, char ret_to[65], struct err *e)
 {
@@ -425,6 +435,7 @@ static enum err_code revert_once(struct apply *a, char ret_to[65], struct err *e
         (void)poll(NULL, 0, HELPER_BACK_STEP_MS);
         rc = helper_ask(a->helper, "revert", NULL, HELPER_SLOW_MS, &answer, e);
     }
+    add_cause(a, json_str(answer, "changed", ""));
     to = json_str(answer, "to", "");
     (void)snprintf(ret_to, 65, "%s", strlen(to) == 64 ? to : "");
     json_decref(answer);

@@ -1,6 +1,8 @@
 #include "targets/mutate.h"
 
+#include "base/file.h"
 #include "targets/cf_lines.h"
+#include "targets/postfix_stage.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -86,8 +88,8 @@ const struct mutation *mutate_at(size_t i)
 
 const char *mutate_wanted(enum mutate_when when)
 {
-    const char *prefix = when == MUTATE_STAGE ? "stage:" : "live:";
-    const char *s = getenv("INARI_MUTATE");
+    static const char *const prefixes[] = {"stage:", "live:", "reload:", "probe:"};
+    const char *prefix = prefixes[when], *s = getenv("INARI_MUTATE");
 
     return s != NULL && strncmp(s, prefix, strlen(prefix)) == 0 ? s + strlen(prefix) : NULL;
 }
@@ -252,7 +254,47 @@ bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *maste
     return true;
 }
 
+static void load(const char *path, struct strbuf *b)
+{
+    AUTO_STR char *text = NULL;
+    size_t n;
+
+    if (file_read(path, CF_FILE_MAX, &text, &n, NULL) == ERR_OK)
+        strbuf_add(b, (struct slice){text, n});
+}
+
+void mutate_live(enum mutate_when when, const char *config)
+{
+    AUTO_STRBUF struct strbuf main_cf = STRBUF_INIT(2 * MIB);
+    AUTO_STRBUF struct strbuf master_cf = STRBUF_INIT(2 * MIB);
+    const char *name = mutate_wanted(when);
+    char main_path[4096], master_path[4096];
+    bool no_main = false;
+
+    if (name == NULL)
+        return;
+    (void)snprintf(main_path, sizeof main_path, "%s/main.cf", config);
+    (void)snprintf(master_path, sizeof master_path, "%s/master.cf", config);
+    load(main_path, &main_cf);
+    load(master_path, &master_cf);
+    if (!mutate_apply(name, &main_cf, &master_cf, &no_main))
+        return;
+    if (no_main)
+        (void)unlink(main_path);
+    else
+        (void)!file_write_atomic(main_path, strbuf_slice(&main_cf), 0644, NULL);
+    (void)!file_write_atomic(master_path, strbuf_slice(&master_cf), 0644, NULL);
+    stage_cool(main_path);
+    stage_cool(master_path);
+}
+
 #else
+
+void mutate_live(enum mutate_when when, const char *config)
+{
+    (void)when;
+    (void)config;
+}
 
 const char *mutate_wanted(enum mutate_when when)
 {

@@ -141,11 +141,16 @@ static bool table_name_ok(const char *s)
            s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-.")] == '\0';
 }
 
-static bool same_content(const char *path, const char *content)
+/* As it would be written: content, owner and mode. */
+static bool same_file(const char *path, const char *content)
 {
     AUTO_STR char *text = NULL;
+    struct stat st;
     size_t n;
 
+    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+        (st.st_mode & 07777) != 0644)
+        return false;
     return file_read(path, REND_MANIFEST_MAX, &text, &n, NULL) == ERR_OK &&
            slice_eq((struct slice){text, n}, slice_of(content));
 }
@@ -185,7 +190,7 @@ static enum err_code one_table(const struct plan_table *t, const char *path, str
         return err_set(e, ERR_INVALID, "cannot write table \"%s\"", t->name);
     if (access(path, F_OK) != 0)
         rc = write_new(path, t->content, e);
-    else if (same_content(path, t->content))
+    else if (same_file(path, t->content))
         return ERR_OK;
     else
         rc = file_write_atomic(path, slice_of(t->content), 0644, e);

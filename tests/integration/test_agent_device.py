@@ -98,7 +98,7 @@ def test_agent_dies_in_each_phase(solo, child, phase):
 
 def test_what_breaks_only_live_is_reverted_and_then_not_tried_again(solo, child):
     before, size = size_of(solo, child), new_size()
-    broken = With(solo, child, "helper", "INARI_MUTATE=live:main-misspelt-restriction")
+    broken = With(solo, child, "helper", "INARI_MUTATE=probe:main-misspelt-restriction")
     solo.publish_size(size)
     wait_until(lambda: attempt(solo, child).get("result") == "reverted", "the revert", 60)
     problem = attempt(solo, child)["problem"]

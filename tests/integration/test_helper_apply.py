@@ -541,7 +541,7 @@ def test_master_dies_on_reload(make):
     """C2: valid for every checker, and the master is dead after the reload: put back and started by the helper."""
     d = make()
     d.postfix("start")
-    d.start(INARI_MUTATE="live:master-port-in-use", INARI_MUTATE_PORT="2525")
+    d.start(INARI_MUTATE="reload:master-port-in-use", INARI_MUTATE_PORT="2525")
     blocker = start_blocker(d, 2525)
     try:
         c = d.client()

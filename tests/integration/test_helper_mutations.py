@@ -1,5 +1,6 @@
 """41 broken configurations never get past the staged copy, 3 harmless ones do; nothing live ever changes."""
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -95,13 +96,21 @@ def test_harmless_ones_pass(device, blocker, name):
     assert stage_mutated(device, name) == ("", "")
 
 
-@pytest.mark.slow
+def changed(answer):
+    """The error of bytes that are not the validated ones: file and line."""
+    assert answer["error"] == "changed-meanwhile", answer
+    assert re.search(r'/(main|master)\.cf" (is gone|is not what was validated: line \d+ is ".*", not ".*")', answer["message"]), answer
+    assert not answer.get("output"), answer  # the agent shows the message, not what a reload happened to say
+
+
+@pytest.mark.parametrize("moment", ["live", "probe"])
 @pytest.mark.parametrize("name", HARMFUL)
-def test_reverted_from_live(device, blocker, name):
-    """The same faults, slipped in just before the rename: whatever they did to the running Postfix, the helper's revert
-    brings it back within 10 s: the old bytes, answering, by reload or by stop and start."""
+def test_reverted_from_live(device, blocker, name, moment):
+    """The same faults, slipped in behind every check of the staged copy: before the rename, or after the reload (between
+    the two: test_pair_mutations.py).  Some stop Postfix, some nobody hears of (a filter rule that is skipped); the bytes on disk are not the validated ones,
+    so none is committed, and the revert brings Postfix back within 10 s: the old bytes, answering."""
     before = device.read("main.cf"), device.read("master.cf")
-    device.start(INARI_MUTATE=f"live:{name}", INARI_MUTATE_PORT="2526")
+    device.start(INARI_MUTATE=f"{moment}:{name}", INARI_MUTATE_PORT="2526")
     try:
         c = device.client()
         c.call("stage", digest=digest(1), device_id=DEVICE, settings=settings(smtp__banner_text="new"), epoch=1, rev=2, pub=2)
@@ -109,13 +118,13 @@ def test_reverted_from_live(device, blocker, name):
         c.call("trial_stop", digest=digest(1))
         began = time.monotonic()
         answer = c.ask("switch", digest=digest(1))
+        assert answer["ok"] == (moment == "probe"), answer
         if answer["ok"]:
-            try:
-                device.dialogue(25, ["EHLO x", "MAIL FROM:<>", "RCPT TO:<a@example.test>"], timeout=2)
-            except OSError:
-                pass
-            answer = c.call("revert")
-            assert answer["healthy"], answer
+            answer = c.ask("commit", digest=digest(1))
+            assert c.call("tx")["phase"] == "probing"
+            healthy = c.call("revert")
+            assert healthy["healthy"], healthy
+        changed(answer)
         took = time.monotonic() - began
         assert (device.read("main.cf"), device.read("master.cf")) == before
         got = device.dialogue(25, ["EHLO x", "MAIL FROM:<>", "RCPT TO:<a@example.test>"])

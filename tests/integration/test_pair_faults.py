@@ -104,7 +104,7 @@ def test_dead_on_reload_is_reverted_with_postfix_words(healthy_lab, child):
     """C2: valid for every checker, but master dies on reload: the old files return within 10 s."""
     lab = healthy_lab
     before, size = digests(lab, child), size_of(lab, child)
-    respawn(lab, child, "helper", INARI_MUTATE="live:master-unknown-port")
+    respawn(lab, child, "helper", INARI_MUTATE="reload:master-unknown-port")
     t = time.monotonic()
     pub = publish_for(lab, child, new_size())
     a = attempt(lab, child, pub, ("reverted",))
