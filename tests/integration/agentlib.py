@@ -25,14 +25,15 @@ class Agent(Process):
 
     def __init__(self, base, program):
         super().__init__("agent", base)
-        self.program, self.state = program, os.path.join(base, "state")
+        self.argv0 = [program] if isinstance(program, str) else list(program)  # or a command that leads to it
+        self.state = os.path.join(base, "state")
         self.conf = os.path.join(base, "agent.conf")
         with open(self.conf, "w") as f:
             f.write(f"agent.user = root\nagent.state = {self.state}\nagent.socket = {base}/agent.sock\n"
                     f"helper.socket = {base}/helper.sock\n")
 
     def command(self, *args, stdin="", env=None, timeout=60):
-        return subprocess.run([self.program, "--config", self.conf, *args], input=stdin, capture_output=True, text=True,
+        return subprocess.run([*self.argv0, "--config", self.conf, *args], input=stdin, capture_output=True, text=True,
                               timeout=timeout, env={**os.environ, **SAN_ENV, "LC_ALL": "C.UTF-8", **(env or {})},
                               start_new_session=True)  # no terminal: as from a script
 
@@ -42,7 +43,7 @@ class Agent(Process):
                             stdin=password + "\n")
 
     def start(self, env=None):
-        self.launch([self.program, "--config", self.conf, "run"], env)
+        self.launch([*self.argv0, "--config", self.conf, "run"], env)
         wait_until(lambda: self.command("status").returncode == 0 or not self.alive(), "the agent to answer")
         assert self.alive(), self.log()
         return self
