@@ -182,7 +182,7 @@ static enum err_code serve(struct parent *p, struct err *e)
         .tls = p->tls,
         .files = p->files,
         .hooks = {auth_session, auth_api_token, auth_device_token, db_open, db_close,
-                  db_statement_count, idempotent_post, usable},
+                  db_statement_count, idempotent_post, db_reached, usable},
         .conninfo = p->set.conninfo,
         .io_threads = (unsigned)p->set.io_threads,
         .workers = (unsigned)p->set.workers,

@@ -26,6 +26,7 @@ struct http_hooks {
     uint64_t (*db_statements)(void);
     /* Runs the handler of a POST on a worker; NULL: it is called as it is. */
     enum err_code (*post)(handler_fn handler, struct req *rq, struct reply *rp, struct err *e);
+    bool (*db_reached)(void); /* what is known of the database now; asks nobody */
     bool (*usable)(struct app *app); /* once ready: is what polls are answered from still fresh enough? */
 };
 

@@ -18,17 +18,28 @@ enum err_code health_get(struct req *rq, struct reply *rp, struct err *e)
     return reply_json(rp, 200, json_pack("{s:s}", "status", "ok"), e);
 }
 
+/* The word is for machines, the sentence for the log; people read the problem's own texts. */
+static enum err_code not_ready(struct reply *rp, enum err_code code, const char *reason,
+                               const char *why, struct err *e)
+{
+    rp->problem_extra = json_pack("{s:s}", "reason", reason);
+    return err_set(e, code, "%s", why);
+}
+
 enum err_code ready_get(struct req *rq, struct reply *rp, struct err *e)
 {
     struct http *h = atomic_load(&serving);
 
     (void)rq;
     if (h == NULL || !atomic_load(&h->ready))
-        return err_set(e, ERR_OVERLOADED, "the database was not reached yet");
-    if (h->cfg.hooks.usable != NULL && !h->cfg.hooks.usable(h->cfg.app))
-        return err_set(e, ERR_OVERLOADED, "the database has been away for minutes");
+        return not_ready(rp, ERR_OVERLOADED, "starting", "the database was not reached yet", e);
     if (atomic_load(&h->stopping))
-        return err_set(e, ERR_MAINTENANCE, "the parent is stopping");
+        return not_ready(rp, ERR_MAINTENANCE, "stopping", "the parent is stopping", e);
+    if (h->cfg.hooks.db_reached != NULL && !h->cfg.hooks.db_reached())
+        return not_ready(rp, ERR_OVERLOADED, "database-away", "the database cannot be reached", e);
+    if (h->cfg.hooks.usable != NULL && !h->cfg.hooks.usable(h->cfg.app))
+        return not_ready(rp, ERR_OVERLOADED, "database-stale",
+                         "nothing could be read from the database for minutes", e);
     return reply_json(rp, 200, json_pack("{s:s}", "status", "ready"), e);
 }
 
@@ -68,6 +79,8 @@ enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
          atomic_load(&h->running)},
         {"inari_db_statements_total", "counter", "SQL statements run.",
          h->cfg.hooks.db_statements == NULL ? 0 : (double)h->cfg.hooks.db_statements()},
+        {"inari_db_reached", "gauge", "1: the database answered when it was last tried.",
+         h->cfg.hooks.db_reached == NULL || h->cfg.hooks.db_reached()},
         {"inari_ready", "gauge", "1: database and keys are there.", atomic_load(&h->ready)},
         {"process_cpu_seconds_total", "counter", "CPU time of the process.", cpu_seconds()},
     };

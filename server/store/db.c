@@ -20,6 +20,15 @@ static const char SESSION_SQL[] = "SET statement_timeout = '5s'; SET lock_timeou
 
 static atomic_uint_fast64_t statements_run;
 
+/* Of all connections, which are to one server. */
+static atomic_bool refused;         /* the last try of any to open itself failed */
+static atomic_uint times_connected; /* changes when one of them was opened */
+
+bool db_reached(void)
+{
+    return !atomic_load_explicit(&refused, memory_order_relaxed);
+}
+
 uint64_t db_statement_count(void)
 {
     return atomic_load_explicit(&statements_run, memory_order_relaxed);
@@ -197,6 +206,8 @@ static void ignore_notice(void *arg, const PGresult *res)
 
 static enum err_code backed_off(struct db *db, struct err *e)
 {
+    atomic_store(&refused, true);
+    db->connected_before = atomic_load(&times_connected);
     db->backoff_ms = db->backoff_ms == 0 ? BACKOFF_MIN_MS : db->backoff_ms * 2;
     if (db->backoff_ms > BACKOFF_MAX_MS)
         db->backoff_ms = BACKOFF_MAX_MS;
@@ -230,7 +241,9 @@ static enum err_code reconnect(struct db *db, struct err *e)
     const char *values[] = {db->conninfo, db->application_name, "UTF8", "3", "10000", "inarid",
                             NULL};
 
-    if (clock_mono_ms() < db->retry_mono_ms)
+    /* Another connection got through since: this one need not wait out its back-off. */
+    if (clock_mono_ms() < db->retry_mono_ms &&
+        db->connected_before == atomic_load(&times_connected))
         return db_away(e);
     db->conn = PQconnectdbParams(keys, values, 1);
     if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
@@ -244,6 +257,8 @@ static enum err_code reconnect(struct db *db, struct err *e)
     }
     db->backoff_ms = 0;
     db->retry_mono_ms = 0;
+    (void)atomic_fetch_add(&times_connected, 1);
+    atomic_store(&refused, false);
     return ERR_OK;
 }
 
@@ -400,6 +415,8 @@ static enum err_code execute(struct db *db, const struct stmt *stmt, const struc
         PQclear(res);
         return rc;
     }
+    if (!db_reached()) /* that try was this server's limit, or meant another moment */
+        atomic_store(&refused, false);
     *ret = res;
     return ERR_OK;
 }

@@ -4,8 +4,8 @@
  *
  * Threads: a struct db belongs to one thread at a time (one a worker; the pool has at most 20,
  * protocol.md 6.18). Time: every statement has statement_timeout (5 s) and lock_timeout (2 s).
- * Outage: ERR_OVERLOADED; the connection is opened again on the next use, with back-off; statements
- * are prepared again. A COMMIT whose answer was lost is ERR_OUTCOME_UNKNOWN: neither failed
+ * Outage: ERR_OVERLOADED; the connection is opened again on the next use, with a back-off that ends as
+ * soon as any other connection of the process is opened; statements are prepared again. A COMMIT whose answer was lost is ERR_OUTCOME_UNKNOWN: neither failed
  * nor succeeded.
  */
 #pragma once
@@ -91,6 +91,10 @@ struct db_hint {
 };
 MUST_USE enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *ret, bool *ret_got,
                                struct err *e);
+
+/* false: the last connection that was tried could not be opened, and nothing was answered since.  Says what is known, asks
+ * nobody; the job thread (jobs.h), which uses the database every second, keeps it true. */
+bool db_reached(void);
 
 /* Statements run by all connections since start: the test "unchanged polls cost zero SQL" reads it
  * through /metrics. */

@@ -29,7 +29,8 @@ struct db {
         *prepared[PREPARED_SLOTS]; /* on this connection; open addressing by pointer */
     size_t n_prepared;
     int backoff_ms;
-    int64_t retry_mono_ms; /* no connection is tried before */
+    int64_t retry_mono_ms; /* no connection is tried before, unless another one was opened since: */
+    unsigned connected_before; /* how many had been when this one failed */
     bool in_tx;
     bool tx_lost;  /* the connection went away inside the transaction: nothing more may run in it */
     bool tx_again; /* serialization failure or deadlock: the transaction may be run again */

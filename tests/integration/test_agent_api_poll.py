@@ -305,6 +305,10 @@ def test_wrong_orders_are_refused(settled, api):
     assert r.status_code == 404 and word(r) == "device-unknown"
 
 
+def ready(parent):
+    return parent.session().get("/readyz").status_code
+
+
 def test_b5_database_away(new_parent):
     parent = new_parent()
     api = parent.token()
@@ -318,8 +322,21 @@ def test_b5_database_away(new_parent):
     r = d.put_status()
     assert r.status_code == 503 and int(r.headers["Retry-After"]) > 0
     assert d.desired(wait=2).status_code == 304
-    parent.postgres.start()
-    wait_until(lambda: d.put_status().status_code == 204, "writes to work again", 30, every=1)
+    wait_until(lambda: ready(parent) == 503, "/readyz to say that the database is away", 15)
+    assert parent.session().get("/readyz").json()["reason"] == "database-away"
+    assert parent.session().get("/healthz").status_code == 200
+    assert "\ninari_db_reached 0\n" in parent.session().get("/metrics").text
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:  # every worker fails several times and backs off for seconds
+        def look(_):
+            return api.get(f"/devices/{d.id}").status_code
+        for _ in range(20):
+            assert set(pool.map(look, range(16))) == {503}
+            time.sleep(0.2)
+        parent.postgres.start()
+        wait_until(lambda: look(0) == 200, "a worker to reach the database again", 30, every=0.05)
+        assert set(pool.map(look, range(32))) == {200}  # none waits longer than the first one
+    assert ready(parent) == 200
+    assert d.put_status().status_code == 204
     assert api.ok("GET", f"/devices/{d.id}")["id"] == d.id
 
 
