@@ -4,6 +4,9 @@
 #include <string.h>
 
 /* clang-format off */
+#define COMMAND_SYNTAX "[--reason TEXT] [--expires TIME] [--timeout TIME | --no-wait]"
+#define COMMAND_OPTIONS "reason= expires= timeout= no-wait"
+
 const struct verb common_options = {
     "", "", "json url= ca= pin= lang= help dry-run", 0, 0, NULL, {"", ""}, {NULL, NULL}
 };
@@ -69,6 +72,17 @@ const struct verb verbs[] = {
     {"plan", "NAME", "", 1, 1, verb_plan, {"files, ports and services that follow from the settings", "設定から導かれるファイル、ポート、サービスを表示する"}, {NULL, NULL}},
     {"status", "[--watch]", "watch", 0, 0, verb_status, {"parent and devices at a glance", "上位デバイスと全デバイスの状態"}, {NULL, NULL}},
     {"rollouts", "[ID]", "", 0, 1, verb_rollouts, {"how revisions reached the devices", "リビジョンの展開状況"}, {NULL, NULL}},
+    {"commands", "[--device NAME] [--state STATE] [--kind KIND] [--limit N]", "device= state= kind= limit=", 0, 0, verb_commands,
+     {"orders given to devices, newest first", "デバイスへのコマンドの一覧 (新しい順)"}, {NULL, NULL}},
+    {"command", "show ID | output ID | cancel ID", "", 2, 2, verb_command,
+     {"one order: where it stands, what it printed; take it back", "コマンドの状態と出力の表示、取り消し"},
+     {"An order waits while the device is away, expires, and is done at most once. It can be cancelled until the device has taken it.",
+      "コマンドはデバイスが接続していない間は待機し、期限が切れると実行されません。実行は最大 1 回です。デバイスが受け取るまでは取り消せます。"}},
+    {"self-check", "DEVICE " COMMAND_SYNTAX, COMMAND_OPTIONS, 1, 1, verb_self_check,
+     {"have a device check itself: agent, helper, Postfix, listeners", "デバイスの自己診断 (エージェント、ヘルパー、Postfix、待ち受け)"},
+     {"Exit status 1 when a check is not good.", "正常でない項目があれば終了ステータス 1 になります。"}},
+    {"queue", "DEVICE [show] [--queue all|incoming|active|deferred|hold] [--limit N] " COMMAND_SYNTAX, "queue= limit= " COMMAND_OPTIONS, 1, 2, verb_queue,
+     {"the mail queue of a device", "デバイスのメールキュー"}, {NULL, NULL}},
     {"groups", "", "", 0, 0, verb_groups, {"the groups", "グループの一覧"}, {NULL, NULL}},
     {"group", "create NAME [--kind set|mx] [--priority N] | add NAME DEVICE ... | remove NAME DEVICE ... | members NAME | delete NAME",
      "kind= priority=", 2, -1, verb_group, {"make, fill, empty and delete groups", "グループの作成、メンバーの追加と削除、グループの削除"}, {NULL, NULL}},
@@ -126,6 +140,9 @@ const struct option_text option_texts[] = {
     {"actor", {"only by this account or token", "このアカウントまたはトークンのみ"}},
     {"limit", {"the newest so many (default 100)", "新しいものから何件か (既定 100)"}},
     {"verify", {"check the hash chain", "ハッシュチェーンを検証する"}},
+    {"no-wait", {"only give the order; see: inarictl commands", "コマンドを登録するだけで待たない。参照: inarictl commands"}},
+    {"state", {"only in this state", "この状態のみ"}},
+    {"queue", {"only this queue of Postfix", "Postfix のこのキューのみ"}},
     {"roff", {"the manual page in roff", "マニュアルページを roff で出力する"}},
     {NULL, {NULL, NULL}}
 };

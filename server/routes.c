@@ -5,6 +5,7 @@
 #include "handlers/account.h"
 #include "handlers/agent.h"
 #include "handlers/audit.h"
+#include "handlers/command.h"
 #include "handlers/device.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
@@ -75,6 +76,8 @@ const struct route routes[] = {
     { "GET",    "/api/agent/v1/desired",    agent_desired,  PERM_DEVICE, 0,         R_INLINE | R_HOLD },
     { "PUT",    "/api/agent/v1/status",     agent_status,   PERM_DEVICE, 64 * KIB,  R_RAW },
     { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },
+    { "GET",    "/api/agent/v1/commands",   agent_commands, PERM_DEVICE, 0,         0 },
+    { "PUT",    "/api/agent/v1/commands/{id}/result", agent_command_result, PERM_DEVICE, 512 * KIB, R_RAW },
     { "DELETE", "/api/agent/v1/self",       agent_leave,    PERM_DEVICE, 0,         0 },
 
     /* devices, join tokens, rollouts */
@@ -94,6 +97,11 @@ const struct route routes[] = {
     { "GET",    "/api/v1/devices/{id}/bundle",    device_bundle_get,        PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/plan",      device_plan_get,          PERM_DEVICE_READ,  0,        0 },
     { "POST",   "/api/v1/devices/{id}/adopt",     device_adopt_post,        PERM_SETTINGS_WRITE, 32 * KIB, 0 },
+    { "POST",   "/api/v1/devices/{id}/commands",  device_command_post,      PERM_COMMAND,      16 * KIB, 0 },
+    { "GET",    "/api/v1/commands",               command_list_get,         PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/commands/{id}",          command_get_one,          PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/commands/{id}/output",   command_output_get,       PERM_COMMAND,      0,        0 },
+    { "POST",   "/api/v1/commands/{id}/cancel",   command_cancel_post,      PERM_COMMAND,      1 * KIB,  0 },
     { "GET",    "/api/v1/enrolment-tokens",       enrolment_token_list_get, PERM_ENROL,        0,        0 },
     { "POST",   "/api/v1/enrolment-tokens",       enrolment_token_post,     PERM_ENROL,        16 * KIB, 0 },
     { "DELETE", "/api/v1/enrolment-tokens/{id}",  enrolment_token_delete,   PERM_ENROL,        0,        0 },

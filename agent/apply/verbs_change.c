@@ -1,4 +1,5 @@
 /* The verbs that change something. */
+#include "apply/command.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -363,8 +364,7 @@ static enum err_code disown(struct helper *h, const json_t *request, json_t *ans
 }
 
 const struct verb verbs_change[] = {
-    {"stage", stage},      {"validate", validate}, {"trial_stop", trial_stop},
-    {"switch", switch_to}, {"commit", commit},     {"revert", revert},
-    {"restore", restore},  {"service", service},   {"repair", repair},
-    {"disown", disown},    {NULL, NULL},
+    {"stage", stage},   {"validate", validate}, {"trial_stop", trial_stop}, {"switch", switch_to},
+    {"commit", commit}, {"revert", revert},     {"restore", restore},       {"service", service},
+    {"repair", repair}, {"disown", disown},     {"command", command_serve}, {NULL, NULL},
 };

@@ -1,4 +1,5 @@
 /* The verbs that only look. */
+#include "apply/command.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -166,6 +167,9 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
 }
 
 const struct verb verbs_look[] = {
-    {"hello", hello}, {"facts", facts}, {"read", read_now},   {"diff", diff},
-    {"drift", drift}, {"tx", tx},       {"running", running}, {NULL, NULL},
+    {"hello", hello},     {"facts", facts},
+    {"read", read_now},   {"diff", diff},
+    {"drift", drift},     {"tx", tx},
+    {"running", running}, {"command_output", command_serve_output},
+    {NULL, NULL},
 };

@@ -245,6 +245,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     } else if (header_is(line, PROTO_H_TRUST, &v)) {
         if (parse_u64(v, 1, 1000000, &num))
             a->trust = (int64_t)num;
+    } else if (header_is(line, PROTO_H_COMMANDS, &v)) {
+        if (parse_u64(v, 0, 1000000, &num))
+            a->commands = (int64_t)num;
     } else if (header_is(line, "Content-Encoding", &v) && !slice_is(v, "identity")) {
         return 0; /* we asked for none */
     }

@@ -10,6 +10,7 @@
 #include "base/rand.h"
 #include "loop/apply.h"
 #include "loop/backoff.h"
+#include "loop/command.h"
 #include "loop/conditions.h"
 #include "loop/hold.h"
 #include "loop/http.h"
@@ -96,6 +97,7 @@ struct loop {
     struct loop_parent parent;
     struct loop_report report;
     struct loop_work work;
+    struct orders orders;
     struct control *control;
     char boot[UUID_TEXT_SIZE];
     int64_t started_mono, wake_at; /* wake_at: earliest timer of this turn */
@@ -115,6 +117,8 @@ struct bundle_known loop_known(const struct loop *l);
 void parent_begin(struct loop *l);
 void parent_turn(struct loop *l);
 void parent_clear(struct loop *l);
+/* A refused or failed request: how long to wait; may change the parent's state. */
+int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff *b);
 /* The bundle that came was looked at: when to ask for the next. */
 void parent_bundle_done(struct loop *l, bool new_content, bool good);
 /* DELETE /api/agent/v1/self; blocks. */

@@ -124,7 +124,7 @@ static int64_t refused(struct loop *l, const struct http_answer *a, const char *
 
 /* How long to wait after this answer, for every kind of request alike; may change the parent's
  * state. */
-static int64_t react(struct loop *l, const struct http_answer *a, struct backoff *b)
+int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff *b)
 {
     enum err_code code =
         a->server_problem[0] != '\0' ? err_code_of_word(a->server_problem) : ERR_INTERNAL;
@@ -208,8 +208,8 @@ static void on_token(void *ctx, struct http_answer *a)
             return;
         }
     }
-    p->token_next = INT64_MAX; /* react() may set an earlier time */
-    life = react(l, a, &p->token_backoff);
+    p->token_next = INT64_MAX; /* parent_react() may set an earlier time */
+    life = parent_react(l, a, &p->token_backoff);
     if (p->token_next == INT64_MAX || p->token_next < now + life)
         p->token_next = now + life;
     if (a->status == 401) {
@@ -268,8 +268,13 @@ static void desired_304(struct loop *l, const struct http_answer *a)
         p->poll_next = now; /* held to its end */
         return;
     }
-    if (strcmp(a->report, "full") == 0) {
-        /* Answered early for want of our report, which is sent now: nothing to wait for after it.
+    if (a->commands > 0 && !l->orders.fruitless) {
+        p->poll_next = now; /* asked for now; the next poll waits until they are here */
+        return;
+    }
+    if (a->commands > 0 || strcmp(a->report, "full") == 0) {
+        /* Answered early for want of our report or because of orders, both dealt with now: nothing
+         * to wait for after it.
          */
         p->poll_next = now + loop_guard_take(&p->guard, now);
         return;
@@ -316,6 +321,7 @@ static void on_desired(void *ctx, struct http_answer *a)
         if (condition_set(&l->conditions, COND_AUTHENTICATED, COND_TRUE, "Accepted", "%s", ""))
             loop_touch(l);
         take_fresh(l, a);
+        command_waiting(l, a->commands);
         /* A report that was accepted after this poll began is what the parent still missed then. */
         if (strcmp(a->report, "full") == 0 && l->report.acked_at < p->poll_started)
             l->report.force = true;
@@ -334,7 +340,7 @@ static void on_desired(void *ctx, struct http_answer *a)
         p->reachable = false; /* twice in a row is an outage */
         return;
     }
-    p->poll_next = now + react(l, a, &p->poll_backoff);
+    p->poll_next = now + parent_react(l, a, &p->poll_backoff);
 }
 
 static void ask_desired(struct loop *l)
@@ -399,7 +405,7 @@ static void on_trust(void *ctx, struct http_answer *a)
     l->parent.trust_busy = false;
     l->parent.trust_wanted = 0; /* the next answer names it again */
     if (a->status != 200) {
-        (void)react(l, a, &l->parent.poll_backoff);
+        (void)parent_react(l, a, &l->parent.poll_backoff);
         return;
     }
     if (identity_trust_next(l->memory.dir, &l->id, strbuf_slice(&a->body), &e) != ERR_OK) {
@@ -476,7 +482,7 @@ static void ask_notice(struct loop *l, int64_t now)
 /* 413 and 422: leave more out next time; never the same again. */
 static int64_t report_refused(struct loop *l, const struct http_answer *a)
 {
-    int64_t wait = react(l, a, &l->parent.status_backoff);
+    int64_t wait = parent_react(l, a, &l->parent.status_backoff);
 
     if (a->status == 413 || a->status == 422 || a->status == 400) {
         l->report.level++;
@@ -563,7 +569,8 @@ static void on_proposal(void *ctx, struct http_answer *a)
 
     l->parent.proposal_busy = false;
     if (a->status != 204 && a->status != 200) {
-        l->parent.proposal_next = clock_mono_ms() + react(l, a, &l->parent.status_backoff) + 10000;
+        l->parent.proposal_next =
+            clock_mono_ms() + parent_react(l, a, &l->parent.status_backoff) + 10000;
         return;
     }
     note_contact(l, a, true);
@@ -636,6 +643,8 @@ static void turn_authenticated(struct loop *l, int64_t now)
         /* A report on its way would end the held poll at once: let it arrive first. */
         if (now >= p->poll_next && now < report_first)
             loop_wake(l, report_first);
+        else if (now >= p->poll_next && command_busy(l) && now < p->poll_next + REPORT_FIRST_MS)
+            loop_wake(l, p->poll_next + REPORT_FIRST_MS); /* so would orders nobody said are here */
         else if (now >= p->poll_next)
             ask_desired(l);
         else
@@ -643,6 +652,7 @@ static void turn_authenticated(struct loop *l, int64_t now)
     }
     if (!p->proposal_busy && l->work.proposal != NULL && now >= p->proposal_next)
         send_proposal(l, now);
+    command_turn_parent(l);
     if (!p->trust_busy && p->trust_wanted > trust_number(l->id.trust))
         ask_trust(l);
 }

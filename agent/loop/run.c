@@ -30,6 +30,7 @@ static void watch_signals(void)
 static void loop_clear(struct loop *l)
 {
     work_clear(l);
+    command_clear(l);
     parent_clear(l);
     control_free(l->control);
     sink_free(l->apply.sink);
@@ -141,6 +142,7 @@ int run_main(const struct agent_settings *s)
               KV_STR("device", l.id.device_id), KV_STR("parent", http_base(l.http)),
               KV_STR("boot", l.boot));
     work_begin(&l);
+    command_begin(&l);
     parent_begin(&l);
     while (!l.stop && !stop_asked)
         turn(&l);

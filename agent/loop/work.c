@@ -656,6 +656,7 @@ void work_turn(struct loop *l)
         consider(l);
     else if (l->work.wanted)
         loop_wake(l, l->work.next);
+    command_turn_work(l);
     if (!l->work.pending.active)
         look_again(l, clock_mono_ms());
 }

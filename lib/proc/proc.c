@@ -112,6 +112,28 @@ static int pump(struct run *r)
     return status;
 }
 
+enum err_code proc_run_file(const char *const argv[], const char *const env[], int out_fd, int timeout_ms,
+                            struct proc_result *ret, struct err *e)
+{
+    struct run r = {.in = -1, .out = -1, .end = -1, .deadline = clock_mono_ms() + timeout_ms};
+    AUTO_FD int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int status;
+
+    if (in < 0)
+        return err_errno(e, ERR_STORAGE, errno, "could not open \"/dev/null\"");
+    r.pid = fork();
+    if (r.pid == 0)
+        child(argv, env, in, out_fd);
+    if (r.pid < 0)
+        return err_errno(e, ERR_NO_MEMORY, errno, "could not start \"%s\"", argv[0]);
+    r.end = (int)syscall(SYS_pidfd_open, r.pid, 0u);
+    status = pump(&r);
+    close_fd(&r.end);
+    *ret = (struct proc_result){.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+                                .timed_out = r.timed_out};
+    return ERR_OK;
+}
+
 enum err_code proc_run(const char *const argv[], const char *const env[], struct slice input, int timeout_ms,
                        struct proc_result *ret, struct err *e)
 {

@@ -22,3 +22,7 @@ void proc_result_clear(struct proc_result *r);
  * ERR_OK: it ran and ended (look at status and timed_out).  ERR_STORAGE / ERR_NO_MEMORY: it could not be started. */
 MUST_USE enum err_code proc_run(const char *const argv[], const char *const env[], struct slice input, int timeout_ms,
                                 struct proc_result *ret, struct err *e);
+/* The same without input, stdout and stderr as they come into the file out_fd (borrowed), whatever their size; output
+ * of ret stays empty. */
+MUST_USE enum err_code proc_run_file(const char *const argv[], const char *const env[], int out_fd, int timeout_ms,
+                                     struct proc_result *ret, struct err *e);

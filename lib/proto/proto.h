@@ -12,6 +12,8 @@
 #define PROTO_TYP_BUNDLE "inari-bundle+jws"    /* parent -> child, by a bundle key */
 #define PROTO_TYP_STATUS "inari-status+jws"    /* child -> parent, by the device key */
 #define PROTO_TYP_PROPOSAL "inari-proposal+jws"/* child -> parent, by the device key */
+#define PROTO_TYP_COMMAND "inari-command+jws"  /* parent -> child, compact, by a bundle key */
+#define PROTO_TYP_RESULT "inari-result+jws"    /* child -> parent, by the device key */
 #define PROTO_TYP_FRESH "inari-fresh+jws"      /* parent -> child, compact, by a bundle key */
 #define PROTO_TYP_NOTICE "inari-notice+jws"    /* parent -> anybody, by a bundle key */
 #define PROTO_TYP_CLIENT "inari-client+jwt"    /* client assertion, compact, by the device key */

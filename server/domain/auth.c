@@ -19,7 +19,7 @@ unsigned role_perms(const char *role)
 
     if (strcmp(role, role_words[0]) == 0)
         return perms;
-    perms |= PERM_SETTINGS_WRITE | PERM_PUBLISH | PERM_DEVICE_WRITE;
+    perms |= PERM_SETTINGS_WRITE | PERM_PUBLISH | PERM_DEVICE_WRITE | PERM_COMMAND;
     if (strcmp(role, role_words[1]) == 0)
         return perms;
     return strcmp(role, role_words[2]) == 0 ? perms | PERM_ENROL | PERM_ADMIN : 0;

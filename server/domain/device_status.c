@@ -54,14 +54,11 @@ bool report_texts_ok(const json_t *j, char *pointer, size_t size)
 
 /* --- taking documents in --- */
 
-/* The payload of a document signed by this device's key, naming this device. */
-static enum err_code open_document(const struct device *d, const char *typ, size_t max,
-                                   struct slice jws, struct jose_jws *j, json_t **ret,
-                                   struct err *e)
+enum err_code report_open(const struct device *d, const char *typ, size_t max, struct slice jws,
+                          struct jose_jws *j, json_t **ret, struct err *e)
 {
     AUTO(jose_key_free) struct jose_key *key = NULL;
     AUTO(json_free) json_t *doc = NULL;
-    char pointer[192] = "";
     enum err_code rc = jose_jws_parse(jws, max, typ, j, e);
 
     if (rc == ERR_OK)
@@ -75,12 +72,28 @@ static enum err_code open_document(const struct device *d, const char *typ, size
     if (rc == ERR_OK && strcmp(json_str(doc, "device", ""), d->id) != 0)
         rc = err_field(e, ERR_STATUS_INVALID, "/device",
                        "the document is about another device than the token");
-    if (rc == ERR_OK && !report_texts_ok(doc, pointer, sizeof pointer))
-        rc = err_field(e, ERR_STATUS_INVALID, pointer,
-                       "the text has control characters or is longer than %d bytes", TEXT_MAX);
     if (rc == ERR_OK)
         *ret = TAKE(doc);
     return rc;
+}
+
+enum err_code report_check_texts(const json_t *doc, struct err *e)
+{
+    char pointer[192] = "";
+
+    return report_texts_ok(doc, pointer, sizeof pointer)
+               ? ERR_OK
+               : err_field(e, ERR_STATUS_INVALID, pointer,
+                           "the text has control characters or is longer than %d bytes", TEXT_MAX);
+}
+
+static enum err_code open_document(const struct device *d, const char *typ, size_t max,
+                                   struct slice jws, struct jose_jws *j, json_t **ret,
+                                   struct err *e)
+{
+    enum err_code rc = report_open(d, typ, max, jws, j, ret, e);
+
+    return rc == ERR_OK ? report_check_texts(*ret, e) : rc;
 }
 
 static enum err_code check_kind(const json_t *doc, const char *name, json_type type, struct err *e)

@@ -5,12 +5,19 @@
 #pragma once
 
 #include "domain/app.h"
+#include "jose/jose.h"
 #include "store/db.h"
 #include "store/device_store.h"
 
 /* Texts of a report: UTF-8 without NUL and control characters (line ends and tabs may be), at most 8 KiB each.
  * false: pointer names the first that is not. */
 bool report_texts_ok(const json_t *j, char *pointer, size_t size);
+
+/* The payload of a document signed by this device's key, naming this device: an object, new reference.  Clear j. */
+MUST_USE enum err_code report_open(const struct device *d, const char *typ, size_t max, struct slice jws,
+                                   struct jose_jws *j, json_t **ret, struct err *e);
+/* report_texts_ok() as an error. */
+MUST_USE enum err_code report_check_texts(const json_t *doc, struct err *e);
 
 /* ERR_STATUS_INVALID names the member; ERR_SIGNATURE; ERR_TOO_LARGE.  A document with a lower seq than the stored one is
  * ignored.  device_id: of the access token; the document must name the same. */

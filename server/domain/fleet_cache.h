@@ -37,6 +37,7 @@ struct fleet_view { /* a copy of one row */
     char etag[65];
     struct bundle_bytes *bundle; /* its bytes; counted, NULL: not in memory now; fleet_view_clear() */
     char status_digest[65];      /* "" none stored */
+    int64_t commands;            /* that the device has not taken yet */
     int64_t seen_wall_ms, seen_mono_ms; /* 0: not since this parent started */
     int64_t seq;
     char boot[40];

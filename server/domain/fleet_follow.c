@@ -135,13 +135,14 @@ static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, b
     }
     if (en != NULL) {
         *ret_news = *ret_news && (en->v.state != state || en->v.gen != r->gen ||
-                                  strcmp(en->v.etag, r->etag) != 0);
+                                  strcmp(en->v.etag, r->etag) != 0 || en->v.commands < r->commands);
         if (en->v.rev != r->rev || en->v.epoch != r->epoch)
             fleet_view_clear(&en->v);
         en->v.state = state;
         en->v.gen = r->gen;
         en->v.epoch = r->epoch;
         en->v.rev = r->rev;
+        en->v.commands = r->commands;
         (void)snprintf(en->v.etag, sizeof en->v.etag, "%s", r->etag);
         (void)snprintf(en->v.status_digest, sizeof en->v.status_digest, "%s", r->status_digest);
         en->round = f->round;

@@ -79,7 +79,6 @@ static void always(struct poll *p, int64_t wall_ms)
 {
     reply_header(p->rp, PROTO_H_NEXT_POLL, "%lld",
                  (long long)fleet_next_poll_s(p->rq->who.id, INTERVAL_S, wall_ms));
-    reply_header(p->rp, PROTO_H_COMMANDS, "0");
     reply_header(p->rp, PROTO_H_TRUST, "%lld", (long long)keyring_trust_n(p->rq->app->keys));
     reply_header(p->rp, "Cache-Control", "no-store");
 }
@@ -161,11 +160,11 @@ static enum err_code unchanged(struct poll *p)
 
     if (p->v.rev > 0 && p->v.bundle != NULL)
         fleet_confirmed(p->rq->app->fleet, p->v.id, p->v.etag);
-    if (p->wait_s > 0 && !report && !req_expired(p->rq)) {
+    if (p->wait_s > 0 && !report && p->v.commands == 0 && !req_expired(p->rq)) {
         park(p, p->wait_s * 1000 + (int64_t)rand_below((uint64_t)p->wait_s * 1000 / 16 + 1));
         return ERR_OK;
     }
-    if (p->wait_s > 0 && !report)
+    if (p->wait_s > 0 && !report && p->v.commands == 0)
         reply_header(p->rp, "Preference-Applied", "wait");
     p->rp->status = 304;
     return ERR_OK;
@@ -212,6 +211,7 @@ enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
         at.seq = 0;
     if (look_up(&p, &at, e) != ERR_OK)
         return e->code;
+    reply_header(rp, PROTO_H_COMMANDS, "%lld", (long long)p.v.commands);
     read_have(&p);
     read_etag(&p);
     read_wait(&p);

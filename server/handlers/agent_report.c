@@ -1,5 +1,6 @@
 #include "handlers/agent.h"
 
+#include "domain/command.h"
 #include "domain/device.h"
 #include "domain/device_status.h"
 #include "domain/enrol.h"
@@ -34,4 +35,22 @@ enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e)
 
     json_decref(ignored);
     return rc == ERR_OK ? reply_empty(rp) : rc;
+}
+
+enum err_code agent_commands(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = command_for_device(rq->db, rq->app, rq->who.id, rq->arena, &j, e);
+
+    reply_header(rp, "Cache-Control", "no-store");
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code agent_command_result(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc =
+        command_report(rq->db, rq->app, rq->who.id, rq->param[0], rq->body, rq->arena, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }

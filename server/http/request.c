@@ -16,7 +16,7 @@ const char *const scope_names[] = {
     "audit:read",
     "admin",
     "",
-    "",
+    "command",
     "",
     "",
     "",

@@ -15,7 +15,7 @@ struct app; /* server/domain/app.h */
 struct db;
 
 /* What a caller may do; a route names the one it needs.  Roles: viewer has the _READ ones, operator also SETTINGS_WRITE,
- * PUBLISH and DEVICE_WRITE, admin all.  An API token has the scopes it was given (words in scope_names[]). */
+ * PUBLISH, DEVICE_WRITE and COMMAND, admin all.  An API token has the scopes it was given (words in scope_names[]). */
 enum perm {
     PERM_NONE = 0,            /* anybody */
     PERM_SESSION = 1 << 0,    /* any signed-in account (its own session and password) */
@@ -28,6 +28,7 @@ enum perm {
     PERM_AUDIT_READ = 1 << 7,
     PERM_ADMIN = 1 << 8,      /* accounts, tokens of others, parent itself */
     PERM_KNOWN = 1 << 9,      /* anybody who said who they are: a signed-in account or an API token */
+    PERM_COMMAND = 1 << 10,   /* give devices orders (services, queues, tests) and read what they print */
     PERM_DEVICE = 1 << 15,    /* a child's access token */
 };
 extern const char *const scope_names[]; /* "settings:read", ... by bit; "" where a bit is no scope */

@@ -3,11 +3,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "domain/command.h"
 #include "domain/device.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 #include "domain/rollout.h"
 #include "store/bundle_store.h"
+#include "store/command_store.h"
 #include "store/fleet_store.h"
 #include "store/rollout_store.h"
 
@@ -68,6 +70,11 @@ static enum err_code end_holds(struct jobs *j, struct err *e)
     return j->term == 0 ? ERR_OK : device_end_holds(j->db, j->app, e);
 }
 
+static enum err_code expire_commands(struct jobs *j, struct err *e)
+{
+    return j->term == 0 ? ERR_OK : command_expire(j->db, j->app, e);
+}
+
 static enum err_code engine(struct jobs *j, struct err *e)
 {
     return j->term == 0 ? ERR_OK : rollout_engine(j->db, j->holder, j->term, e);
@@ -82,7 +89,9 @@ static enum err_code clean(struct jobs *j, struct err *e)
 {
     enum err_code rc = j->term == 0 ? ERR_OK : fleet_store_trim(j->db, e);
 
-    return rc == ERR_OK && j->term != 0 ? bundle_store_trim(j->db, BUNDLES_KEPT, e) : rc;
+    if (rc == ERR_OK && j->term != 0)
+        rc = bundle_store_trim(j->db, BUNDLES_KEPT, e);
+    return rc == ERR_OK && j->term != 0 ? command_store_trim(j->db, e) : rc;
 }
 
 static struct job {
@@ -91,10 +100,15 @@ static struct job {
     enum err_code (*run)(struct jobs *j, struct err *e);
     int64_t due_ms;
 } table[] = {
-    {"changes", 1000, poll_changes, 0},    {"lease", 5000, lead, 0},
-    {"rollouts", 2000, engine, 0},         {"holds", 10000, end_holds, 0},
-    {"status", 15000, compare_digests, 0}, {"presence", 30000, flush_presence, 0},
-    {"token_key", 60000, rotate, 0},       {"clean", 300000, clean, 0},
+    {"changes", 1000, poll_changes, 0},
+    {"lease", 5000, lead, 0},
+    {"rollouts", 2000, engine, 0},
+    {"holds", 10000, end_holds, 0},
+    {"status", 15000, compare_digests, 0},
+    {"presence", 30000, flush_presence, 0},
+    {"commands", 5000, expire_commands, 0},
+    {"token_key", 60000, rotate, 0},
+    {"clean", 300000, clean, 0},
 };
 
 static void complain(struct jobs *j, const char *name, const struct err *e)

@@ -71,7 +71,8 @@ enum err_code fleet_store_changes(struct db *db, int64_t after, struct arena *a,
 
 #define ROWS                                                                                       \
     "SELECT d.id, d.state, d.gen, coalesce(b.epoch, 0), coalesce(b.rev, 0), coalesce(b.etag, "     \
-    "''), coalesce(s.digest, '')"                                                                  \
+    "''), coalesce(s.digest, ''), (SELECT count(*) FROM command c WHERE c.device_id = d.id AND "   \
+    "c.state = 'queued')"                                                                          \
     " FROM device d LEFT JOIN bundle b ON b.device_id = d.id AND b.rev = d.offered_rev"            \
     " LEFT JOIN device_status s ON s.device_id = d.id"
 static const struct stmt ALL_ROWS = {"fleet_rows_all", 0, ROWS};
@@ -97,7 +98,7 @@ enum err_code fleet_store_rows(struct db *db, const char *ids, struct arena *a,
         v[i] = (struct fleet_row){rows_text(r, (int)i, 0), rows_text(r, (int)i, 1),
                                   rows_int(r, (int)i, 2),  rows_int(r, (int)i, 3),
                                   rows_int(r, (int)i, 4),  rows_text(r, (int)i, 5),
-                                  rows_text(r, (int)i, 6)};
+                                  rows_text(r, (int)i, 6), rows_int(r, (int)i, 7)};
     *ret = v;
     *ret_n = n;
     return ERR_OK;

@@ -23,6 +23,7 @@ struct fleet_row {
     const char *id, *state;
     int64_t gen, epoch, rev;
     const char *etag, *status_digest;
+    int64_t commands; /* not taken yet */
 };
 /* ids: array text; NULL: every device. */
 MUST_USE enum err_code fleet_store_rows(struct db *db, const char *ids, struct arena *a, struct fleet_row **ret,

@@ -8,7 +8,7 @@ import apischema
 import pytest
 import wireclient
 
-ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin")
+ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command")
 SOMEBODY = "01900000-0000-7000-8000-000000000000"
 FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1"}
 
@@ -153,6 +153,13 @@ def test_answers_are_as_described(parent, api, device, described):
     go.change(at, {"mode": "manage"})
     go("POST", f"{at}/hold", {"reason": "contract", "minutes": 5})
     go("POST", f"{at}/release", {})
+    given = go("POST", f"{at}/commands", {"kind": "self-check"}, want=201)
+    go("POST", f"{at}/commands", {"kind": "nonsense"}, want=422)
+    go("GET", "/commands")
+    go("GET", f"/commands/{given['id']}")
+    go("GET", f"/commands/{given['id']}/output")
+    go("POST", f"/commands/{given['id']}/cancel", {})
+    go("POST", f"/commands/{given['id']}/cancel", {}, want=409)
     go("POST", f"{at}/approve", {}, want=409)
     go("POST", f"{at}/reject", {}, want=409)
     go("POST", f"{at}/revoke", {"reason": "contract"})

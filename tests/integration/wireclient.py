@@ -241,3 +241,16 @@ class Device:
     def leave(self, proof="own"):
         head = {"Inari-Proof": self.proof("leave") if proof == "own" else proof} if proof else {}
         return self.call("DELETE", f"{AGENT}/self", headers={**self.auth(), **head})
+
+    # -- commands --
+    def commands(self):
+        """The payloads of the open ones, each signature checked."""
+        r = self.call("GET", f"{AGENT}/commands", headers=self.auth())
+        assert r.status_code == 200, r.text
+        return [open_jws(x, "inari-command+jws", self.keys("bundle"))[1] for x in r.json()["items"]]
+
+    def tell(self, command, state, key=None, **members):
+        """PUT a report about a command."""
+        doc = {"device": self.id, "command": command, "state": state, "output_from": 0, **members}
+        return self.call("PUT", f"{AGENT}/commands/{command}/result", data=(key or self.sig).jws("inari-result+jws", doc),
+                         headers={**self.auth(), "Content-Type": "application/jose+json"})

@@ -1,0 +1,116 @@
+/* command_do.c - what each kind of order does on this host. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+#include <stdlib.h>
+
+enum { HELPER_AGAIN_MS = 2000 };
+
+/* Let the helper do it.  It is asked again until it has an answer: it knows the id. */
+static void through_helper(struct loop *l, struct order *o)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    json_t *args = json_object_get(o->doc, "args"), *problem;
+    struct err e = {0};
+    enum err_code rc = helper_ask(&l->helper, "command",
+                                  json_pack("{s:s,s:s,s:O?}", "id", o->id, "kind",
+                                            command_kind_names[o->args.kind], "args", args),
+                                  HELPER_SLOW_MS, &answer, &e);
+
+    if (answer == NULL) {
+        log_event(LOG_LEVEL_WARN, "helper.failed", KV_STR("verb", "command"),
+                  KV_STR("problem", e.msg));
+        o->next = clock_mono_ms() + HELPER_AGAIN_MS;
+        return;
+    }
+    if (rc != ERR_OK) {
+        order_fail(o, COMMAND_FAILED, err_word(e.code), "%s", e.msg);
+        return;
+    }
+    o->total = json_int(answer, "output_bytes", 0);
+    json_decref(o->result);
+    o->result = json_is_object(json_object_get(answer, "result"))
+                    ? json_incref(json_object_get(answer, "result"))
+                    : NULL;
+    problem = json_object_get(answer, "problem");
+    if (json_is_object(problem))
+        order_fail(o, COMMAND_FAILED, json_str(problem, "error", "internal"), "%s",
+                   json_str(problem, "message", ""));
+    else
+        o->state = COMMAND_DONE;
+}
+
+/* --- self-check: the helper's share and ours --- */
+
+static void add_check(json_t *checks, const char *name, bool ok, const char *message)
+{
+    (void)json_array_append_new(
+        checks, json_pack("{s:s,s:b,s:s}", "name", name, "ok", ok, "message", message));
+}
+
+static void check_agent(struct loop *l, json_t *checks)
+{
+    char text[512] = "";
+    const char *digest = json_str(l->work.running, "on_disk", "");
+    struct err e = {0};
+    bool fine;
+
+    add_check(checks, "agent", true, INARI_VERSION);
+    add_check(checks, "parent", l->parent.reachable, l->parent.trouble);
+    (void)snprintf(text, sizeof text, "%lld ms", (long long)l->parent.offset_ms);
+    add_check(checks, "clock", llabs(l->parent.offset_ms) <= LOOP_CLOCK_LIMIT_MS, text);
+    fine = memory_save(&l->memory, &e) == ERR_OK;
+    add_check(checks, "storage", fine, fine ? "" : e.msg);
+    if (digest[0] == '\0')
+        return;
+    text[0] = '\0';
+    fine = apply_check_running(&l->apply, digest, true, text, sizeof text);
+    add_check(checks, "running-configuration", fine, fine ? "" : text);
+}
+
+static void self_check(struct loop *l, struct order *o)
+{
+    json_t *checks, *v;
+    bool all = true;
+    size_t i;
+
+    through_helper(l, o);
+    checks = json_object_get(o->result, "checks");
+    if (o->state != COMMAND_DONE || checks == NULL)
+        return;
+    check_agent(l, checks);
+    json_array_foreach(checks, i, v) all = all && json_bool(v, "ok", false);
+    (void)json_object_set_new(o->result, "ok", json_boolean(all));
+}
+
+void command_step(struct loop *l, struct order *o)
+{
+    switch (o->args.kind) {
+    case COMMAND_SELF_CHECK:
+        self_check(l, o);
+        return;
+    case COMMAND_QUEUE_SHOW:
+        through_helper(l, o);
+        return;
+    }
+}
+
+enum err_code order_read_output(struct loop *l, struct order *o, char **ret, size_t *ret_n,
+                                struct err *e)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    const json_t *text;
+    enum err_code rc = helper_ask(&l->helper, "command_output",
+                                  json_pack("{s:s,s:I}", "id", o->id, "from", (json_int_t)o->sent),
+                                  HELPER_QUICK_MS, &answer, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    text = json_object_get(answer, "text");
+    if (!json_is_string(text) || json_string_length(text) == 0)
+        return err_set(e, ERR_NOT_FOUND, "there is no more output");
+    *ret = strdup(json_string_value(text));
+    *ret_n = json_string_length(text);
+    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}

@@ -1,0 +1,52 @@
+/*
+ * command.h - the tracked one-off orders to a device: their words, their arguments and the limits of both, checked by
+ * the same code on the parent (when an administrator gives one), in the agent (when it arrives) and in the root helper
+ * (before anything is done).  docs/internals/wire.md, "Commands".
+ * Threads: any; nothing is kept.
+ */
+#pragma once
+
+#include "json/json_in.h"
+
+enum command_kind {
+    COMMAND_SELF_CHECK, /* what the agent knows about itself and its host */
+    COMMAND_QUEUE_SHOW, /* the messages in the queue, one JSON line each */
+};
+extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
+extern const char *const command_queue_names[]; /* "all" "incoming" "active" "deferred" "hold" */
+
+/* Where a command stands.  The first three are open; the others are final, only "unknown" may still become one that
+ * the device reports late. */
+enum command_state {
+    COMMAND_QUEUED,      /* the device has not taken it yet */
+    COMMAND_DELIVERED,   /* it stands in the device's journal */
+    COMMAND_RUNNING,
+    COMMAND_DONE,
+    COMMAND_FAILED,
+    COMMAND_INTERRUPTED, /* cut short; it is not known how much of it happened, and it is not done again */
+    COMMAND_EXPIRED,     /* nobody began it in time */
+    COMMAND_CANCELLED,
+    COMMAND_UNKNOWN,     /* taken, and the device never said how it ended */
+};
+extern const char *const command_state_names[];
+
+enum {
+    COMMAND_SHOW_MAX = 100000,            /* messages listed */
+    COMMAND_OUTPUT_MAX = 64 * 1024 * 1024, /* bytes of output of one command */
+    COMMAND_PIECE_MAX = 128 * 1024,       /* bytes of output in one report */
+    COMMAND_REPORT_MAX = 512 * 1024,      /* bytes of one signed report */
+    COMMAND_OPEN_MAX = 100,               /* commands a device has open at once */
+    COMMAND_LIST_MAX = 512 * 1024,        /* bytes of the list of open ones */
+};
+
+struct command_args { /* strings and JSON borrowed from what was read */
+    enum command_kind kind;
+    int queue;     /* index into command_queue_names */
+    int64_t limit; /* most messages to list */
+};
+/* kind by its word; -1: there is none. */
+int command_kind_of(const char *word);
+int command_state_of(const char *word);
+/* Check args (NULL: none) of that kind.  ERR_INVALID names the member below at ("/args"). */
+MUST_USE enum err_code command_args_read(enum command_kind kind, const json_t *args, const char *at,
+                                         struct command_args *ret, struct err *e);
