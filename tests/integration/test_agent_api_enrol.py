@@ -328,3 +328,20 @@ def test_versions_of_the_protocol(join, device):
     assert later.status_code == 409 and word(later) == "agent-too-new" and "ETag" not in later.headers
     assert d.desired(**{"Inari-Api": "x"}).status_code == 400
     d.fetch()
+
+
+def test_enrolling_is_a_permission_of_its_own(api, parent, device):
+    """Who may bring devices in needs nothing else, and nothing else is enough."""
+    scopes = api.ok("GET", "/session")["permissions"]
+    assert "enrol" in scopes
+    clerk, rest = parent.token(["enrol"]), parent.token([s for s in scopes if s != "enrol"])
+    made = clerk.ok("POST", "/enrolment-tokens", {"name": "clerk"})
+    device().enrol(made["join"])
+    assert [t["id"] for t in clerk.ok("GET", "/enrolment-tokens?limit=500")["items"] if t["id"] == made["id"]]
+    for method, path in (("GET", "/devices"), ("GET", "/settings?layer=fleet"), ("POST", "/drafts"), ("GET", "/accounts")):
+        r = clerk.request(method, path, json={} if method == "POST" else None)
+        assert (r.status_code, word(r)) == (403, "token-scope"), f"{method} {path}"
+    for method, path, body in (("POST", "/enrolment-tokens", {"name": "no"}), ("GET", "/enrolment-tokens", None),
+                               ("DELETE", f"/enrolment-tokens/{made['id']}", None)):
+        r = rest.request(method, path, json=body)
+        assert (r.status_code, word(r)) == (403, "token-scope"), f"{method} {path}"
