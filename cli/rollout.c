@@ -25,8 +25,7 @@ enum cli_exit verb_rollouts(struct cli *c)
     static const struct column cols[] = {{T_ID, "id", COL_TEXT},
                                          {T_REVISION, "pub", COL_VALUE},
                                          {T_STATE, "state", COL_TEXT},
-                                         {T_AT, "created_at", COL_TIME},
-                                         {T_DEVICES, "devices", COL_COUNT}};
+                                         {T_AT, "created_at", COL_TIME}};
     AUTO_STR char *path = NULL;
     AUTO(json_free) json_t *doc = NULL;
     enum cli_exit rc;

@@ -107,6 +107,16 @@ const struct route routes[] = {
     { "DELETE", "/api/v1/enrolment-tokens/{id}",  enrolment_token_delete,   PERM_ENROL,        0,        0 },
     { "GET",    "/api/v1/rollouts",               rollout_list_get,         PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/rollouts/{id}",          rollout_get_one,          PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/rollouts/{id}/devices",  rollout_device_list_get,  PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/rollouts/{id}/pause",     rollout_pause_post,      PERM_PUBLISH,      4 * KIB,  0 },
+    { "POST",   "/api/v1/rollouts/{id}/resume",    rollout_resume_post,     PERM_PUBLISH,      4 * KIB,  0 },
+    { "POST",   "/api/v1/rollouts/{id}/halt",      rollout_halt_post,       PERM_PUBLISH,      4 * KIB,  0 },
+    { "POST",   "/api/v1/rollouts/{id}/revert",    rollout_revert_post,     PERM_PUBLISH,      4 * KIB,  0 },
+    { "POST",   "/api/v1/rollouts/{id}/cancel",    rollout_cancel_post,     PERM_PUBLISH,      4 * KIB,  0 },
+    { "POST",   "/api/v1/rollouts/{id}/approve",   rollout_approve_post,    PERM_PUBLISH,      4 * KIB,  0 },
+    { "POST",   "/api/v1/rollouts/{id}/promote",   rollout_promote_post,    PERM_PUBLISH,      4 * KIB,  0 },
+    { "GET",    "/api/v1/rollout-policy",         rollout_policy_get_one,   PERM_DEVICE_READ,  0,        0 },
+    { "PATCH",  "/api/v1/rollout-policy",         rollout_policy_patch_one, PERM_PUBLISH,      4 * KIB,  R_MERGE },
 
     { NULL, NULL, NULL, 0, 0, 0 },
 };

@@ -5,8 +5,8 @@
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
 #include "plan/plan.h"
-#include "store/bundle_store.h"
 #include "store/fleet_store.h"
+#include "store/revision_store.h"
 #include "store/status_store.h"
 
 #include <stdio.h>
@@ -195,12 +195,13 @@ static enum err_code effective(struct db *db, const struct device *d, struct are
                                int64_t *ret_pub, json_t **ret, struct err *e)
 {
     struct catalog_layer *layers = NULL;
-    json_t *content = NULL;
+    struct revision_row head = {0};
     size_t n = 0;
-    enum err_code rc = bundle_store_newest(db, a, ret_pub, &content, e);
+    enum err_code rc = revision_store_get(db, 0, a, &head, e);
 
+    *ret_pub = head.pub;
     if (rc == ERR_OK)
-        rc = issue_layers(db, content, d->id, a, &layers, &n, e);
+        rc = issue_layers(db, head.content, d->id, a, &layers, &n, e);
     return rc == ERR_OK ? catalog_merge(layers, n, ret, e) : rc;
 }
 

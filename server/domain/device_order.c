@@ -180,7 +180,7 @@ static enum err_code store(struct db *db, struct run *r, struct err *e)
     if (rc == ERR_CONFLICT)
         return err_field(e, ERR_CONFLICT, "/name", "another device has the name \"%s\"", r->d.name);
     if (rc == ERR_OK && in_service(&r->d))
-        rc = issue_reissue(db, r->app, (const char *const[]){r->d.id}, 1, r->a, NULL, e);
+        rc = issue_reissue(db, r->app, (const char *const[]){r->d.id}, 1, r->a, e);
     return rc;
 }
 

@@ -229,7 +229,7 @@ static enum err_code insert(struct db *db, struct enrolment *en, const struct en
     if (rc == ERR_OK)
         rc = enrol_store_token_use(db, t->id, e);
     if (rc == ERR_OK && !t->approval)
-        rc = issue_reissue(db, en->app, (const char *const[]){id}, 1, en->a, NULL, e);
+        rc = issue_reissue(db, en->app, (const char *const[]){id}, 1, en->a, e);
     if (rc == ERR_OK)
         rc = device_store_get(db, id, en->a, &en->device, e);
     return rc;

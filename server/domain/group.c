@@ -125,7 +125,7 @@ static enum err_code reissue(struct db *db, const struct group_ctx *x, const jso
         return no_memory(e);
     for (size_t i = 0; i < n; i++)
         ids[i] = json_str(json_array_get(members, i), "id", "");
-    return n == 0 ? ERR_OK : issue_reissue(db, x->c->app, ids, n, a, NULL, e);
+    return n == 0 ? ERR_OK : issue_reissue(db, x->c->app, ids, n, a, e);
 }
 
 static enum err_code result_of(struct db *db, struct group_ctx *x, const char *id, struct err *e)
@@ -354,7 +354,7 @@ static enum err_code member_in_tx(struct db *db, void *ctx, struct err *e)
     if (rc == ERR_OK)
         rc = group_store_touch(db, g.id, e);
     if (rc == ERR_OK)
-        rc = issue_reissue(db, x->c->app, (const char *const[]){d.id}, 1, a, NULL, e);
+        rc = issue_reissue(db, x->c->app, (const char *const[]){d.id}, 1, a, e);
     if (rc != ERR_OK)
         return rc;
     x->ret_version = g.version + 1;

@@ -8,6 +8,8 @@
 #include "proto/proto.h"
 #include "store/bundle_store.h"
 #include "store/fleet_store.h"
+#include "store/revision_store.h"
+#include "store/rollout_device_store.h"
 #include "store/rollout_store.h"
 
 #include <stdio.h>
@@ -29,6 +31,7 @@ struct issue {
     int64_t pub;
     const json_t *content;
     const char *rollout_id;
+    int wave;
     const char *ids; /* array text; NULL: all */
     struct bundle_target *targets;
     size_t n_targets;
@@ -69,7 +72,7 @@ static enum err_code make_layers(const json_t *content, const char *device_id,
 }
 
 /* "{a,b}" of the ids, in a; only UUIDs get here. */
-static const char *id_array(const char *const *ids, size_t n, struct arena *a)
+const char *issue_id_array(const char *const *ids, size_t n, struct arena *a)
 {
     AUTO_STRBUF struct strbuf b = STRBUF_INIT(8 * MIB);
 
@@ -86,7 +89,7 @@ enum err_code issue_layers(struct db *db, const json_t *content, const char *dev
 {
     struct bundle_member *members = NULL;
     size_t n = 0;
-    const char *ids = uuid_is_valid(device_id) ? id_array(&device_id, 1, a) : NULL;
+    const char *ids = uuid_is_valid(device_id) ? issue_id_array(&device_id, 1, a) : NULL;
     enum err_code rc;
 
     if (ids == NULL)
@@ -218,8 +221,9 @@ static json_t *make_payload(const struct issue *is, const struct bundle_target *
 
     uuid7(jti);
     prev = t->etag[0] == '\0' ? json_null() : json_string(t->etag);
-    rollout = is->rollout_id == NULL ? json_null()
-                                     : json_pack("{s:s,s:i}", "id", is->rollout_id, "wave", 0);
+    rollout = is->rollout_id == NULL
+                  ? json_null()
+                  : json_pack("{s:s,s:i}", "id", is->rollout_id, "wave", is->wave);
     j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:[],s:O,s:{s:s},s:{s:s}}",
                   "fleet", is->app->fleet_id, "device", t->id, "epoch", (json_int_t)is->app->epoch,
                   "rev", (json_int_t)rev, "pub", (json_int_t)is->pub, "content_digest", r->digest,
@@ -269,24 +273,7 @@ static enum err_code put_bundle(struct issue *is, const struct bundle_target *t,
                             e);
 }
 
-static enum err_code make_rollout(struct issue *is, struct err *e)
-{
-    AUTO(json_free) json_t *waves = json_pack("[[]]");
-    json_t *wave = json_array_get(waves, 0);
-
-    if (is->rollout_id == NULL)
-        return ERR_OK;
-    if (wave == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < is->n_targets; i++) {
-        if (is->chosen[i] != NULL)
-            (void)json_array_append_new(wave, json_string(is->targets[i].id));
-    }
-    return rollout_store_make(is->db, is->rollout_id, is->pub,
-                              is->n_changed == 0 ? "completed" : "running", waves, e);
-}
-
-static enum err_code put_all(struct issue *is, json_t *result, struct err *e)
+static enum err_code put_all(struct issue *is, struct err *e)
 {
     const char **ids = arena_alloc(is->a, (is->n_changed + 1) * sizeof *ids);
     int64_t *revs = NULL;
@@ -295,82 +282,130 @@ static enum err_code put_all(struct issue *is, json_t *result, struct err *e)
                                    : bundle_store_revs(is->db, is->n_changed, is->a, &revs, e);
 
     for (size_t i = 0; i < is->n_targets && rc == ERR_OK; i++) {
-        const struct bundle_target *t = &is->targets[i];
-        bool changed = is->chosen[i] != NULL;
-        int64_t rev = changed ? revs[k] : t->rev;
-        if (changed) {
-            rc = put_bundle(is, t, is->chosen[i], rev, e);
-            ids[k++] = t->id;
-        }
-        (void)json_array_append_new(result,
-                                    json_pack("{s:s,s:s,s:I,s:b}", "id", t->id, "name", t->name,
-                                              "rev", (json_int_t)rev, "changed", changed));
+        if (is->chosen[i] == NULL)
+            continue;
+        rc = put_bundle(is, &is->targets[i], is->chosen[i], revs[k], e);
+        ids[k++] = is->targets[i].id;
     }
     if (rc == ERR_OK && k > 0)
-        rc = fleet_store_note_devices(is->db, id_array(ids, k, is->a), e);
+        rc = rollout_device_store_follow(is->db, issue_id_array(ids, k, is->a), e);
+    if (rc == ERR_OK && k > 0)
+        rc = fleet_store_note_devices(is->db, issue_id_array(ids, k, is->a), e);
     return rc;
 }
 
-static enum err_code run(struct issue *is, json_t **ret, struct err *e)
+static enum err_code compare(struct issue *is, struct err *e)
 {
-    AUTO(json_free) json_t *result = json_array();
-    enum err_code rc = result == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+    enum err_code rc =
+        bundle_store_targets(is->db, is->ids, is->a, &is->targets, &is->n_targets, e);
 
     if (rc == ERR_OK)
-        rc = bundle_store_targets(is->db, is->ids, is->a, &is->targets, &is->n_targets, e);
-    if (rc == ERR_OK)
         rc = bundle_store_members(is->db, is->ids, is->a, &is->members, &is->n_members, e);
-    if (rc == ERR_OK)
-        rc = choose(is, e);
-    if (rc == ERR_OK)
-        rc = make_rollout(is, e);
-    if (rc == ERR_OK)
-        rc = put_all(is, result, e);
-    if (rc == ERR_OK && ret != NULL)
-        *ret = TAKE(result);
-    return rc;
+    return rc == ERR_OK ? choose(is, e) : rc;
 }
 
 static enum err_code name_targets(struct issue *is, const char *const *device_ids, size_t n,
                                   struct err *e)
 {
-    if (device_ids == NULL)
-        return ERR_OK;
     for (size_t i = 0; i < n; i++) {
         if (!uuid_is_valid(device_ids[i]))
             return err_set(e, ERR_INTERNAL, "not the id of a device");
     }
-    is->ids = id_array(device_ids, n, is->a);
+    is->ids = issue_id_array(device_ids, n, is->a);
     return is->ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 
-enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
-                            const char *rollout_id, const char *const *device_ids, size_t n,
-                            struct arena *a, json_t **ret, struct err *e)
+enum err_code issue_compare(struct db *db, struct app *app, int64_t pub, const json_t *content,
+                            struct arena *a, struct issue_change **ret, size_t *ret_n,
+                            struct err *e)
 {
-    struct issue is = {
-        .db = db, .app = app, .a = a, .pub = pub, .content = content, .rollout_id = rollout_id};
-    enum err_code rc = name_targets(&is, device_ids, n, e);
+    struct issue is = {.db = db, .app = app, .a = a, .pub = pub, .content = content};
+    struct issue_change *v;
+    enum err_code rc = bundle_store_lock(db, e);
 
     if (rc == ERR_OK)
-        rc = bundle_store_lock(db, e);
-    return rc == ERR_OK ? run(&is, ret, e) : rc;
+        rc = compare(&is, e);
+    if (rc != ERR_OK)
+        return rc;
+    v = arena_alloc(a, (is.n_targets + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < is.n_targets; i++)
+        v[i] = (struct issue_change){is.targets[i].id, is.targets[i].name, is.targets[i].rev,
+                                     is.chosen[i] != NULL};
+    *ret = v;
+    *ret_n = is.n_targets;
+    return ERR_OK;
+}
+
+enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
+                            const char *rollout_id, int wave, const char *const *device_ids,
+                            size_t n, struct arena *a, struct err *e)
+{
+    struct issue is = {.db = db,
+                       .app = app,
+                       .a = a,
+                       .pub = pub,
+                       .content = content,
+                       .rollout_id = rollout_id,
+                       .wave = wave};
+    enum err_code rc = n == 0 ? ERR_OK : name_targets(&is, device_ids, n, e);
+
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    rc = bundle_store_lock(db, e);
+    if (rc == ERR_OK)
+        rc = compare(&is, e);
+    if (rc == ERR_OK)
+        rc = rollout_target_store_set_pub(db, is.ids, pub, e);
+    return rc == ERR_OK ? put_all(&is, e) : rc;
+}
+
+/* Those of the targets whose publication is pub. */
+static enum err_code reissue_one(struct issue *of, int64_t pub, int64_t stable, struct err *e)
+{
+    struct issue is = {.db = of->db, .app = of->app, .a = of->a, .pub = pub == 0 ? stable : pub};
+    const char **ids = arena_alloc(of->a, (of->n_targets + 1) * sizeof *ids);
+    struct revision_row r = {0};
+    size_t n = 0;
+    enum err_code rc = ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+
+    for (size_t i = 0; i < of->n_targets && rc == ERR_OK; i++) {
+        if (of->targets[i].pub == pub)
+            ids[n++] = of->targets[i].id;
+    }
+    if (rc == ERR_OK)
+        rc = revision_store_get(is.db, is.pub, is.a, &r, e);
+    return rc == ERR_OK ? issue_devices(is.db, is.app, is.pub, r.content, NULL, 0, ids, n, is.a, e)
+                        : rc;
 }
 
 enum err_code issue_reissue(struct db *db, struct app *app, const char *const *device_ids, size_t n,
-                            struct arena *a, json_t **ret, struct err *e)
+                            struct arena *a, struct err *e)
 {
     struct issue is = {.db = db, .app = app, .a = a};
-    json_t *content = NULL;
+    int64_t stable = 0, last = -1;
     enum err_code rc = name_targets(&is, device_ids, n, e);
 
     if (rc == ERR_OK)
         rc = bundle_store_lock(
             db, e); /* first, or a publication could slip in between reading and issuing */
     if (rc == ERR_OK)
-        rc = bundle_store_newest(db, a, &is.pub, &content, e);
-    is.content = content;
-    return rc == ERR_OK ? run(&is, ret, e) : rc;
+        rc = rollout_store_stable_pub(db, &stable, e);
+    if (rc == ERR_OK)
+        rc = bundle_store_targets(db, is.ids, a, &is.targets, &is.n_targets, e);
+    while (rc == ERR_OK) { /* each publication among them once, lowest first */
+        int64_t next = INT64_MAX;
+        for (size_t i = 0; i < is.n_targets; i++) {
+            if (is.targets[i].pub > last && is.targets[i].pub < next)
+                next = is.targets[i].pub;
+        }
+        if (next == INT64_MAX)
+            break;
+        rc = reissue_one(&is, next, stable, e);
+        last = next;
+    }
+    return rc;
 }
 
 enum err_code issue_committed(struct db *db, struct app *app, struct err *e)

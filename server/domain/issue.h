@@ -11,17 +11,27 @@
 #include "domain/app.h"
 #include "store/db.h"
 
-/* content: {"fleet":{},"groups":{id:{}},"devices":{id:{}}} of revision pub (its row exists already).
- * rollout_id: the id under which this makes a rollout row with one wave of all changed devices and supersedes the
- * running ones; NULL: no rollout.  device_ids NULL: every device.
- * *ret: array [{"id","name","rev","changed":bool}], new reference. */
+/* content everywhere: {"fleet":{},"groups":{id:{}},"devices":{id:{}}} of revision pub (its row exists already). */
+
+struct issue_change { /* borrowed from the arena */
+    const char *id, *name;
+    int64_t rev; /* what it has now */
+    bool changed;
+};
+/* What each device in service would get; nothing is issued.  In id order. */
+MUST_USE enum err_code issue_compare(struct db *db, struct app *app, int64_t pub, const json_t *content, struct arena *a,
+                                     struct issue_change **ret, size_t *ret_n, struct err *e);
+/* The named devices are entitled to pub from now on and get a bundle where that changes something; a held one is not
+ * offered it yet.  rollout_id, wave: named in the bundle; NULL: no rollout. */
 MUST_USE enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
-                                     const char *rollout_id, const char *const *device_ids, size_t n, struct arena *a,
-                                     json_t **ret, struct err *e);
-/* The named devices against the newest revision: enrolment, mode, placement or group membership changed.
- * *ret as above; may be NULL. */
+                                     const char *rollout_id, int wave, const char *const *device_ids, size_t n,
+                                     struct arena *a, struct err *e);
+/* The named devices against the publication each is entitled to: enrolment, mode, placement or group membership changed.
+ * One that has none gets the newest that the whole fleet was given. */
 MUST_USE enum err_code issue_reissue(struct db *db, struct app *app, const char *const *device_ids, size_t n,
-                                     struct arena *a, json_t **ret, struct err *e);
+                                     struct arena *a, struct err *e);
+/* "{a,b}" of the ids, in a; NULL without memory.  Only UUIDs. */
+const char *issue_id_array(const char *const *ids, size_t n, struct arena *a);
 /* After the commit: refresh the fleet table and wake the devices that have something new, at most 100 a second.
  * Failure is not the caller's: the change poll does the same within a second. */
 enum err_code issue_committed(struct db *db, struct app *app, struct err *e);

@@ -4,12 +4,14 @@
 #include "domain/change.h"
 #include "domain/draft.h"
 #include "domain/issue.h"
+#include "domain/rollout.h"
 #include "store/revision_store.h"
+#include "store/rollout_store.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { PUBLISH_ARENA = 512 * 1024 * 1024, AUDIT_LEAVES_MAX = 200 };
+enum { PUBLISH_ARENA = 512 * 1024 * 1024, AUDIT_LEAVES_MAX = 200, REVERT_BAKE_S = 30 };
 
 static enum err_code no_memory(struct err *e)
 {
@@ -33,11 +35,13 @@ struct publication {
     struct published *ret;
     enum source source;
     const char *draft_id;
-    int64_t pub_of; /* restored or undone */
+    int64_t pub_of;      /* restored or undone */
+    const char *reverts; /* rollout; "" none */
+    const struct publish_fence *fence;
     /* one run of the transaction */
     struct arena *a;
     struct revision_row head;
-    json_t *content, *diff, *kept, *devices;
+    json_t *content, *diff, *kept, *devices, *rollout;
 };
 
 /* --- what it will be --- */
@@ -191,6 +195,18 @@ static enum err_code audit_it(struct db *db, struct publication *p, int64_t pub,
     return detail == NULL ? no_memory(e) : audit_append(db, p->how->by, action, object, detail, e);
 }
 
+static enum err_code audit_revert(struct db *db, const struct publication *p, int64_t pub,
+                                  struct err *e)
+{
+    AUTO(json_free)
+    json_t *detail = json_pack("{s:I,s:s}", "pub", (json_int_t)pub, "reason", p->how->reason);
+    char object[64];
+
+    (void)snprintf(object, sizeof object, "rollout/%s", p->reverts);
+    return detail == NULL ? no_memory(e)
+                          : audit_append(db, p->how->by, "rollout.revert", object, detail, e);
+}
+
 static enum err_code store(struct db *db, struct publication *p, json_t *checked, struct err *e)
 {
     AUTO(json_free) json_t *forced = forced_json(p);
@@ -213,21 +229,31 @@ static enum err_code store(struct db *db, struct publication *p, json_t *checked
     if (rc == ERR_OK)
         rc = revision_store_set_origins(db, p->diff, row.pub, e);
     if (rc == ERR_OK)
-        rc = issue_devices(db, p->app, row.pub, p->content, rollout, NULL, 0, p->a, &p->devices, e);
+        rc = rollout_make(db, p->app,
+                          &(struct rollout_new){.id = rollout,
+                                                .pub = row.pub,
+                                                .content = p->content,
+                                                .asked = p->how->rollout,
+                                                .author = p->how->by->name,
+                                                .author_id = p->how->by->account,
+                                                .reverts = p->reverts == NULL ? "" : p->reverts},
+                          p->a, &p->devices, &p->rollout, e);
     if (rc == ERR_OK && p->source == FROM_DRAFT)
         rc = draft_store_delete(db, p->draft_id, e);
     if (rc == ERR_OK)
         rc = revision_store_notify(db, row.pub, e);
     if (rc == ERR_OK)
         rc = audit_it(db, p, row.pub, digest, forced, e);
+    if (rc == ERR_OK && p->reverts != NULL)
+        rc = audit_revert(db, p, row.pub, e);
     if (rc != ERR_OK)
         return rc;
     json_decref(p->ret->result);
     p->ret->result =
-        json_pack("{s:I,s:s?,s:O,s:O,s:I,s:O?,s:O?,s:b}", "pub", (json_int_t)row.pub, "rollout_id",
-                  p->how->dry_run ? NULL : rollout, "devices", p->devices, "diff", p->diff,
-                  "changes", (json_int_t)json_array_size(p->diff), "kept", p->kept, "check",
-                  checked, "dry_run", p->how->dry_run);
+        json_pack("{s:I,s:s?,s:O,s:O,s:O,s:I,s:O?,s:O?,s:b}", "pub", (json_int_t)row.pub,
+                  "rollout_id", p->how->dry_run ? NULL : rollout, "rollout", p->rollout, "devices",
+                  p->devices, "diff", p->diff, "changes", (json_int_t)json_array_size(p->diff),
+                  "kept", p->kept, "check", checked, "dry_run", p->how->dry_run);
     return p->ret->result == NULL ? no_memory(e) : ERR_OK;
 }
 
@@ -238,15 +264,20 @@ static void forget_run(struct publication *p)
     json_decref(p->diff);
     json_decref(p->kept);
     json_decref(p->devices);
+    json_decref(p->rollout);
     p->a = NULL;
-    p->content = p->diff = p->kept = p->devices = NULL;
+    p->content = p->diff = p->kept = p->devices = p->rollout = NULL;
 }
 
 static enum err_code run(struct db *db, struct publication *p, struct err *e)
 {
     AUTO(json_free) json_t *checked = NULL;
-    enum err_code rc = revision_store_lock(db, e);
+    enum err_code rc = p->fence == NULL
+                           ? ERR_OK
+                           : lease_store_hold(db, "engine", p->fence->holder, p->fence->term, e);
 
+    if (rc == ERR_OK)
+        rc = revision_store_lock(db, e);
     if (rc == ERR_OK)
         rc = revision_store_get(db, 0, p->a, &p->head, e);
     if (rc != ERR_OK)
@@ -306,6 +337,51 @@ enum err_code publish_undo(struct db *db, struct app *app, int64_t pub, const st
 {
     struct publication p = {.app = app, .how = how, .ret = ret, .source = FROM_UNDO, .pub_of = pub};
 
+    return publish(db, &p, e);
+}
+
+/* The same way through the devices; what baked for an hour to be trusted is put back within the
+ * minute. */
+static json_t *back_the_same_way(const json_t *strategy)
+{
+    json_t *j = json_copy((json_t *)(uintptr_t)strategy);
+
+    if (j == NULL || json_object_set_new(j, "canary_bake_s", json_integer(REVERT_BAKE_S)) != 0 ||
+        json_object_set_new(j, "bake_s", json_integer(0)) != 0 ||
+        json_object_set_new(j, "approval", json_false()) != 0 ||
+        json_object_set_new(j, "on_failure", json_string("halt")) != 0) {
+        json_decref(j);
+        return NULL;
+    }
+    return j;
+}
+
+enum err_code publish_revert(struct db *db, struct app *app, const char *rollout_id,
+                             const struct publish *how, const struct publish_fence *fence,
+                             struct published *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(1 * MIB);
+    AUTO(json_free) json_t *strategy = NULL;
+    struct publish same = *how;
+    struct rollout_row r;
+    struct publication p = {.app = app,
+                            .how = &same,
+                            .ret = ret,
+                            .source = FROM_UNDO,
+                            .reverts = rollout_id,
+                            .fence = fence};
+    enum err_code rc = a == NULL ? no_memory(e)
+                       : uuid_is_valid(rollout_id)
+                           ? rollout_store_get(db, rollout_id, a, &r, e)
+                           : err_set(e, ERR_NOT_FOUND, "there is no rollout \"%s\"", rollout_id);
+
+    if (rc != ERR_OK)
+        return rc;
+    strategy = back_the_same_way(r.strategy);
+    if (strategy == NULL)
+        return no_memory(e);
+    same.rollout = strategy;
+    p.pub_of = r.pub;
     return publish(db, &p, e);
 }
 

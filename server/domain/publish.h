@@ -17,6 +17,7 @@ struct publish {
     enum lang lang;
     bool any_owner; /* may publish the draft of another account */
     bool dry_run;
+    const json_t *rollout; /* how it reaches the devices (strategy.h); NULL: the fleet's policy */
 };
 struct published {
     struct findings findings; /* all of them; the caller clears it */
@@ -41,5 +42,14 @@ MUST_USE enum err_code publish_restore(struct db *db, struct app *app, int64_t p
 MUST_USE enum err_code publish_undo(struct db *db, struct app *app, int64_t pub,
                                     const struct publish *how, struct published *ret,
                                     struct err *e);
+/* Take back what the publication of a rollout changed, from the devices that have it: an undo whose rollout goes the same
+ * way with short baking.  ERR_CONFLICT: the rollout cannot be reverted in its state.  fence NULL: a person asks. */
+struct publish_fence {
+    const char *holder; /* of the lease "engine", in this term */
+    int64_t term;
+};
+MUST_USE enum err_code publish_revert(struct db *db, struct app *app, const char *rollout_id,
+                                      const struct publish *how, const struct publish_fence *fence,
+                                      struct published *ret, struct err *e);
 /* At the first start: revision 1, empty.  In a transaction. */
 MUST_USE enum err_code publish_bootstrap(struct db *db, struct err *e);

@@ -1,12 +1,13 @@
-#include "domain/rollout.h"
+/* Reading rollouts. */
+#include "domain/rollout_private.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/rand.h"
-#include "domain/device_status.h"
-#include "store/rollout_store.h"
 
+#include <stdio.h>
 #include <string.h>
+
+enum { DEVICES_SHOWN = 500 };
 
 static json_t *time_or_null(int64_t ms)
 {
@@ -18,54 +19,36 @@ static json_t *time_or_null(int64_t ms)
     return json_string(text);
 }
 
-static const char *state_of(const struct rollout_device *d)
+json_t *rollout_row_json(const struct rollout_row *r)
 {
-    static const char *const gone[] = {"revoked", "retired", "rejected", NULL};
-    const char *word;
+    json_t *j =
+        json_pack("{s:s,s:I,s:s,s:s,s:s,s:i,s:i,s:I,s:o,s:o,s:o,s:s,s:s,s:o,s:I}", "id", r->id,
+                  "pub", (json_int_t)r->pub, "state", r->state, "reason", r->reason, "strategy",
+                  json_str(r->strategy, "strategy", "all"), "wave", r->wave, "waves_total",
+                  r->n_waves, "term", (json_int_t)r->term, "created_at",
+                  time_or_null(r->created_ms), "since", time_or_null(r->state_ms), "ended_at",
+                  time_or_null(r->ended_ms), "author", r->author, "approver", r->approver,
+                  "reverts", r->reverts[0] == '\0' ? json_null() : json_string(r->reverts),
+                  "version", (json_int_t)r->version);
 
-    for (int i = 0; gone[i] != NULL; i++) {
-        if (strcmp(d->state, gone[i]) == 0)
-            return "skipped";
-    }
-    word = rollout_device_state(d->status, d->digest, d->etag, d->rev, d->desired_rev,
-                                d->offered_rev);
-    /* A device that is only observed has seen it: there is nothing more to come. */
-    return strcmp(word, "fetched") == 0 && strncmp(d->made_for, "observe,", 8) == 0 ? "observed"
-                                                                                    : word;
+    if (j != NULL && r->counts != NULL)
+        (void)json_object_set(j, "counts", (json_t *)(uintptr_t)r->counts);
+    return j;
 }
 
 static json_t *device_json(const struct rollout_device *d)
 {
-    const json_t *attempt = json_object_get(d->status, "last_attempt");
-    json_t *problem =
-        json_int(attempt, "rev", 0) == d->rev ? json_object_get(attempt, "problem") : NULL;
+    const char *word = rollout_device_word(d);
+    const json_t *attempt = json_object_get(d->status, "last_attempt"), *problem = d->problem;
 
-    return json_pack("{s:s,s:s,s:s,s:I,s:o}", "id", d->id, "name", d->name, "state", state_of(d),
-                     "rev", (json_int_t)d->rev, "problem",
-                     problem == NULL ? json_null() : json_incref(problem));
-}
-
-static json_t *rollout_json(const struct rollout_row *r, json_t *devices)
-{
-    return json_pack("{s:s,s:I,s:s,s:I,s:o,s:o,s:o}", "id", r->id, "pub", (json_int_t)r->pub,
-                     "state", r->state, "term", (json_int_t)r->term, "created_at",
-                     time_or_null(r->created_ms), "ended_at", time_or_null(r->ended_ms), "devices",
-                     devices);
-}
-
-static enum err_code devices_json(struct db *db, const struct rollout_row *r, struct arena *a,
-                                  json_t **ret, struct err *e)
-{
-    AUTO(json_free) json_t *v = json_array();
-    struct rollout_device *d = NULL;
-    size_t n = 0;
-    enum err_code rc = rollout_store_devices(db, r->id, a, &d, &n, e);
-
-    for (size_t i = 0; i < n && rc == ERR_OK; i++)
-        (void)json_array_append_new(v, device_json(&d[i]));
-    if (rc == ERR_OK)
-        *ret = TAKE(v);
-    return rc;
+    if (problem == NULL && json_int(attempt, "rev", -1) == d->rev)
+        problem = json_object_get(attempt, "problem");
+    return json_pack("{s:s,s:s,s:s,s:s,s:i,s:I,s:o,s:o,s:o,s:o}", "id", d->id, "name", d->name,
+                     "state", word, "reason", d->reason, "wave", d->wave, "rev", (json_int_t)d->rev,
+                     "problem",
+                     problem == NULL ? json_null() : json_incref((json_t *)(uintptr_t)problem),
+                     "released_at", time_or_null(d->released_ms), "fetched_at",
+                     time_or_null(d->fetched_ms), "ended_at", time_or_null(d->ended_ms));
 }
 
 enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, struct arena *a,
@@ -79,67 +62,129 @@ enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, str
     if (cursor[0] != '\0' && !uuid_is_valid(cursor))
         return err_field(e, ERR_INVALID, "/query/cursor", "not a cursor of this list");
     rc = rollout_store_list(db, cursor, limit, a, &v, &n, e);
-    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
-        json_t *devices = NULL;
-        rc = devices_json(db, &v[i], a, &devices, e);
-        if (rc == ERR_OK)
-            (void)json_array_append_new(items, rollout_json(&v[i], devices));
-    }
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        (void)json_array_append_new(items, rollout_row_json(&v[i]));
     if (rc == ERR_OK)
         *ret = json_pack("{s:O,s:o}", "items", items, "next",
                          n > 0 && (int64_t)n == limit ? json_string(v[n - 1].id) : json_null());
     return rc;
 }
 
-enum err_code rollout_get(struct db *db, const char *id, struct arena *a, json_t **ret,
-                          struct err *e)
-{
-    struct rollout_row r;
-    json_t *devices = NULL;
-    enum err_code rc = uuid_is_valid(id)
-                           ? rollout_store_get(db, id, a, &r, e)
-                           : err_set(e, ERR_NOT_FOUND, "there is no rollout \"%s\"", id);
+/* --- its waves and devices --- */
 
-    if (rc == ERR_OK)
-        rc = devices_json(db, &r, a, &devices, e);
-    if (rc == ERR_OK)
-        *ret = rollout_json(&r, devices);
-    return rc;
+static const char *wave_state(const struct rollout_row *r, int wave)
+{
+    if (wave > r->wave)
+        return "waiting";
+    if (wave < r->wave || strcmp(r->state, "completed") == 0)
+        return "done";
+    return r->state;
 }
 
-static enum err_code pass(struct db *db, const struct rollout_row *r, const char *holder,
-                          int64_t term, struct arena *a, struct err *e)
+static json_t *waves_json(const struct rollout_row *r, const json_t *counts)
 {
-    struct rollout_device *d = NULL;
-    size_t n = 0, on_the_way = 0, failed = 0;
-    bool done = false;
-    enum err_code rc = rollout_store_devices(db, r->id, a, &d, &n, e);
+    json_t *waves = json_array(), *c;
+    size_t i;
 
-    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
-        const char *s = state_of(&d[i]);
-        on_the_way +=
-            strcmp(s, "queued") == 0 || strcmp(s, "offered") == 0 || strcmp(s, "fetched") == 0;
-        failed += strcmp(s, "rejected") == 0 || strcmp(s, "reverted") == 0 ||
-                  strcmp(s, "degraded") == 0 || strcmp(s, "interrupted") == 0;
+    for (int w = 0; w < r->n_waves; w++)
+        (void)json_array_append_new(waves, json_pack("{s:i,s:s,s:i,s:{}}", "wave", w, "state",
+                                                     wave_state(r, w), "devices", 0, "counts"));
+    json_array_foreach(counts, i, c)
+    {
+        json_t *w = json_array_get(waves, (size_t)json_int(c, "wave", 0));
+        json_int_t n = json_int(c, "n", 0);
+        (void)json_object_set_new(json_object_get(w, "counts"), json_str(c, "state", ""),
+                                  json_integer(n));
+        (void)json_object_set_new(w, "devices", json_integer(json_int(w, "devices", 0) + n));
     }
-    if (rc != ERR_OK || on_the_way > 0)
-        return rc;
-    rc = rollout_store_end(db, r->id, failed > 0 ? "halted" : "completed", holder, term, &done, e);
-    if (rc == ERR_OK && done)
-        log_event(LOG_LEVEL_INFO, "rollout.ended", KV_STR("rollout", r->id), KV_INT("pub", r->pub),
-                  KV_INT("devices", n), KV_INT("failed", failed));
-    return rc;
+    return waves;
 }
 
-enum err_code rollout_engine(struct db *db, const char *holder, int64_t term, struct err *e)
+static json_t *total_counts(const json_t *counts)
 {
-    AUTO(arena_free) struct arena *a = arena_new(256 * MIB);
-    struct rollout_row *v = NULL;
-    size_t n = 0;
-    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                 : rollout_store_running(db, a, &v, &n, e);
+    json_t *total = json_object(), *c;
+    size_t i;
 
-    for (size_t i = 0; i < n && rc == ERR_OK; i++)
-        rc = pass(db, &v[i], holder, term, a, e);
+    json_array_foreach(counts, i, c)
+    {
+        const char *state = json_str(c, "state", "");
+        (void)json_object_set_new(total, state,
+                                  json_integer(json_int(total, state, 0) + json_int(c, "n", 0)));
+    }
+    return total;
+}
+
+static enum err_code page(struct db *db, const char *id, const struct rollout_device_filter *f,
+                          struct arena *a, json_t **ret_items, json_t **ret_next, struct err *e)
+{
+    AUTO(json_free) json_t *items = json_array();
+    struct rollout_device *d = NULL;
+    size_t n = 0;
+    char next[24];
+    enum err_code rc = rollout_device_store_list(db, id, f, a, &d, &n, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(items, device_json(&d[i]));
+    (void)snprintf(next, sizeof next, "%d", n == 0 ? 0 : d[n - 1].place);
+    *ret_next = n > 0 && (int64_t)n == f->limit ? json_string(next) : json_null();
+    *ret_items = TAKE(items);
+    return ERR_OK;
+}
+
+static enum err_code known(struct db *db, const char *id, struct arena *a, struct rollout_row *r,
+                           struct err *e)
+{
+    return uuid_is_valid(id) ? rollout_store_get(db, id, a, r, e)
+                             : err_set(e, ERR_NOT_FOUND, "there is no rollout \"%s\"", id);
+}
+
+enum err_code rollout_get(struct db *db, const char *id, struct arena *a, json_t **ret,
+                          int64_t *ret_version, struct err *e)
+{
+    const struct rollout_device_filter f = {
+        .wave = -1, .state = "", .after = -1, .limit = DEVICES_SHOWN};
+    AUTO(json_free) json_t *counts = NULL;
+    json_t *devices = NULL, *next = NULL, *j;
+    struct rollout_row r;
+    enum err_code rc = known(db, id, a, &r, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_device_store_counts(db, id, a, &counts, e);
+    if (rc == ERR_OK)
+        rc = page(db, id, &f, a, &devices, &next, e);
+    if (rc != ERR_OK)
+        return rc;
+    j = rollout_row_json(&r);
+    (void)json_object_set_new(j, "counts", total_counts(counts));
+    (void)json_object_set(j, "how", (json_t *)(uintptr_t)r.strategy);
+    (void)json_object_set_new(j, "waves", waves_json(&r, counts));
+    (void)json_object_set_new(j, "devices", devices);
+    (void)json_object_set_new(j, "devices_next", next);
+    *ret = j;
+    *ret_version = r.version;
+    return j == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
+enum err_code rollout_device_list(struct db *db, const char *id, int wave, const char *state,
+                                  const char *cursor, int64_t limit, struct arena *a, json_t **ret,
+                                  struct err *e)
+{
+    struct rollout_device_filter f = {.wave = wave, .state = state, .after = -1, .limit = limit};
+    json_t *items = NULL, *next = NULL;
+    struct rollout_row r;
+    int64_t after;
+    enum err_code rc = known(db, id, a, &r, e);
+
+    if (rc == ERR_OK && cursor[0] != '\0') {
+        if (!parse_i64(slice_of(cursor), 0, INT32_MAX, &after))
+            return err_field(e, ERR_INVALID, "/query/cursor", "not a cursor of this list");
+        f.after = (int)after;
+    }
+    if (rc == ERR_OK)
+        rc = page(db, id, &f, a, &items, &next, e);
+    if (rc == ERR_OK)
+        *ret = json_pack("{s:o,s:o}", "items", items, "next", next);
     return rc;
 }

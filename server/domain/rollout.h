@@ -1,17 +1,77 @@
 /*
- * rollout.h - how a publication reaches its devices (protocol.md 6.12): one wave; states of the devices follow from
- * their status documents.  The engine's writes carry the term of its lease.
+ * rollout.h - how a publication reaches its devices (protocol.md 6.12): waves, released one after another.
+ *
+ * A rollout is made inside the transaction of its publication.  Its devices get their bundles when their wave is
+ * released, not before: a queued device keeps what it has.  The engine (jobs.h) drives it: every pass is one
+ * transaction that holds the lease "engine" in its term, so a driver that lost the lease writes nothing, and a crash
+ * between two passes repeats nothing.  People's orders are conditional updates of the same row.
+ *
+ *   shadow -> awaiting-approval -> running <-> baking -> completed;  paused, halted -> resume | cancel | revert
+ *   a newer publication: superseded;  revert -> reverting -> reverted
  */
 #pragma once
 
+#include "domain/audit.h"
 #include "domain/app.h"
 #include "store/db.h"
 
-/* *ret: {"items","next"}, new reference; each without its devices but with counts by state. */
+struct rollout_new {
+    const char *id;       /* a fresh UUIDv7 */
+    int64_t pub;
+    const json_t *content; /* of pub */
+    const json_t *asked;   /* strategy.h, as the publication asks for it; NULL: the policy */
+    const char *author, *author_id; /* name, and account */
+    const char *reverts;   /* id of the rollout whose publication this takes back; "" none */
+};
+/* Supersedes every open rollout and releases the first wave.  Inside the publication's transaction, after the revision's
+ * row.  ERR_INVALID below "/rollout" when asked is no strategy.
+ * *ret_devices: [{"id","name","rev","changed","state"}], *ret_rollout: {"state","strategy","waves"}; new references. */
+MUST_USE enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_new *w, struct arena *a,
+                                    json_t **ret_devices, json_t **ret_rollout, struct err *e);
+
+/* *ret: {"items","next"}, new reference; each with the number of its devices by state. */
 MUST_USE enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, struct arena *a, json_t **ret,
                                     struct err *e);
-/* *ret: {"id","pub","state","term","created_at","ended_at","devices":[{"id","name","state","rev","problem"}]}. */
-MUST_USE enum err_code rollout_get(struct db *db, const char *id, struct arena *a, json_t **ret, struct err *e);
-/* One pass of the engine: a running rollout none of whose devices is on its way is completed, or halted when one
- * failed.  holder, term: of the lease "engine". */
-MUST_USE enum err_code rollout_engine(struct db *db, const char *holder, int64_t term, struct err *e);
+/* *ret: what the list says, its strategy, its waves and its first 500 devices; new reference. */
+MUST_USE enum err_code rollout_get(struct db *db, const char *id, struct arena *a, json_t **ret, int64_t *ret_version,
+                                   struct err *e);
+/* wave -1 and state "": all.  *ret: {"items","next"}. */
+MUST_USE enum err_code rollout_device_list(struct db *db, const char *id, int wave, const char *state, const char *cursor,
+                                           int64_t limit, struct arena *a, json_t **ret, struct err *e);
+
+enum rollout_verb {
+    ROLLOUT_PAUSE,   /* nothing more is released */
+    ROLLOUT_RESUME,  /* after a pause or a halt; failures so far are borne */
+    ROLLOUT_HALT,    /* as a failure would */
+    ROLLOUT_CANCEL,  /* it ends here: who has it keeps it, the others keep what they have */
+    ROLLOUT_APPROVE, /* by another account than the author's */
+    ROLLOUT_PROMOTE, /* the next wave now, without more baking */
+};
+extern const char *const rollout_verb_names[];
+struct rollout_order {
+    enum rollout_verb verb;
+    const char *reason;  /* NULL none */
+    const struct actor *by;
+    int64_t version; /* 0: whichever */
+    bool dry_run;
+};
+/* ERR_CONFLICT: not in this state (the message names it); ERR_STALE_EDIT; ERR_FORBIDDEN: the author approves.
+ * *ret: the rollout after it. */
+MUST_USE enum err_code rollout_order_run(struct db *db, struct app *app, const char *id, const struct rollout_order *o,
+                                         struct arena *a, json_t **ret, int64_t *ret_version, struct err *e);
+/* May this order be given in this state?  The state table, pure. */
+bool rollout_verb_possible(enum rollout_verb verb, const char *state);
+/* The same for a revert. */
+bool rollout_revert_possible(const char *state);
+
+/* One pass of the engine over every open rollout.  holder, term: of the lease "engine"; ERR_CONFLICT when they do not
+ * hold it: nothing was written. */
+MUST_USE enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term, struct err *e);
+
+/* The fleet's policy: what is set, and what that comes to.  {"policy","effective","version"}. */
+MUST_USE enum err_code rollout_policy_get(struct db *db, struct arena *a, json_t **ret, int64_t *ret_version,
+                                          struct err *e);
+/* Merge patch; null goes back to the built-in value. */
+MUST_USE enum err_code rollout_policy_patch(struct db *db, const json_t *patch, int64_t version, bool dry_run,
+                                            const struct actor *by, struct arena *a, json_t **ret, int64_t *ret_version,
+                                            struct err *e);

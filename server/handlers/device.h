@@ -26,3 +26,13 @@ enum err_code enrolment_token_delete(struct req *rq, struct reply *rp, struct er
 
 enum err_code rollout_list_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code rollout_get_one(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_device_list_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_pause_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_resume_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_halt_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_revert_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_cancel_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_approve_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_promote_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_policy_get_one(struct req *rq, struct reply *rp, struct err *e);
+enum err_code rollout_policy_patch_one(struct req *rq, struct reply *rp, struct err *e);

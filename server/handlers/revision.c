@@ -2,6 +2,7 @@
 
 #include "domain/publish.h"
 #include "handlers/common.h"
+#include "handlers/device.h"
 #include "handlers/settings.h"
 
 #include "http/problem.h"
@@ -74,11 +75,12 @@ static enum err_code decode_how(const struct req *rq, const struct actor *by, st
 {
     struct {
         const char *reason;
-        json_t *force;
-    } in = {NULL, NULL};
+        json_t *force, *rollout;
+    } in = {NULL, NULL, NULL};
     const struct jdec_field fields[] = {
         JDEC_STR(__typeof__(in), reason, JD_REQUIRED, 1, REASON_MAX),
         JDEC_OBJECT(__typeof__(in), force, JD_NULL_OK),
+        JDEC_OBJECT(__typeof__(in), rollout, JD_NULL_OK),
         JDEC_END,
     };
     struct {
@@ -95,7 +97,8 @@ static enum err_code decode_how(const struct req *rq, const struct actor *by, st
                             .force_reason = forced.reason,
                             .lang = rq->lang,
                             .any_owner = (rq->who.perms & PERM_ADMIN) != 0,
-                            .dry_run = rq->dry_run};
+                            .dry_run = rq->dry_run,
+                            .rollout = json_is_object(in.rollout) ? in.rollout : NULL};
     return rc;
 }
 
@@ -144,6 +147,18 @@ enum err_code revision_restore_post(struct req *rq, struct reply *rp, struct err
         rc = decode_how(rq, &by, &how, e);
     if (rc == ERR_OK)
         rc = publish_restore(rq->db, rq->app, pub, &how, &out, e);
+    return reply_published(rq, rp, rc, &out, e);
+}
+
+enum err_code rollout_revert_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    const struct actor by = req_actor(rq);
+    struct published out = {0};
+    struct publish how;
+    enum err_code rc = decode_how(rq, &by, &how, e);
+
+    if (rc == ERR_OK)
+        rc = publish_revert(rq->db, rq->app, rq->param[0], &how, NULL, &out, e);
     return reply_published(rq, rp, rc, &out, e);
 }
 

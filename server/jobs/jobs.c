@@ -77,7 +77,7 @@ static enum err_code expire_commands(struct jobs *j, struct err *e)
 
 static enum err_code engine(struct jobs *j, struct err *e)
 {
-    return j->term == 0 ? ERR_OK : rollout_engine(j->db, j->holder, j->term, e);
+    return j->term == 0 ? ERR_OK : rollout_engine(j->db, j->app, j->holder, j->term, e);
 }
 
 static enum err_code rotate(struct jobs *j, struct err *e)
@@ -102,7 +102,7 @@ static struct job {
 } table[] = {
     {"changes", 1000, poll_changes, 0},
     {"lease", 5000, lead, 0},
-    {"rollouts", 2000, engine, 0},
+    {"rollouts", 500, engine, 0},
     {"holds", 10000, end_holds, 0},
     {"status", 15000, compare_digests, 0},
     {"presence", 30000, flush_presence, 0},

@@ -7,28 +7,11 @@ enum err_code bundle_store_lock(struct db *db, struct err *e)
     return db_run(db, &LOCK, NULL, NULL, NULL, e);
 }
 
-static const struct stmt NEWEST = {"bundle_newest", 0,
-                                   "SELECT pub, content FROM revision ORDER BY pub DESC LIMIT 1"};
-
-enum err_code bundle_store_newest(struct db *db, struct arena *a, int64_t *ret_pub,
-                                  json_t **ret_content, struct err *e)
-{
-    struct rows *r = NULL;
-    enum err_code rc = db_run(db, &NEWEST, NULL, a, &r, e);
-    bool any;
-
-    if (rc != ERR_OK)
-        return rc;
-    any = rows_count(r) > 0;
-    *ret_pub = any ? rows_int(r, 0, 0) : 0;
-    *ret_content = any ? rows_json(r, 0, 1) : NULL;
-    return ERR_OK;
-}
-
 #define TARGETS                                                                                    \
     "SELECT d.id, d.name, d.mode, d.placement, d.drift, d.state = 'held', "                        \
     "coalesce(b.content_digest, ''),"                                                              \
-    " coalesce(b.etag, ''), coalesce(b.mode, ''), d.desired_rev FROM device d LEFT JOIN bundle b " \
+    " coalesce(b.etag, ''), coalesce(b.mode, ''), d.desired_rev, d.pub FROM device d LEFT JOIN "   \
+    "bundle b "                                                                                    \
     "ON b.device_id = d.id"                                                                        \
     " AND b.rev = d.desired_rev WHERE d.state IN ('observing', 'managed', 'held', 'quarantined')"
 static const struct stmt ALL_TARGETS = {"bundle_targets_all", 0, TARGETS " ORDER BY d.id"};
@@ -55,7 +38,7 @@ enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena 
         v[i] = (struct bundle_target){rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2),
                                       rows_text(r, i, 3), rows_text(r, i, 4), rows_bool(r, i, 5),
                                       rows_text(r, i, 6), rows_text(r, i, 7), rows_text(r, i, 8),
-                                      rows_int(r, i, 9)};
+                                      rows_int(r, i, 9),  rows_int(r, i, 10)};
     *ret = v;
     *ret_n = n;
     return ERR_OK;
@@ -146,5 +129,4 @@ enum err_code bundle_store_trim(struct db *db, int keep, struct err *e)
 }
 
 const struct stmt *const bundle_store_stmts[] = {
-    &LOCK,         &NEWEST, &ALL_TARGETS, &SOME_TARGETS, &ALL_MEMBERS,
-    &SOME_MEMBERS, &REVS,   &PUT,         &TRIM,         NULL};
+    &LOCK, &ALL_TARGETS, &SOME_TARGETS, &ALL_MEMBERS, &SOME_MEMBERS, &REVS, &PUT, &TRIM, NULL};

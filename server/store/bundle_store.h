@@ -7,14 +7,11 @@ extern const struct stmt *const bundle_store_stmts[];
 
 /* One issuer at a time, until the end of the transaction. */
 MUST_USE enum err_code bundle_store_lock(struct db *db, struct err *e);
-/* The newest revision; *ret_pub 0 and *ret_content NULL when there is none.  Borrowed from a. */
-MUST_USE enum err_code bundle_store_newest(struct db *db, struct arena *a, int64_t *ret_pub, json_t **ret_content,
-                                           struct err *e);
 struct bundle_target { /* a device that gets configuration, with its newest bundle */
     const char *id, *name, *mode, *placement, *drift;
     bool held;
     const char *digest, *etag, *made_for; /* "" no bundle yet; made_for: "mode,placement,drift" */
-    int64_t rev;
+    int64_t rev, pub; /* pub: the publication it is entitled to */
 };
 /* In order of id; ids: array text, NULL: all. */
 MUST_USE enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena *a, struct bundle_target **ret,

@@ -1,25 +1,68 @@
 #include "store/rollout_store.h"
 
-static const struct stmt SUPERSEDE = {
-    "rollout_supersede", 0,
-    "UPDATE rollout SET state = 'superseded', ended_at = now() WHERE state = 'running'"};
-static const struct stmt MAKE = {"rollout_make", 4,
-                                 "INSERT INTO rollout (id, pub, state, waves, term, ended_at) "
-                                 "VALUES ($1::uuid, $2::bigint, $3::text, $4::jsonb,"
-                                 " coalesce((SELECT term FROM lease WHERE name = 'engine'), 0), "
-                                 "CASE WHEN $3::text = 'running' THEN NULL ELSE now() END)"};
-
-enum err_code rollout_store_make(struct db *db, const char *id, int64_t pub, const char *state,
-                                 const json_t *waves, struct err *e)
+static struct db_param time_or_null(int64_t ms)
 {
-    enum err_code rc = db_run(db, &SUPERSEDE, NULL, NULL, NULL, e);
-
-    return rc == ERR_OK
-               ? db_run(db, &MAKE,
-                        (struct db_param[]){P_TEXT(id), P_INT(pub), P_TEXT(state), P_JSON(waves)},
-                        NULL, NULL, e)
-               : rc;
+    return ms == 0 ? P_NULL : P_TIME(ms);
 }
+
+/* --- making and ending --- */
+
+static const struct stmt MAKE = {
+    "rollout_make", 11,
+    "INSERT INTO rollout (id, pub, state, strategy, n_waves, author, reverts, created_at, state_at,"
+    " ended_at, reason, author_id, term) VALUES ($1::uuid, $2::bigint, $3::text, $4::jsonb, "
+    "$5::integer,"
+    " $6::text, nullif($7::text, '')::uuid, $8::timestamptz, $8::timestamptz, $9::timestamptz,"
+    " $10::text, $11::text, coalesce((SELECT term FROM lease WHERE name = 'engine'), 0))"};
+
+enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, struct err *e)
+{
+    return db_run(db, &MAKE,
+                  (struct db_param[]){P_TEXT(r->id), P_INT(r->pub), P_TEXT(r->state),
+                                      P_JSON(r->strategy), P_INT(r->n_waves), P_TEXT(r->author),
+                                      P_TEXT(r->reverts), P_TIME(r->created_ms),
+                                      time_or_null(r->ended_ms), P_TEXT(r->reason),
+                                      P_TEXT(r->author_id)},
+                  NULL, NULL, e);
+}
+
+#define OPEN_STATES                                                                                \
+    "('shadow', 'awaiting-approval', 'running', 'baking', 'paused', 'halted', 'reverting')"
+
+static const struct stmt SUPERSEDE = {
+    "rollout_supersede", 2,
+    "WITH r AS (UPDATE rollout SET state = 'superseded', state_at = $2::timestamptz, ended_at ="
+    " $2::timestamptz, auto_revert = false, version = version + 1 WHERE state IN " OPEN_STATES
+    " AND id::text <> $1::text RETURNING id), before AS (SELECT rd.rollout_id, rd.device_id,"
+    " rd.state FROM rollout_device rd JOIN r ON r.id = rd.rollout_id WHERE rd.state IN ('queued',"
+    " 'offered')), done AS (UPDATE rollout_device rd SET state = 'superseded', ended_at ="
+    " $2::timestamptz FROM before b WHERE rd.rollout_id = b.rollout_id AND rd.device_id ="
+    " b.device_id) SELECT device_id FROM before WHERE state = 'offered'"};
+
+enum err_code rollout_store_supersede(struct db *db, const char *but, int64_t now_ms,
+                                      struct arena *a, const char ***ret, size_t *ret_n,
+                                      struct err *e)
+{
+    struct rows *r = NULL;
+    const char **v;
+    enum err_code rc =
+        db_run(db, &SUPERSEDE, (struct db_param[]){P_TEXT(but), P_TIME(now_ms)}, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = rows_text(r, (int)i, 0);
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+/* --- reading --- */
 
 static void read_row(const struct rows *r, int i, struct rollout_row *v)
 {
@@ -29,33 +72,65 @@ static void read_row(const struct rows *r, int i, struct rollout_row *v)
                               .term = rows_int(r, i, 3),
                               .created_ms = rows_time_ms(r, i, 4),
                               .ended_ms = rows_time_ms(r, i, 5),
-                              .waves = rows_json(r, i, 6)};
+                              .strategy = rows_json(r, i, 6),
+                              .n_waves = (int)rows_int(r, i, 7),
+                              .wave = (int)rows_int(r, i, 8),
+                              .state_ms = rows_time_ms(r, i, 9),
+                              .paused_from = rows_text(r, i, 10),
+                              .reason = rows_text(r, i, 11),
+                              .author = rows_text(r, i, 12),
+                              .approver = rows_text(r, i, 13),
+                              .reverts = rows_text(r, i, 14),
+                              .auto_revert = rows_bool(r, i, 15),
+                              .version = rows_int(r, i, 16),
+                              .author_id = rows_text(r, i, 17)};
 }
 
-#define COLUMNS "SELECT id, state, pub, term, created_at, ended_at, waves FROM rollout"
-static const struct stmt GET = {"rollout_get", 1, COLUMNS " WHERE id = $1::uuid"};
+#define COLUMNS                                                                                    \
+    "SELECT r.id, r.state, r.pub, r.term, r.created_at, r.ended_at, r.strategy, r.n_waves, "       \
+    "r.wave,"                                                                                      \
+    " r.state_at, r.paused_from, r.reason, r.author, r.approver, r.reverts, r.auto_revert,"        \
+    " r.version, r.author_id"
+static const struct stmt GET = {"rollout_get", 1, COLUMNS " FROM rollout r WHERE id = $1::uuid"};
+static const struct stmt LOCK = {"rollout_lock", 1,
+                                 COLUMNS " FROM rollout r WHERE id = $1::uuid FOR UPDATE"};
 
-enum err_code rollout_store_get(struct db *db, const char *id, struct arena *a,
-                                struct rollout_row *ret, struct err *e)
+static enum err_code read_one(struct db *db, const struct stmt *s, const char *id, struct arena *a,
+                              struct rollout_row *ret, struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc = db_one(db, &GET, (struct db_param[]){P_TEXT(id)}, a, &r, e);
+    enum err_code rc = db_one(db, s, (struct db_param[]){P_TEXT(id)}, a, &r, e);
 
     if (rc == ERR_OK)
         read_row(r, 0, ret);
     return rc == ERR_NOT_FOUND ? err_set(e, ERR_NOT_FOUND, "there is no rollout \"%s\"", id) : rc;
 }
 
-static enum err_code read_rows(const struct rows *r, struct arena *a, struct rollout_row **ret,
-                               size_t *ret_n, struct err *e)
+enum err_code rollout_store_get(struct db *db, const char *id, struct arena *a,
+                                struct rollout_row *ret, struct err *e)
+{
+    return read_one(db, &GET, id, a, ret, e);
+}
+
+enum err_code rollout_store_lock(struct db *db, const char *id, struct arena *a,
+                                 struct rollout_row *ret, struct err *e)
+{
+    return read_one(db, &LOCK, id, a, ret, e);
+}
+
+static enum err_code read_rows(const struct rows *r, struct arena *a, bool counts,
+                               struct rollout_row **ret, size_t *ret_n, struct err *e)
 {
     size_t n = (size_t)rows_count(r);
     struct rollout_row *v = arena_alloc(a, (n + 1) * sizeof *v);
 
     if (v == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         read_row(r, (int)i, &v[i]);
+        if (counts)
+            v[i].counts = rows_json(r, (int)i, 18);
+    }
     *ret = v;
     *ret_n = n;
     return ERR_OK;
@@ -63,8 +138,10 @@ static enum err_code read_rows(const struct rows *r, struct arena *a, struct rol
 
 static const struct stmt LIST = {
     "rollout_list", 2,
-    COLUMNS
-    " WHERE $1::text = '' OR id < nullif($1::text, '')::uuid ORDER BY id DESC LIMIT $2::bigint"};
+    COLUMNS ", (SELECT coalesce(jsonb_object_agg(x.state, x.n), '{}') FROM (SELECT state, count(*)"
+            " AS n FROM rollout_device WHERE rollout_id = r.id GROUP BY state) AS x) FROM rollout"
+            " r WHERE $1::text = '' OR r.id < nullif($1::text, '')::uuid ORDER BY r.id DESC LIMIT"
+            " $2::bigint"};
 
 enum err_code rollout_store_list(struct db *db, const char *before, int64_t limit, struct arena *a,
                                  struct rollout_row **ret, size_t *ret_n, struct err *e)
@@ -73,80 +150,108 @@ enum err_code rollout_store_list(struct db *db, const char *before, int64_t limi
     enum err_code rc =
         db_run(db, &LIST, (struct db_param[]){P_TEXT(before), P_INT(limit)}, a, &r, e);
 
-    return rc == ERR_OK ? read_rows(r, a, ret, ret_n, e) : rc;
+    return rc == ERR_OK ? read_rows(r, a, true, ret, ret_n, e) : rc;
 }
 
-static const struct stmt RUNNING = {"rollout_running", 0,
-                                    COLUMNS " WHERE state = 'running' ORDER BY id"};
+static const struct stmt OPEN = {
+    "rollout_open", 0,
+    COLUMNS
+    " FROM rollout r WHERE r.state IN ('running', 'baking') OR (r.auto_revert AND r.state ="
+    " 'halted') OR r.id IN (SELECT rollout_id FROM rollout_device WHERE state IN ('offered',"
+    " 'fetched')) ORDER BY r.id"};
 
-enum err_code rollout_store_running(struct db *db, struct arena *a, struct rollout_row **ret,
-                                    size_t *ret_n, struct err *e)
+enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret,
+                                 size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc = db_run(db, &RUNNING, NULL, a, &r, e);
+    enum err_code rc = db_run(db, &OPEN, NULL, a, &r, e);
 
-    return rc == ERR_OK ? read_rows(r, a, ret, ret_n, e) : rc;
+    return rc == ERR_OK ? read_rows(r, a, false, ret, ret_n, e) : rc;
 }
 
-static const struct stmt DEVICES = {
-    "rollout_devices", 1,
-    "SELECT d.id, d.name, d.state, b.content_digest, b.etag, "
-    "b.rev, d.desired_rev, d.offered_rev, CASE WHEN s.doc IS NULL THEN NULL ELSE "
-    "jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running', "
-    "s.doc->'running', 'last_attempt', s.doc->'last_attempt') END, b.mode FROM bundle b"
-    " JOIN device d ON d.id = b.device_id LEFT JOIN device_status "
-    "s ON s.device_id = d.id WHERE b.rollout_id = $1::uuid"
-    " ORDER BY d.name"};
+static const struct stmt SAVE = {"rollout_save", 10,
+                                 "UPDATE rollout SET state = $2::text, wave = $3::integer, "
+                                 "state_at = $4::timestamptz, ended_at ="
+                                 " $5::timestamptz, paused_from = $6::text, reason = $7::text, "
+                                 "approver = $8::text, auto_revert ="
+                                 " $9::boolean, term = greatest(term, $10::bigint), version = "
+                                 "version + 1 WHERE id = $1::uuid AND"
+                                 " ($10::bigint = 0 OR term <= $10::bigint)"};
 
-enum err_code rollout_store_devices(struct db *db, const char *rollout_id, struct arena *a,
-                                    struct rollout_device **ret, size_t *ret_n, struct err *e)
-{
-    struct rows *r = NULL;
-    struct rollout_device *v;
-    enum err_code rc = db_run(db, &DEVICES, (struct db_param[]){P_TEXT(rollout_id)}, a, &r, e);
-    size_t n;
-
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < (int)n; i++)
-        v[i] = (struct rollout_device){.id = rows_text(r, i, 0),
-                                       .name = rows_text(r, i, 1),
-                                       .state = rows_text(r, i, 2),
-                                       .digest = rows_text(r, i, 3),
-                                       .etag = rows_text(r, i, 4),
-                                       .rev = rows_int(r, i, 5),
-                                       .desired_rev = rows_int(r, i, 6),
-                                       .offered_rev = rows_int(r, i, 7),
-                                       .status = rows_json(r, i, 8),
-                                       .made_for = rows_text(r, i, 9)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
-}
-
-static const struct stmt END = {"rollout_end", 4,
-                                "UPDATE rollout SET state = $2::text, ended_at = now(), term = "
-                                "$4::bigint WHERE id = $1::uuid AND state = 'running' AND"
-                                " term <= $4::bigint AND EXISTS (SELECT 1 FROM lease WHERE name = "
-                                "'engine' AND holder = $3::text AND term ="
-                                " $4::bigint AND expires_at > now())"};
-
-enum err_code rollout_store_end(struct db *db, const char *id, const char *state,
-                                const char *holder, int64_t term, bool *ret_done, struct err *e)
+enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int64_t term,
+                                 struct err *e)
 {
     int64_t n = 0;
     enum err_code rc = db_change(
-        db, &END, (struct db_param[]){P_TEXT(id), P_TEXT(state), P_TEXT(holder), P_INT(term)}, &n,
-        e);
+        db, &SAVE,
+        (struct db_param[]){P_TEXT(r->id), P_TEXT(r->state), P_INT(r->wave), P_TIME(r->state_ms),
+                            time_or_null(r->ended_ms), P_TEXT(r->paused_from), P_TEXT(r->reason),
+                            P_TEXT(r->approver), P_BOOL(r->auto_revert), P_INT(term)},
+        &n, e);
+
+    return rc == ERR_OK && n == 0
+               ? err_set(e, ERR_CONFLICT, "a later driver works on rollout \"%s\"", r->id)
+               : rc;
+}
+
+static const struct stmt STABLE_PUB = {"rollout_stable_pub", 0,
+                                       "SELECT coalesce(max(pub) FILTER (WHERE state = 'completed' "
+                                       "OR (strategy->>'strategy' = 'all' AND"
+                                       " state NOT IN ('cancelled', 'reverting', 'reverted'))), "
+                                       "(SELECT min(pub) FROM revision), 0) FROM rollout"};
+
+enum err_code rollout_store_stable_pub(struct db *db, int64_t *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : db_one(db, &STABLE_PUB, NULL, a, &r, e);
 
     if (rc == ERR_OK)
-        *ret_done = n == 1;
+        *ret = rows_int(r, 0, 0);
     return rc;
 }
+
+/* --- the policy --- */
+
+static const struct stmt POLICY = {"rollout_policy", 0, "SELECT doc, version FROM rollout_policy"};
+static const struct stmt POLICY_LOCK = {"rollout_policy_lock", 0,
+                                        "SELECT doc, version FROM rollout_policy FOR UPDATE"};
+
+static enum err_code policy(struct db *db, const struct stmt *s, struct arena *a,
+                            const json_t **ret, int64_t *ret_version, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, s, NULL, a, &r, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    *ret = rows_json(r, 0, 0);
+    *ret_version = rows_int(r, 0, 1);
+    return ERR_OK;
+}
+
+enum err_code rollout_store_policy(struct db *db, struct arena *a, const json_t **ret,
+                                   int64_t *ret_version, struct err *e)
+{
+    return policy(db, &POLICY, a, ret, ret_version, e);
+}
+
+enum err_code rollout_store_policy_lock(struct db *db, struct arena *a, const json_t **ret,
+                                        int64_t *ret_version, struct err *e)
+{
+    return policy(db, &POLICY_LOCK, a, ret, ret_version, e);
+}
+
+static const struct stmt POLICY_SAVE = {
+    "rollout_policy_save", 1, "UPDATE rollout_policy SET doc = $1::jsonb, version = version + 1"};
+
+enum err_code rollout_store_policy_save(struct db *db, const json_t *doc, struct err *e)
+{
+    return db_run(db, &POLICY_SAVE, (struct db_param[]){P_JSON(doc)}, NULL, NULL, e);
+}
+
+/* --- the lease --- */
 
 /* The holder renews; anybody takes over once it has run out, in a new term. */
 static const struct stmt TAKE_LEASE = {
@@ -174,5 +279,28 @@ enum err_code lease_store_take(struct db *db, const char *name, const char *hold
     return rc;
 }
 
-const struct stmt *const rollout_store_stmts[] = {&SUPERSEDE, &MAKE, &GET,        &LIST, &RUNNING,
-                                                  &DEVICES,   &END,  &TAKE_LEASE, NULL};
+/* The row is locked against being taken over until this transaction ends. */
+static const struct stmt HOLD_LEASE = {
+    "lease_hold", 3,
+    "SELECT 1 FROM lease WHERE name = $1::text AND holder = $2::text AND term = $3::bigint AND"
+    " expires_at > now() FOR SHARE"};
+
+enum err_code lease_store_hold(struct db *db, const char *name, const char *holder, int64_t term,
+                               struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc =
+        a == NULL
+            ? err_set(e, ERR_NO_MEMORY, "out of memory")
+            : db_run(db, &HOLD_LEASE,
+                     (struct db_param[]){P_TEXT(name), P_TEXT(holder), P_INT(term)}, a, &r, e);
+
+    return rc == ERR_OK && rows_count(r) == 0
+               ? err_set(e, ERR_CONFLICT, "the lease \"%s\" has another holder", name)
+               : rc;
+}
+
+const struct stmt *const rollout_store_stmts[] = {
+    &MAKE,       &SUPERSEDE, &GET,         &LOCK,        &LIST,       &OPEN,       &SAVE,
+    &STABLE_PUB, &POLICY,    &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};

@@ -1,38 +1,51 @@
-/* rollout_store.h - SQL of rollouts and of the lease for singleton work. */
+/* rollout_store.h - SQL of rollouts, of the policy, and of the lease for singleton work. */
 #pragma once
 
 #include "store/db.h"
 
 extern const struct stmt *const rollout_store_stmts[];
 
-/* Make a rollout of one wave and supersede the running ones; its term is the lease's.  state: "running", or "completed"
- * when no device changes. */
-MUST_USE enum err_code rollout_store_make(struct db *db, const char *id, int64_t pub, const char *state, const json_t *waves,
-                                          struct err *e);
-struct rollout_row {
-    const char *id, *state;
-    int64_t pub, term, created_ms, ended_ms;
-    const json_t *waves;
+struct rollout_row { /* borrowed from the arena; times in ms of the parent's clock, 0: none */
+    const char *id, *state, *paused_from, *reason, *author, *author_id, *approver;
+    const char *reverts; /* "" none */
+    int64_t pub, term, version, created_ms, ended_ms, state_ms;
+    int n_waves, wave;
+    bool auto_revert;
+    const json_t *strategy;
+    const json_t *counts; /* {"confirmed":n,...}; NULL where it was not asked for */
 };
+/* Its term becomes the lease's. */
+MUST_USE enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, struct err *e);
+/* Every open rollout but this one ("" for all) is over; its devices on the way stay so, the rest is superseded.
+ * *ret: ids of devices that were offered something they have not fetched yet; array of text. */
+MUST_USE enum err_code rollout_store_supersede(struct db *db, const char *but, int64_t now_ms, struct arena *a,
+                                               const char ***ret, size_t *ret_n, struct err *e);
+/* ERR_NOT_FOUND names the id. */
 MUST_USE enum err_code rollout_store_get(struct db *db, const char *id, struct arena *a, struct rollout_row *ret,
                                          struct err *e);
-/* Newest first, before the id of the cursor ("" the first page). */
+MUST_USE enum err_code rollout_store_lock(struct db *db, const char *id, struct arena *a, struct rollout_row *ret,
+                                          struct err *e);
+/* Newest first, with counts; before "": from the newest. */
 MUST_USE enum err_code rollout_store_list(struct db *db, const char *before, int64_t limit, struct arena *a,
                                           struct rollout_row **ret, size_t *ret_n, struct err *e);
-struct rollout_device {
-    const char *id, *name, *state, *digest, *etag, *made_for; /* made_for: "mode,placement,drift" */
-    int64_t rev, desired_rev, offered_rev;
-    const json_t *status; /* NULL none */
-};
-MUST_USE enum err_code rollout_store_devices(struct db *db, const char *rollout_id, struct arena *a,
-                                             struct rollout_device **ret, size_t *ret_n, struct err *e);
-MUST_USE enum err_code rollout_store_running(struct db *db, struct arena *a, struct rollout_row **ret, size_t *ret_n,
-                                             struct err *e);
-/* An engine write: only while holder has the lease in that term.  *ret_done: false when it has not, or the rollout is
- * no longer running. */
-MUST_USE enum err_code rollout_store_end(struct db *db, const char *id, const char *state, const char *holder, int64_t term,
-                                         bool *ret_done, struct err *e);
+/* What the engine looks at, oldest first: those that move, and others with devices still on their way. */
+MUST_USE enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret, size_t *ret_n,
+                                          struct err *e);
+/* Writes state, wave, state_ms, ended_ms, paused_from, reason, approver and auto_revert, and counts the version up.
+ * term: of the lease, 0 for a person's order.  ERR_CONFLICT: a driver of a later term was here. */
+MUST_USE enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int64_t term, struct err *e);
+/* The newest publication that the whole fleet was given. */
+MUST_USE enum err_code rollout_store_stable_pub(struct db *db, int64_t *ret, struct err *e);
 
-/* Take or renew a lease for 15 s of database time.  *ret_term: 0 when somebody else has it. */
+MUST_USE enum err_code rollout_store_policy(struct db *db, struct arena *a, const json_t **ret, int64_t *ret_version,
+                                            struct err *e);
+MUST_USE enum err_code rollout_store_policy_lock(struct db *db, struct arena *a, const json_t **ret, int64_t *ret_version,
+                                                 struct err *e);
+MUST_USE enum err_code rollout_store_policy_save(struct db *db, const json_t *doc, struct err *e);
+
+/* Take or renew the lease (15 s): *ret_term 0 when somebody else has it.  The term grows with every change of hands. */
 MUST_USE enum err_code lease_store_take(struct db *db, const char *name, const char *holder, int64_t *ret_term,
+                                        struct err *e);
+/* Inside a transaction: the lease is ours in this term and stays so until the commit.  ERR_CONFLICT: it is not. */
+MUST_USE enum err_code lease_store_hold(struct db *db, const char *name, const char *holder, int64_t term,
                                         struct err *e);

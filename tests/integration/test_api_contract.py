@@ -7,6 +7,7 @@ import uuid
 import apischema
 import pytest
 import wireclient
+from parentlib import wait_until
 
 ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command")
 SOMEBODY = "01900000-0000-7000-8000-000000000000"
@@ -187,6 +188,54 @@ def test_answers_are_as_described(parent, api, device, described):
     own("DELETE", f"/api-tokens/{made['id']}")
     own("PUT", "/session/password", {"old": "wrong", "new": "Another-long-password-7"}, want=(422, 429))
     own("DELETE", "/session")
+
+
+def test_rollout_orders_are_as_described(parent, api, device, described):
+    """Each order once, and G16: who published cannot approve."""
+    go = Caller(api, described)
+
+    def publish(size, **rollout):
+        draft = go("POST", "/drafts", {})
+        go.change(f"/drafts/{draft['id']}", {"devices": {device.name: {"smtp.message_size_limit": size}}})
+        return "/rollouts/" + go("POST", f"/drafts/{draft['id']}/publish", {"reason": "r", "rollout": rollout})["rollout_id"]
+
+    bad = go("POST", f"/drafts/{go('POST', '/drafts', {})['id']}/publish",
+             {"reason": "r", "rollout": {"waves": ["1", "x"]}}, want=422)
+    assert bad["errors"][0]["pointer"] == "/rollout/waves/1"
+    at = publish(21000001, approval=True)
+    assert go("GET", at)["state"] == "awaiting-approval" and device.desired().status_code == 304
+    assert go("POST", f"{at}/approve", {}, want=403)["type"].endswith(":forbidden")
+    name, first, second = f"n{uuid.uuid4().hex[:8]}", "long-enough-password-1", "long-enough-password-2"
+    account = go("POST", "/accounts", {"name": name, "role": "operator", "password": first})
+    other = parent.login(name, first)
+    other.ok("PUT", "/session/password", {"old": first, "new": second})
+    assert Caller(other, described)("POST", f"{at}/approve", {})["state"] == "running"
+    assert device.fetch()["rollout"]["id"] in at
+    go("POST", f"{at}/pause", {"reason": "lunch"}, etag='"1"', want=412)
+    assert go("POST", f"{at}/pause", {"reason": "lunch"})["reason"] == "lunch"
+    go("POST", f"{at}/promote", {}, want=409)
+    go("POST", f"{at}/resume", {})
+    assert go("POST", f"{at}/halt", {"reason": "no"})["state"] == "halted"
+    assert [d["wave"] for d in go("GET", f"{at}/devices?wave=0&limit=1")["items"]] == [0]
+    go("GET", f"{at}/devices?cursor=x", want=422)
+    go("POST", f"{at}/revert?dry_run=true", {"reason": "back"})
+    back = go("POST", f"{at}/revert", {"reason": "back"})
+    assert go("GET", f"/rollouts/{back['rollout_id']}")["reverts"] in at
+    go("POST", f"{at}/revert", {"reason": "twice"}, want=409)
+    at = publish(21000002, approval=True)
+    assert go("POST", f"{at}/cancel", {})["counts"] == {"skipped": 1} and device.desired().status_code in (200, 304)
+    at = publish(21000003, strategy="waves", canary_bake_s=600)
+    device.fetch()
+    device.put_status()
+    wait_until(lambda: go("GET", at)["state"] == "baking", "the only device to bake")
+    go("POST", f"{at}/promote", {})
+    wait_until(lambda: go("GET", at)["state"] == "completed", "the end")
+    assert go("GET", "/rollout-policy")["effective"]["bake_s"] == 300
+    assert go.change("/rollout-policy", {"bake_s": 60})["effective"]["bake_s"] == 60
+    assert go.change("/rollout-policy", {"bake_s": None})["policy"] == {}
+    go("PATCH", "/rollout-policy", {"bake_s": -1}, etag=api.get("/rollout-policy").headers["ETag"], want=422)
+    go("PATCH", "/rollout-policy", {}, want=428)
+    go.delete(f"/accounts/{account['id']}")
 
 
 def test_every_route_was_called(described):

@@ -1,0 +1,326 @@
+/* The engine: one transaction a rollout and pass, under the lease. */
+#include "domain/rollout_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "domain/issue.h"
+#include "domain/publish.h"
+#include "store/revision_store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { INCONCLUSIVE_LIMIT = 3 }; /* times the bake time before a person is asked */
+
+/* --- what the devices say --- */
+
+static void settle_to(json_t *rows, const struct rollout_device *d, const char *state,
+                      const char *reason)
+{
+    const json_t *attempt = json_object_get(d->status, "last_attempt");
+    json_t *problem =
+        json_int(attempt, "rev", 0) == d->rev ? json_object_get(attempt, "problem") : NULL;
+
+    if (!rollout_word_failed(state) || json_is_null(problem))
+        problem = NULL;
+    (void)json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:O?}", "device_id", d->id, "state",
+                                                state, "reason", reason, "problem", problem));
+}
+
+static const char *gone_reason(const struct rollout_device *d)
+{
+    return strcmp(d->device_state, "held") == 0 ? "held" : "gone";
+}
+
+/* Silence: never fetched while away is no failure, silence after the fetch is (protocol.md 6.12).
+ */
+static const char *late(const struct rollout_run *x, const struct rollout_device *d,
+                        const char *word, const char **reason)
+{
+    int64_t since = d->fetched_ms != 0 ? d->fetched_ms : d->released_ms;
+    bool seen = d->seen_ms > d->released_ms;
+
+    if (strcmp(word, "offered") == 0 && !seen &&
+        x->now_ms - d->released_ms > x->s.offline_after_s * 1000) {
+        *reason = "offline";
+        return "skipped";
+    }
+    if ((strcmp(word, "fetched") == 0 || seen) &&
+        x->now_ms - since > x->s.apply_deadline_s * 1000) {
+        *reason = "deadline";
+        return "timed-out";
+    }
+    return word;
+}
+
+static enum err_code settle(struct rollout_run *x, struct err *e)
+{
+    AUTO(json_free) json_t *rows = json_array();
+    enum err_code rc;
+
+    for (size_t i = 0; i < x->n; i++) {
+        const struct rollout_device *d = &x->d[i];
+        const char *word = rollout_device_word(d), *reason = "";
+        if (strcmp(word, "interrupted") == 0)
+            word = "fetched"; /* the device tries once more by itself */
+        if (rollout_word_on_the_way(word))
+            word = late(x, d, word, &reason);
+        else if (strcmp(word, "skipped") == 0 && rollout_word_on_the_way(d->state))
+            reason = gone_reason(d);
+        if (strcmp(word, d->state) != 0)
+            settle_to(rows, d, word, reason);
+    }
+    if (json_array_size(rows) == 0)
+        return ERR_OK;
+    rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
+    return rc == ERR_OK ? rollout_reload(x, e) : rc;
+}
+
+/* --- what follows --- */
+
+struct count {
+    size_t members, queued, on_the_way, failed, confirmed, skipped;
+};
+
+static struct count count_wave(const struct rollout_run *x, int wave)
+{
+    struct count c = {0};
+
+    for (size_t i = 0; i < x->n; i++) {
+        const struct rollout_device *d = &x->d[i];
+        if (d->wave != wave)
+            continue;
+        c.members++;
+        c.queued += strcmp(d->state, "queued") == 0;
+        c.on_the_way += rollout_word_on_the_way(d->state);
+        c.failed += rollout_word_failed(d->state) && !d->forgiven;
+        c.confirmed += strcmp(d->state, "confirmed") == 0 || strcmp(d->state, "observed") == 0;
+        c.skipped += strcmp(d->state, "skipped") == 0;
+    }
+    return c;
+}
+
+/* Waves count as the first one until one device has confirmed: an absent canary proves nothing. */
+static int rank_of(const struct rollout_run *x, int wave)
+{
+    for (int w = 0; w < wave; w++) {
+        if (count_wave(x, w).confirmed > 0)
+            return w + 1;
+    }
+    return 0;
+}
+
+static bool too_many_failures(const struct rollout_run *x)
+{
+    for (int w = 0; w <= x->row.wave; w++) {
+        struct count c = count_wave(x, w);
+        if (c.failed > strategy_failures(&x->s, rank_of(x, w), c.members - c.skipped))
+            return true;
+    }
+    return false;
+}
+
+static int64_t siblings(const struct rollout_run *x)
+{
+    (void)x;
+    return -1;
+}
+
+/* Worst of the confirmed devices; those that are bad become "unhealthy". */
+static enum err_code guard(struct rollout_run *x, enum guard_verdict *ret, struct err *e)
+{
+    AUTO(json_free) json_t *rows = json_array();
+    enum err_code rc;
+    char why[320];
+
+    *ret = GUARD_GOOD;
+    for (size_t i = 0; i < x->n; i++) {
+        const struct rollout_device *d = &x->d[i];
+        const struct guard_input in = {d->health, d->status, siblings(x)};
+        enum guard_verdict v;
+        if (strcmp(d->state, "confirmed") != 0)
+            continue;
+        v = guard_judge(&in, why, sizeof why);
+        if (v == GUARD_BAD)
+            (void)json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:{s:s,s:s}}", "device_id",
+                                                        d->id, "state", "unhealthy", "reason",
+                                                        "guard", "problem", "title",
+                                                        "the device is not well", "detail", why));
+        if (v == GUARD_BAD || *ret != GUARD_BAD)
+            *ret = v == GUARD_GOOD ? *ret : v;
+    }
+    if (json_array_size(rows) == 0)
+        return ERR_OK;
+    rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
+    return rc == ERR_OK ? rollout_reload(x, e) : rc;
+}
+
+/* Whoever was away, held, new or regrouped meanwhile gets what everybody has. */
+static enum err_code complete(struct rollout_run *x, struct err *e)
+{
+    struct revision_row r = {0};
+    const char **ids = NULL;
+    size_t n = 0;
+    enum err_code rc = rollout_target_store_behind(x->db, x->row.id, x->row.pub, x->a, &ids, &n, e);
+
+    if (rc == ERR_OK && n > 0)
+        rc = revision_store_get(x->db, x->row.pub, x->a, &r, e);
+    if (rc == ERR_OK && n > 0)
+        rc = issue_devices(x->db, x->app, x->row.pub, r.content, x->row.id, x->row.wave, ids, n,
+                           x->a, e);
+    if (rc == ERR_OK)
+        rc = rollout_tell_reverted(x, "reverted", e);
+    return rc == ERR_OK ? rollout_enter(x, "completed", "", e) : rc;
+}
+
+static enum err_code next_wave(struct rollout_run *x, struct err *e)
+{
+    if (x->row.wave + 1 >= x->row.n_waves)
+        return complete(x, e);
+    x->row.wave++;
+    return rollout_enter(x, "running", "", e);
+}
+
+static enum err_code running(struct rollout_run *x, struct err *e)
+{
+    struct count c = {0};
+    enum err_code rc = rollout_release(x, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    for (int w = 0; w <= x->row.wave; w++) {
+        struct count one = count_wave(x, w);
+        c.queued += one.queued;
+        c.on_the_way += one.on_the_way;
+    }
+    if (c.queued + c.on_the_way > 0)
+        return ERR_OK;
+    if (count_wave(x, x->row.wave).confirmed > 0 &&
+        strategy_bake_s(&x->s, rank_of(x, x->row.wave)) > 0)
+        return rollout_enter(x, "baking", "", e);
+    return next_wave(x, e);
+}
+
+static enum err_code baking(struct rollout_run *x, struct err *e)
+{
+    int64_t bake_ms = strategy_bake_s(&x->s, rank_of(x, x->row.wave)) * 1000;
+    int64_t baked_ms = x->now_ms - x->row.state_ms;
+    enum guard_verdict v;
+    enum err_code rc = guard(x, &v, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    if (too_many_failures(x))
+        return rollout_halt(x, "unhealthy", e);
+    if (baked_ms < bake_ms)
+        return ERR_OK;
+    if (v != GUARD_INCONCLUSIVE)
+        return next_wave(x, e);
+    if (baked_ms < INCONCLUSIVE_LIMIT * bake_ms)
+        return ERR_OK;
+    x->row.paused_from = "baking";
+    return rollout_enter(x, "paused", "inconclusive", e);
+}
+
+static enum err_code step(struct rollout_run *x, struct err *e)
+{
+    bool runs = strcmp(x->row.state, "running") == 0;
+
+    if (!runs && strcmp(x->row.state, "baking") != 0)
+        return ERR_OK;
+    if (too_many_failures(x))
+        return rollout_halt(x, "failures", e);
+    return runs ? running(x, e) : baking(x, e);
+}
+
+struct pass {
+    struct app *app;
+    const char *id, *holder;
+    int64_t term;
+    bool changed;
+};
+
+/* As many steps as follow from what is known now: waves without devices pass at once. */
+static enum err_code pass_tx(struct db *db, void *ctx, struct err *e)
+{
+    struct pass *p = ctx;
+    AUTO(arena_free) struct arena *a = arena_new(ROLLOUT_ARENA);
+    struct rollout_run x = {
+        .db = db, .app = p->app, .a = a, .now_ms = clock_wall_ms(), .term = p->term};
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : lease_store_hold(db, "engine", p->holder, p->term, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_load(&x, p->id, e);
+    if (rc == ERR_OK)
+        rc = settle(&x, e);
+    for (int i = 0; i < 2 * STRATEGY_WAVES_MAX && rc == ERR_OK; i++) {
+        const char *state = x.row.state;
+        int wave = x.row.wave;
+        rc = step(&x, e);
+        if (strcmp(state, x.row.state) == 0 && wave == x.row.wave)
+            break;
+    }
+    p->changed = x.changed;
+    return rc;
+}
+
+/* The strategy said: put it back by yourself.  Refused, it waits for a person like any other halt.
+ */
+static enum err_code give_up_revert(struct db *db, void *ctx, struct err *e)
+{
+    struct pass *p = ctx;
+    AUTO(arena_free) struct arena *a = arena_new(ROLLOUT_ARENA);
+    struct rollout_run x = {
+        .db = db, .app = p->app, .a = a, .now_ms = clock_wall_ms(), .term = p->term};
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : lease_store_hold(db, "engine", p->holder, p->term, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_load(&x, p->id, e);
+    if (rc != ERR_OK || !x.row.auto_revert)
+        return rc;
+    x.row.auto_revert = false;
+    return rollout_enter(&x, "halted", "revert-refused", e);
+}
+
+static enum err_code revert(struct db *db, struct pass *p, struct err *e)
+{
+    const struct actor by = ACTOR_SYSTEM;
+    const struct publish how = {.by = &by,
+                                .reason = "automatic revert after a failed rollout",
+                                .force_reason = "automatic revert after a failed rollout",
+                                .any_owner = true};
+    const struct publish_fence fence = {p->holder, p->term};
+    struct published out = {0};
+    enum err_code rc = publish_revert(db, p->app, p->id, &how, &fence, &out, e);
+
+    published_clear(&out);
+    if (rc == ERR_OK || rc == ERR_OVERLOADED || rc == ERR_OUTCOME_UNKNOWN)
+        return rc;
+    log_event(LOG_LEVEL_WARN, "rollout.revert_refused", KV_STR("rollout", p->id),
+              KV_STR("error", e->msg));
+    return tx_run(db, "rollout.revert_refused", give_up_revert, p, e);
+}
+
+enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term,
+                             struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
+    struct rollout_row *v = NULL;
+    bool changed = false;
+    size_t n = 0;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : rollout_store_open(db, a, &v, &n, e);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        struct pass p = {app, v[i].id, holder, term, false};
+        rc = tx_run(db, "rollout.pass", pass_tx, &p, e);
+        changed = changed || (rc == ERR_OK && p.changed);
+        if (rc == ERR_OK && v[i].auto_revert && strcmp(v[i].state, "halted") == 0)
+            rc = revert(db, &p, e);
+    }
+    if (changed)
+        (void)issue_committed(db, app, NULL);
+    return rc;
+}

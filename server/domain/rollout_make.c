@@ -1,0 +1,229 @@
+/* A rollout begins: inside the transaction of its publication. */
+#include "domain/rollout_private.h"
+
+#include "base/clock.h"
+#include "domain/issue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct making {
+    struct rollout_run x;
+    const struct rollout_new *w;
+    struct issue_change *changes;
+    size_t n_changes;
+    struct rollout_target *targets; /* in the same order */
+    size_t n_targets;
+    struct strategy_device *plan;
+    size_t n_plan;
+    json_t *strategy;
+};
+
+/* What an open rollout offered and nobody fetched yet is taken back, unless everybody gets the new
+ * one at once anyway. */
+static enum err_code take_back(struct making *m, const char **ids, size_t n, struct err *e)
+{
+    enum err_code rc;
+    int64_t pub = 0;
+
+    if (n == 0 || m->x.s.kind == STRATEGY_ALL)
+        return ERR_OK;
+    rc = rollout_store_stable_pub(m->x.db, &pub, e);
+    if (rc == ERR_OK)
+        rc = rollout_target_store_set_pub(m->x.db, issue_id_array(ids, n, m->x.a), pub, e);
+    if (rc == ERR_OK)
+        rc = issue_reissue(m->x.db, m->x.app, ids, n, m->x.a, e);
+    return rc == ERR_OK ? issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
+                                        &m->changes, &m->n_changes, e)
+                        : rc;
+}
+
+static enum err_code choose_strategy(struct making *m, struct err *e)
+{
+    const json_t *policy = NULL;
+    int64_t version = 0;
+    size_t managed = 0;
+    enum err_code rc = rollout_store_policy(m->x.db, m->x.a, &policy, &version, e);
+
+    if (rc == ERR_OK)
+        rc = strategy_merge(policy, m->w->asked, "/rollout", &m->strategy, e);
+    if (rc == ERR_OK)
+        rc = strategy_read(m->strategy, "/rollout", &m->x.s, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (size_t i = 0; i < m->n_changes; i++)
+        managed += m->changes[i].changed && strcmp(m->targets[i].mode, "manage") == 0;
+    strategy_settle(&m->x.s, managed);
+    (void)json_object_set_new(m->strategy, "strategy",
+                              json_string(strategy_kind_names[m->x.s.kind]));
+    return arena_defer(m->x.a, (void (*)(void *))json_decref, m->strategy)
+               ? ERR_OK
+               : err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
+static enum err_code plan(struct making *m, struct err *e)
+{
+    struct strategy_device *v = arena_alloc(m->x.a, (m->n_changes + 1) * sizeof *v);
+    int64_t online = m->x.now_ms - m->x.s.offline_after_s * 1000;
+
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < m->n_changes; i++) {
+        const struct rollout_target *t = &m->targets[i];
+        if (m->changes[i].changed)
+            v[m->n_plan++] = (struct strategy_device){
+                .id = t->id,
+                .group = t->group,
+                .can_lead = strcmp(t->mode, "manage") == 0 && strcmp(t->state, "managed") == 0 &&
+                            rollout_seen_ms(m->x.app, t->id, t->seen_ms) > online};
+    }
+    m->plan = v;
+    m->x.row.n_waves = strategy_plan(&m->x.s, m->w->id, v, m->n_plan);
+    return ERR_OK;
+}
+
+static int64_t pub_of(const struct making *m, const char *id)
+{
+    for (size_t lo = 0, hi = m->n_targets; lo < hi;) {
+        size_t mid = (lo + hi) / 2;
+        int c = strcmp(m->targets[mid].id, id);
+        if (c == 0)
+            return m->targets[mid].pub;
+        if (c < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return 0;
+}
+
+static enum err_code store(struct making *m, struct err *e)
+{
+    AUTO(json_free) json_t *rows = json_array();
+    struct rollout_row *r = &m->x.row;
+    enum err_code rc;
+
+    for (size_t i = 0; i < m->n_plan; i++)
+        (void)json_array_append_new(
+            rows, json_pack("{s:s,s:i,s:i,s:s,s:s,s:I}", "device_id", m->plan[i].id, "wave",
+                            m->plan[i].wave, "place", m->plan[i].place, "state", "queued", "reason",
+                            "", "from_pub", (json_int_t)pub_of(m, m->plan[i].id)));
+    if (json_array_size(rows) != m->n_plan)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    r->id = m->w->id;
+    r->pub = m->w->pub;
+    r->author = m->w->author;
+    r->author_id = m->w->author_id;
+    r->reverts = m->w->reverts;
+    r->strategy = m->strategy;
+    r->reason = r->paused_from = r->approver = "";
+    r->created_ms = r->state_ms = m->x.now_ms;
+    r->state = m->n_plan == 0 ? "completed" : m->x.s.approval ? "awaiting-approval" : "running";
+    r->ended_ms = m->n_plan == 0 ? m->x.now_ms : 0;
+    rc = rollout_store_insert(m->x.db, r, e);
+    return rc == ERR_OK ? rollout_device_store_add(m->x.db, r->id, rows, e) : rc;
+}
+
+/* Who is not touched by it has it already; with "all" nobody waits for a wave. */
+static enum err_code advance_others(struct making *m, struct err *e)
+{
+    const char **ids = arena_alloc(m->x.a, (m->n_changes + 1) * sizeof *ids);
+    size_t n = 0;
+
+    if (ids == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < m->n_changes; i++) {
+        if (!m->changes[i].changed)
+            ids[n++] = m->changes[i].id;
+    }
+    if (n == 0 || (m->n_plan > 0 && m->x.s.kind != STRATEGY_ALL))
+        return ERR_OK;
+    return rollout_target_store_set_pub(m->x.db, issue_id_array(ids, n, m->x.a), m->w->pub, e);
+}
+
+/* In the order of ids; x.d is in the order of places. */
+static json_t *answer(struct making *m)
+{
+    json_t *list = json_array(), *by_id = json_object();
+
+    for (size_t i = 0; i < m->x.n; i++)
+        (void)json_object_set_new(
+            by_id, m->x.d[i].id,
+            json_pack("{s:s,s:I}", "state", m->x.d[i].state, "rev", (json_int_t)m->x.d[i].rev));
+    for (size_t i = 0; i < m->n_changes; i++) {
+        const struct issue_change *c = &m->changes[i];
+        const json_t *one = json_object_get(by_id, c->id);
+        int64_t rev = json_int(one, "rev", 0);
+        (void)json_array_append_new(
+            list, json_pack("{s:s,s:s,s:I,s:b,s:s}", "id", c->id, "name", c->name, "rev",
+                            (json_int_t)(rev > 0 ? rev : c->rev), "changed", c->changed, "state",
+                            json_str(one, "state", "unchanged")));
+    }
+    json_decref(by_id);
+    return list;
+}
+
+/* The rollout that this one takes back releases nothing any more. */
+static enum err_code stop_reverted(struct making *m, struct err *e)
+{
+    struct rollout_run old = {.db = m->x.db, .app = m->x.app, .a = m->x.a, .now_ms = m->x.now_ms};
+    enum err_code rc;
+
+    if (m->w->reverts[0] == '\0')
+        return ERR_OK;
+    rc = rollout_load(&old, m->w->reverts, e);
+    if (rc == ERR_OK && !rollout_revert_possible(old.row.state))
+        return err_set(e, ERR_CONFLICT, "a rollout that is \"%s\" does not take the order \"%s\"",
+                       old.row.state, "revert");
+    if (rc == ERR_OK)
+        rc = rollout_device_store_drop_queued(old.db, old.row.id, "skipped", "cancelled",
+                                              old.now_ms, e);
+    old.row.auto_revert = false;
+    return rc == ERR_OK ? rollout_enter(&old, "reverting", "", e) : rc;
+}
+
+static enum err_code begin(struct making *m, struct err *e)
+{
+    const char **offered = NULL;
+    size_t n = 0;
+    enum err_code rc = issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
+                                     &m->changes, &m->n_changes, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_target_store_list(m->x.db, m->x.a, &m->targets, &m->n_targets, e);
+    if (rc == ERR_OK && m->n_targets != m->n_changes) /* both hold the issuer's lock */
+        rc = err_set(e, ERR_CONFLICT, "the devices changed meanwhile");
+    if (rc == ERR_OK)
+        rc = choose_strategy(m, e);
+    if (rc == ERR_OK)
+        rc = stop_reverted(m, e);
+    if (rc == ERR_OK)
+        rc = rollout_store_supersede(m->x.db, m->w->reverts, m->x.now_ms, m->x.a, &offered, &n, e);
+    if (rc == ERR_OK)
+        rc = take_back(m, offered, n, e);
+    if (rc == ERR_OK)
+        rc = plan(m, e);
+    if (rc == ERR_OK)
+        rc = store(m, e);
+    return rc == ERR_OK ? advance_others(m, e) : rc;
+}
+
+enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_new *w,
+                           struct arena *a, json_t **ret_devices, json_t **ret_rollout,
+                           struct err *e)
+{
+    struct making m = {.w = w, .x = {.db = db, .app = app, .a = a, .now_ms = clock_wall_ms()}};
+    enum err_code rc = begin(&m, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_reload(&m.x, e);
+    if (rc == ERR_OK && strcmp(m.x.row.state, "running") == 0)
+        rc = rollout_release(&m.x, e);
+    if (rc != ERR_OK)
+        return rc;
+    *ret_devices = answer(&m);
+    *ret_rollout = json_pack("{s:s,s:s,s:i}", "state", m.x.row.state, "strategy",
+                             strategy_kind_names[m.x.s.kind], "waves", m.x.row.n_waves);
+    return *ret_devices == NULL || *ret_rollout == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                                        : ERR_OK;
+}

@@ -1,0 +1,43 @@
+/* rollout_private.h - what the files of rollout.h share. */
+#pragma once
+
+#include "domain/guard.h"
+#include "domain/rollout.h"
+#include "domain/strategy.h"
+#include "store/rollout_device_store.h"
+#include "store/rollout_store.h"
+
+enum { ROLLOUT_ARENA = 256 * 1024 * 1024 };
+
+struct rollout_run { /* one rollout in one transaction */
+    struct db *db;
+    struct app *app;
+    struct arena *a;
+    int64_t now_ms, term; /* term 0: a person's order */
+    struct rollout_row row;
+    struct strategy s;
+    struct rollout_device *d;
+    size_t n;
+    bool changed; /* something was issued or the row written */
+};
+
+/* When a device was last seen by this parent or, as of half a minute ago, by any. */
+int64_t rollout_seen_ms(struct app *app, const char *device_id, int64_t stored_ms);
+/* Lock the row and read the devices. */
+MUST_USE enum err_code rollout_load(struct rollout_run *x, const char *id, struct err *e);
+MUST_USE enum err_code rollout_reload(struct rollout_run *x, struct err *e);
+/* Offer the publication to queued devices of the waves up to row.wave: as many as may be on their way at once, never two
+ * of one MX set.  Devices that cannot take part are skipped. */
+MUST_USE enum err_code rollout_release(struct rollout_run *x, struct err *e);
+/* Move to a state since now, with an audit entry by the system. */
+MUST_USE enum err_code rollout_enter(struct rollout_run *x, const char *state, const char *reason, struct err *e);
+/* What became of the rollout that this one takes back: "reverted", or "halted" again. */
+MUST_USE enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e);
+/* Stop: devices that did not confirm get back what they had, under a fresh rev. */
+MUST_USE enum err_code rollout_halt(struct rollout_run *x, const char *reason, struct err *e);
+
+/* A device's state as of its newest status document. */
+const char *rollout_device_word(const struct rollout_device *d);
+bool rollout_word_failed(const char *word);
+bool rollout_word_on_the_way(const char *word);
+json_t *rollout_row_json(const struct rollout_row *r);

@@ -1,0 +1,310 @@
+#include "domain/strategy.h"
+
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const strategy_kind_names[] = {"auto", "all", "waves", NULL};
+static const char *const failure_names[] = {"halt", "revert", NULL};
+
+enum { EXPEDITE_BAKE_S = 30, SMALL = 10, DAY_S = 86400 };
+
+static json_t *built_in(void)
+{
+    return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i}", "strategy",
+                     "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
+                     "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600,
+                     "offline_after_s", 180, "max_failures", "5%", "on_failure", "halt", "approval",
+                     0, "expedite", 0, "small_fleet", SMALL);
+}
+
+enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer,
+                             json_t **ret, struct err *e)
+{
+    AUTO(json_free) json_t *j = built_in();
+    struct strategy s;
+    enum err_code rc;
+
+    if (j == NULL || (policy != NULL && json_object_update(j, (json_t *)(uintptr_t)policy) != 0) ||
+        (asked != NULL && json_object_update(j, (json_t *)(uintptr_t)asked) != 0))
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = strategy_read(j, pointer, &s, e);
+    if (rc == ERR_OK)
+        *ret = TAKE(j);
+    return rc;
+}
+
+/* --- reading --- */
+
+static bool read_share(const char *text, struct share *ret)
+{
+    struct slice t = slice_of(text);
+    int64_t n;
+
+    if (strcmp(text, "per-group") == 0) {
+        *ret = (struct share){SHARE_PER_GROUP, 0};
+        return true;
+    }
+    ret->kind = t.n > 0 && t.p[t.n - 1] == '%' ? SHARE_PERCENT : SHARE_COUNT;
+    t.n -= ret->kind == SHARE_PERCENT;
+    if (!parse_i64(t, 1, ret->kind == SHARE_PERCENT ? 100 : 1000000, &n))
+        return false;
+    ret->n = (int)n;
+    return true;
+}
+
+static enum err_code bad_share(const char *pointer, const char *name, struct err *e)
+{
+    char at[160];
+
+    (void)snprintf(at, sizeof at, "%s/%s", pointer, name);
+    return err_field(e, ERR_INVALID, at,
+                     "a share is a number of devices (\"3\") or of a hundred (\"10%%\")");
+}
+
+static enum err_code read_waves(const json_t *list, const char *pointer, struct strategy *s,
+                                struct err *e)
+{
+    json_t *one;
+    size_t i;
+    char name[32];
+
+    s->n_waves = 0;
+    json_array_foreach(list, i, one)
+    {
+        (void)snprintf(name, sizeof name, "waves/%zu", i);
+        if (!json_is_string(one) || !read_share(json_string_value(one), &s->waves[i]))
+            return bad_share(pointer, name, e);
+        s->n_waves++;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_limit(const char *text, const char *pointer, const char *name,
+                                struct share *ret, struct err *e)
+{
+    *ret = (struct share){SHARE_NONE, 0};
+    if (text == NULL)
+        return ERR_OK;
+    return read_share(text, ret) && ret->kind != SHARE_PER_GROUP ? ERR_OK
+                                                                 : bad_share(pointer, name, e);
+}
+
+struct words {
+    int strategy, on_failure;
+    json_t *waves;
+    const char *max_unavailable, *max_failures;
+    int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet;
+    bool approval, expedite;
+};
+
+enum err_code strategy_read(const json_t *j, const char *pointer, struct strategy *ret,
+                            struct err *e)
+{
+    struct words w = {0};
+    const struct jdec_field fields[] = {
+        JDEC_ENUM(struct words, strategy, JD_REQUIRED, strategy_kind_names),
+        JDEC_ENUM(struct words, on_failure, JD_REQUIRED, failure_names),
+        JDEC_ARRAY(struct words, waves, JD_REQUIRED, STRATEGY_WAVES_MAX - 1),
+        JDEC_STR(struct words, max_unavailable, JD_NULL_OK, 1, 16),
+        JDEC_STR(struct words, max_failures, JD_NULL_OK, 1, 16),
+        JDEC_INT(struct words, canary_bake_s, JD_REQUIRED, 0, DAY_S),
+        JDEC_INT(struct words, bake_s, JD_REQUIRED, 0, DAY_S),
+        JDEC_INT(struct words, apply_deadline_s, JD_REQUIRED, 10, DAY_S),
+        JDEC_INT(struct words, offline_after_s, JD_REQUIRED, 10, DAY_S),
+        JDEC_INT(struct words, small_fleet, JD_REQUIRED, 0, 1000000),
+        JDEC_BOOL(struct words, approval, JD_REQUIRED),
+        JDEC_BOOL(struct words, expedite, JD_REQUIRED),
+        JDEC_END,
+    };
+    enum err_code rc = jdec_object(j, fields, JD_REFUSE_UNKNOWN, pointer, &w, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    *ret = (struct strategy){.kind = (enum strategy_kind)w.strategy,
+                             .canary_bake_s = w.canary_bake_s,
+                             .bake_s = w.bake_s,
+                             .apply_deadline_s = w.apply_deadline_s,
+                             .offline_after_s = w.offline_after_s,
+                             .small_fleet = w.small_fleet,
+                             .revert = w.on_failure == 1,
+                             .approval = w.approval,
+                             .expedite = w.expedite};
+    rc = read_waves(w.waves, pointer, ret, e);
+    if (rc == ERR_OK)
+        rc = read_limit(w.max_unavailable, pointer, "max_unavailable", &ret->max_unavailable, e);
+    return rc == ERR_OK ? read_limit(w.max_failures, pointer, "max_failures", &ret->max_failures, e)
+                        : rc;
+}
+
+void strategy_settle(struct strategy *s, size_t n_devices)
+{
+    if (s->expedite) {
+        s->kind = STRATEGY_WAVES;
+        s->waves[0] = (struct share){SHARE_COUNT, 1};
+        s->n_waves = 1;
+        s->canary_bake_s = s->canary_bake_s < EXPEDITE_BAKE_S ? s->canary_bake_s : EXPEDITE_BAKE_S;
+        s->bake_s = 0;
+        s->approval = false;
+    }
+    if (s->kind == STRATEGY_AUTO)
+        s->kind = n_devices <= (size_t)s->small_fleet ? STRATEGY_ALL : STRATEGY_WAVES;
+    if (s->kind == STRATEGY_ALL) {
+        s->n_waves = 0;
+        s->canary_bake_s = s->bake_s = 0;
+        s->max_unavailable = (struct share){SHARE_PERCENT, 100};
+    }
+}
+
+/* --- numbers --- */
+
+size_t share_of(struct share s, size_t n)
+{
+    size_t k = 0;
+
+    if (s.kind == SHARE_COUNT)
+        k = (size_t)s.n;
+    else if (s.kind == SHARE_PERCENT)
+        k = (n * (size_t)s.n + 99) / 100;
+    return k < n ? k : n;
+}
+
+size_t strategy_unavailable(const struct strategy *s, size_t n)
+{
+    struct share usual =
+        n <= 10 ? (struct share){SHARE_COUNT, 1} : (struct share){SHARE_PERCENT, 10};
+
+    return share_of(s->max_unavailable.kind == SHARE_NONE ? usual : s->max_unavailable, n);
+}
+
+size_t strategy_failures(const struct strategy *s, int wave, size_t n)
+{
+    size_t k;
+
+    if (wave == 0)
+        return 0;
+    if (s->max_failures.kind == SHARE_COUNT)
+        return (size_t)s->max_failures.n;
+    k = n * (size_t)s->max_failures.n / 100;
+    return k < 1 ? 1 : k;
+}
+
+int64_t strategy_bake_s(const struct strategy *s, int wave)
+{
+    return wave == 0 ? s->canary_bake_s : s->bake_s;
+}
+
+/* --- who is in which wave --- */
+
+struct lot {
+    struct strategy_device d;
+    uint64_t number;
+};
+
+static uint64_t draw(const char *rollout_id, const char *device_id)
+{
+    char text[100], hex[SHA256_HEX_SIZE];
+
+    (void)snprintf(text, sizeof text, "%.40s/%.40s", rollout_id, device_id);
+    sha256_hex(slice_of(text), hex);
+    hex[16] = '\0';
+    return strtoull(hex, NULL, 16);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const struct lot *x = a, *y = b;
+
+    if (x->d.can_lead != y->d.can_lead)
+        return x->d.can_lead ? -1 : 1;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    return strcmp(x->d.id, y->d.id);
+}
+
+static int by_wave(const void *a, const void *b)
+{
+    const struct strategy_device *x = a, *y = b;
+
+    return x->wave != y->wave ? (x->wave < y->wave ? -1 : 1)
+                              : (x->place > y->place) - (x->place < y->place);
+}
+
+static bool group_taken(const struct lot *v, size_t n, int wave, const char *group)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].d.wave == wave && strcmp(v[i].d.group, group) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* One device of each group that has none in this wave yet. */
+static size_t take_per_group(struct lot *v, size_t n, int wave)
+{
+    size_t taken = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].d.wave >= 0 || v[i].d.group[0] == '\0' || group_taken(v, n, wave, v[i].d.group))
+            continue;
+        v[i].d.wave = wave;
+        taken++;
+    }
+    return taken;
+}
+
+static size_t take(struct lot *v, size_t n, int wave, size_t want)
+{
+    size_t taken = 0;
+
+    for (size_t i = 0; i < n && taken < want; i++) {
+        if (v[i].d.wave >= 0)
+            continue;
+        v[i].d.wave = wave;
+        taken++;
+    }
+    return taken;
+}
+
+int strategy_plan(const struct strategy *s, const char *rollout_id, struct strategy_device *v,
+                  size_t n)
+{
+    struct lot *lots = calloc(n + 1, sizeof *lots);
+    size_t done = 0;
+    int wave = 0;
+
+    for (size_t i = 0; i < n; i++)
+        v[i].wave = v[i].place = 0;
+    if (lots == NULL || n == 0) { /* without memory: one wave, in the order given */
+        free(lots);
+        return 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        lots[i] = (struct lot){v[i], draw(rollout_id, v[i].id)};
+        lots[i].d.wave = -1;
+    }
+    qsort(lots, n, sizeof *lots, by_number);
+    for (size_t i = 0; i < s->n_waves && done < n; i++) {
+        size_t upto = share_of(s->waves[i], n), k;
+        if (s->waves[i].kind == SHARE_PER_GROUP)
+            k = take_per_group(lots, n, wave);
+        else if (s->waves[i].kind == SHARE_PERCENT)
+            k = upto > done ? take(lots, n, wave, upto - done) : 0;
+        else
+            k = take(lots, n, wave, upto);
+        done += k;
+        wave += k > 0;
+    }
+    wave += done < n ? take(lots, n, wave, n - done) > 0 : 0;
+    for (size_t i = 0; i < n; i++) {
+        v[i] = lots[i].d;
+        v[i].place = (int)i;
+    }
+    free(lots);
+    qsort(v, n, sizeof *v, by_wave);
+    for (size_t i = 0; i < n; i++)
+        v[i].place = (int)i;
+    return wave;
+}

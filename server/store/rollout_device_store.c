@@ -1,0 +1,290 @@
+#include "store/rollout_device_store.h"
+
+static const struct stmt ADD = {
+    "rollout_device_add", 2,
+    "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason, from_pub) "
+    "SELECT"
+    " $1::uuid, x.device_id, x.wave, x.place, x.state, x.reason, x.from_pub FROM"
+    " jsonb_to_recordset($2::jsonb) AS x(device_id uuid, wave integer, place integer, state text,"
+    " reason text, from_pub bigint)"};
+
+enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, const json_t *rows,
+                                       struct err *e)
+{
+    return json_array_size(rows) == 0
+               ? ERR_OK
+               : db_run(db, &ADD, (struct db_param[]){P_TEXT(rollout_id), P_JSON(rows)}, NULL, NULL,
+                        e);
+}
+
+static const struct stmt LIST = {
+    "rollout_device_list", 5,
+    "SELECT d.id, d.name, d.state, d.mode, rd.state, rd.reason, rd.wave, rd.place, rd.rev,"
+    " rd.from_pub, rd.released_at, rd.fetched_at, rd.ended_at, p.seen_at, rd.forgiven, rd.problem,"
+    " rd.health, b.content_digest, b.etag, b.mode, d.desired_rev, d.offered_rev, CASE WHEN s.doc IS"
+    " NULL OR rd.state NOT IN ('offered', 'fetched', 'confirmed') THEN NULL ELSE"
+    " jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running',"
+    " s.doc->'running', 'last_attempt', s.doc->'last_attempt', 'conditions', s.doc->'conditions',"
+    " 'health', s.doc->'health') END, (SELECT string_agg(m.group_id::text, ',') FROM device_member"
+    " m JOIN device_group g ON g.id = m.group_id WHERE m.device_id = d.id AND g.kind = 'mx')"
+    " FROM rollout_device rd JOIN device d ON d.id = rd.device_id LEFT JOIN bundle b ON b.device_id"
+    " = d.id AND b.rev = rd.rev LEFT JOIN device_status s ON s.device_id = d.id LEFT JOIN presence "
+    "p"
+    " ON p.device_id = d.id WHERE rd.rollout_id = $1::uuid AND ($2::integer < 0 OR rd.wave ="
+    " $2::integer) AND ($3::text = '' OR rd.state = $3::text) AND rd.place > $4::integer ORDER BY"
+    " rd.place, d.name LIMIT nullif($5::bigint, 0)"};
+
+static void read_row(const struct rows *r, int i, struct rollout_device *v)
+{
+    *v = (struct rollout_device){.id = rows_text(r, i, 0),
+                                 .name = rows_text(r, i, 1),
+                                 .device_state = rows_text(r, i, 2),
+                                 .mode = rows_text(r, i, 3),
+                                 .state = rows_text(r, i, 4),
+                                 .reason = rows_text(r, i, 5),
+                                 .wave = (int)rows_int(r, i, 6),
+                                 .place = (int)rows_int(r, i, 7),
+                                 .rev = rows_int(r, i, 8),
+                                 .from_pub = rows_int(r, i, 9),
+                                 .released_ms = rows_time_ms(r, i, 10),
+                                 .fetched_ms = rows_time_ms(r, i, 11),
+                                 .ended_ms = rows_time_ms(r, i, 12),
+                                 .seen_ms = rows_time_ms(r, i, 13),
+                                 .forgiven = rows_bool(r, i, 14),
+                                 .problem = rows_json(r, i, 15),
+                                 .health = rows_json(r, i, 16),
+                                 .digest = rows_text(r, i, 17),
+                                 .etag = rows_text(r, i, 18),
+                                 .made_for = rows_text(r, i, 19),
+                                 .desired_rev = rows_int(r, i, 20),
+                                 .offered_rev = rows_int(r, i, 21),
+                                 .status = rows_json(r, i, 22),
+                                 .mx = rows_text(r, i, 23)};
+}
+
+enum err_code rollout_device_store_list(struct db *db, const char *rollout_id,
+                                        const struct rollout_device_filter *f, struct arena *a,
+                                        struct rollout_device **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct rollout_device *v;
+    enum err_code rc =
+        db_run(db, &LIST,
+               (struct db_param[]){P_TEXT(rollout_id), P_INT(f->wave), P_TEXT(f->state),
+                                   P_INT(f->after), P_INT(f->limit)},
+               a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        read_row(r, (int)i, &v[i]);
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+static const struct stmt RELEASE = {
+    "rollout_device_release", 3,
+    "UPDATE rollout_device rd SET state = 'offered', reason = '', rev = d.desired_rev, released_at "
+    "="
+    " $3::timestamptz, health = (SELECT s.doc->'health' FROM device_status s WHERE s.device_id ="
+    " d.id) FROM device d WHERE rd.rollout_id = $1::uuid AND d.id = rd.device_id AND rd.device_id ="
+    " ANY ($2::uuid[]) AND rd.state = 'queued'"};
+
+enum err_code rollout_device_store_release(struct db *db, const char *rollout_id, const char *ids,
+                                           int64_t now_ms, struct err *e)
+{
+    return db_run(db, &RELEASE,
+                  (struct db_param[]){P_TEXT(rollout_id), P_TEXT(ids), P_TIME(now_ms)}, NULL, NULL,
+                  e);
+}
+
+static const struct stmt SET = {
+    "rollout_device_set", 3,
+    "UPDATE rollout_device rd SET state = x.state, reason = coalesce(x.reason, ''), problem ="
+    " coalesce(nullif(x.problem, 'null'), rd.problem), fetched_at = CASE WHEN rd.rev > 0 AND "
+    "x.state"
+    " <> 'skipped' THEN coalesce(rd.fetched_at, $3::timestamptz) ELSE rd.fetched_at END, ended_at ="
+    " CASE WHEN x.state = 'fetched' THEN NULL ELSE $3::timestamptz END FROM"
+    " jsonb_to_recordset($2::jsonb) AS x(device_id uuid, state text, reason text, problem jsonb)"
+    " WHERE rd.rollout_id = $1::uuid AND rd.device_id = x.device_id"};
+
+enum err_code rollout_device_store_set(struct db *db, const char *rollout_id, const json_t *rows,
+                                       int64_t now_ms, struct err *e)
+{
+    return json_array_size(rows) == 0
+               ? ERR_OK
+               : db_run(db, &SET,
+                        (struct db_param[]){P_TEXT(rollout_id), P_JSON(rows), P_TIME(now_ms)}, NULL,
+                        NULL, e);
+}
+
+static const struct stmt DROP_QUEUED = {"rollout_device_drop_queued", 4,
+                                        "UPDATE rollout_device SET state = $2::text, reason = "
+                                        "$3::text, ended_at = $4::timestamptz WHERE"
+                                        " rollout_id = $1::uuid AND state = 'queued'"};
+
+enum err_code rollout_device_store_drop_queued(struct db *db, const char *rollout_id,
+                                               const char *state, const char *reason,
+                                               int64_t now_ms, struct err *e)
+{
+    return db_run(
+        db, &DROP_QUEUED,
+        (struct db_param[]){P_TEXT(rollout_id), P_TEXT(state), P_TEXT(reason), P_TIME(now_ms)},
+        NULL, NULL, e);
+}
+
+#define FAILED_STATES                                                                              \
+    "('rejected', 'reverted', 'interrupted', 'degraded', 'timed-out', 'unhealthy')"
+static const struct stmt FORGIVE = {"rollout_device_forgive", 1,
+                                    "UPDATE rollout_device SET forgiven = true WHERE rollout_id = "
+                                    "$1::uuid AND state IN " FAILED_STATES};
+
+enum err_code rollout_device_store_forgive(struct db *db, const char *rollout_id, struct err *e)
+{
+    return db_run(db, &FORGIVE, (struct db_param[]){P_TEXT(rollout_id)}, NULL, NULL, e);
+}
+
+static const struct stmt FOLLOW = {
+    "rollout_device_follow", 1,
+    "UPDATE rollout_device rd SET rev = d.desired_rev FROM device d, rollout r WHERE d.id ="
+    " rd.device_id AND r.id = rd.rollout_id AND d.pub = r.pub AND rd.device_id = ANY ($1::uuid[]) "
+    "AND"
+    " rd.state IN ('offered', 'fetched', 'confirmed', 'observed') AND rd.rev <> d.desired_rev AND"
+    " r.ended_at IS NULL"};
+
+enum err_code rollout_device_store_follow(struct db *db, const char *ids, struct err *e)
+{
+    return db_run(db, &FOLLOW, (struct db_param[]){P_TEXT(ids)}, NULL, NULL, e);
+}
+
+static const struct stmt COUNTS = {
+    "rollout_device_counts", 1,
+    "SELECT coalesce(jsonb_agg(jsonb_build_object('wave', x.wave, 'state', x.state, 'n', x.n) ORDER"
+    " BY x.wave, x.state), '[]') FROM (SELECT wave, state, count(*) AS n FROM rollout_device WHERE"
+    " rollout_id = $1::uuid GROUP BY wave, state) AS x"};
+
+enum err_code rollout_device_store_counts(struct db *db, const char *rollout_id, struct arena *a,
+                                          json_t **ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &COUNTS, (struct db_param[]){P_TEXT(rollout_id)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = json_incref(rows_json(r, 0, 0));
+    return rc;
+}
+
+static const struct stmt BUSY_MX = {
+    "rollout_device_busy_mx", 0,
+    "SELECT string_agg(DISTINCT m.group_id::text, ',') FROM rollout_device rd JOIN device_member m"
+    " ON m.device_id = rd.device_id JOIN device_group g ON g.id = m.group_id WHERE g.kind = 'mx' "
+    "AND"
+    " rd.state IN ('offered', 'fetched')"};
+
+enum err_code rollout_device_store_busy_mx(struct db *db, struct arena *a, const char **ret,
+                                           struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &BUSY_MX, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_text(r, 0, 0);
+    return rc;
+}
+
+/* --- the devices themselves --- */
+
+static const struct stmt TARGETS = {
+    "rollout_targets", 0,
+    "SELECT d.id, coalesce((SELECT min(m.group_id::text) FROM device_member m WHERE m.device_id ="
+    " d.id), ''), d.state, d.mode, p.seen_at, d.pub FROM device d LEFT JOIN presence p ON"
+    " p.device_id = d.id WHERE d.state IN ('observing', 'managed', 'held', 'quarantined') ORDER BY"
+    " d.id"};
+
+enum err_code rollout_target_store_list(struct db *db, struct arena *a, struct rollout_target **ret,
+                                        size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct rollout_target *v;
+    enum err_code rc = db_run(db, &TARGETS, NULL, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = (struct rollout_target){.id = rows_text(r, (int)i, 0),
+                                       .group = rows_text(r, (int)i, 1),
+                                       .state = rows_text(r, (int)i, 2),
+                                       .mode = rows_text(r, (int)i, 3),
+                                       .seen_ms = rows_time_ms(r, (int)i, 4),
+                                       .pub = rows_int(r, (int)i, 5)};
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+static const struct stmt SET_PUB = {
+    "rollout_target_set_pub", 2,
+    "UPDATE device SET pub = $2::bigint WHERE id = ANY ($1::uuid[]) AND pub <> $2::bigint"};
+
+enum err_code rollout_target_store_set_pub(struct db *db, const char *ids, int64_t pub,
+                                           struct err *e)
+{
+    return db_run(db, &SET_PUB, (struct db_param[]){P_TEXT(ids), P_INT(pub)}, NULL, NULL, e);
+}
+
+static const struct stmt RESET_PUB = {
+    "rollout_target_reset_pub", 2,
+    "UPDATE device d SET pub = rd.from_pub FROM rollout_device rd WHERE rd.rollout_id = $1::uuid "
+    "AND"
+    " rd.device_id = d.id AND d.id = ANY ($2::uuid[]) AND rd.from_pub > 0"};
+
+enum err_code rollout_target_store_reset_pub(struct db *db, const char *rollout_id, const char *ids,
+                                             struct err *e)
+{
+    return db_run(db, &RESET_PUB, (struct db_param[]){P_TEXT(rollout_id), P_TEXT(ids)}, NULL, NULL,
+                  e);
+}
+
+static const struct stmt BEHIND = {
+    "rollout_target_behind", 2,
+    "SELECT d.id FROM device d WHERE d.pub < $2::bigint AND d.state IN ('observing', 'managed',"
+    " 'held', 'quarantined') AND NOT EXISTS (SELECT 1 FROM rollout_device rd WHERE rd.rollout_id ="
+    " $1::uuid AND rd.device_id = d.id AND rd.state IN " FAILED_STATES ") ORDER BY d.id"};
+
+enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id, int64_t pub,
+                                          struct arena *a, const char ***ret, size_t *ret_n,
+                                          struct err *e)
+{
+    struct rows *r = NULL;
+    const char **v;
+    enum err_code rc =
+        db_run(db, &BEHIND, (struct db_param[]){P_TEXT(rollout_id), P_INT(pub)}, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        v[i] = rows_text(r, (int)i, 0);
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
+}
+
+const struct stmt *const rollout_device_store_stmts[] = {
+    &ADD,    &LIST,    &RELEASE, &SET,     &DROP_QUEUED, &FORGIVE, &FOLLOW,
+    &COUNTS, &BUSY_MX, &TARGETS, &SET_PUB, &RESET_PUB,   &BEHIND,  NULL};

@@ -1,0 +1,66 @@
+/* rollout_device_store.h - SQL of the devices of a rollout. */
+#pragma once
+
+#include "store/db.h"
+
+extern const struct stmt *const rollout_device_store_stmts[];
+
+struct rollout_device { /* borrowed from the arena */
+    const char *id, *name;
+    const char *device_state, *mode; /* the device's own */
+    const char *state, *reason;      /* as stored */
+    int wave, place;
+    int64_t rev, from_pub;
+    int64_t released_ms, fetched_ms, ended_ms, seen_ms;
+    bool forgiven;
+    const json_t *problem, *health;
+    /* what its stored state is judged against; only while it is on its way or confirmed */
+    const char *digest, *etag, *made_for; /* of the bundle rev */
+    int64_t desired_rev, offered_rev;
+    const json_t *status; /* NULL none */
+    const char *mx;       /* "id,id" of its MX sets */
+};
+/* Add rows: array of {"device_id","wave","place","state","reason","from_pub"}. */
+MUST_USE enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, const json_t *rows, struct err *e);
+struct rollout_device_filter {
+    int wave;          /* -1: any */
+    const char *state; /* stored state; "": any */
+    int after;         /* place; -1: from the first */
+    int64_t limit;     /* 0: all */
+};
+/* In order of place. */
+MUST_USE enum err_code rollout_device_store_list(struct db *db, const char *rollout_id, const struct rollout_device_filter *f,
+                                                 struct arena *a, struct rollout_device **ret, size_t *ret_n,
+                                                 struct err *e);
+/* Offered now: rev becomes the device's desired_rev, its health figures are kept.  ids: array text. */
+MUST_USE enum err_code rollout_device_store_release(struct db *db, const char *rollout_id, const char *ids, int64_t now_ms,
+                                                    struct err *e);
+/* Array of {"device_id","state","reason","problem"}; a fetched one notes when, the others that they ended. */
+MUST_USE enum err_code rollout_device_store_set(struct db *db, const char *rollout_id, const json_t *rows, int64_t now_ms,
+                                                struct err *e);
+/* All queued ones. */
+MUST_USE enum err_code rollout_device_store_drop_queued(struct db *db, const char *rollout_id, const char *state,
+                                                        const char *reason, int64_t now_ms, struct err *e);
+MUST_USE enum err_code rollout_device_store_forgive(struct db *db, const char *rollout_id, struct err *e);
+/* Devices were given another bundle (mode, group): those on their way are followed to it.  ids: array text. */
+MUST_USE enum err_code rollout_device_store_follow(struct db *db, const char *ids, struct err *e);
+/* {"wave":{"state":n}} as rows: array of {"wave","state","n"}, new reference. */
+MUST_USE enum err_code rollout_device_store_counts(struct db *db, const char *rollout_id, struct arena *a, json_t **ret,
+                                                   struct err *e);
+/* MX sets with a member on its way in any rollout: "id,id,". */
+MUST_USE enum err_code rollout_device_store_busy_mx(struct db *db, struct arena *a, const char **ret, struct err *e);
+
+/* For planning: every device in service.  Array in id order. */
+struct rollout_target {
+    const char *id, *group, *state, *mode;
+    int64_t seen_ms, pub;
+};
+MUST_USE enum err_code rollout_target_store_list(struct db *db, struct arena *a, struct rollout_target **ret, size_t *ret_n,
+                                                 struct err *e);
+/* Move the publication devices are entitled to.  ids: array text. */
+MUST_USE enum err_code rollout_target_store_set_pub(struct db *db, const char *ids, int64_t pub, struct err *e);
+/* Back to what each had before this rollout. */
+MUST_USE enum err_code rollout_target_store_reset_pub(struct db *db, const char *rollout_id, const char *ids, struct err *e);
+/* Ids of devices in service whose publication is older and that did not fail in this rollout. */
+MUST_USE enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id, int64_t pub, struct arena *a,
+                                                   const char ***ret, size_t *ret_n, struct err *e);
