@@ -93,7 +93,7 @@ def publish(api, value):
     draft = api.ok("POST", "/drafts", {"title": "bench"})
     api.change(f"/drafts/{draft['id']}", {"fleet": {KEY: value}})
     drafted, began, wall = time.monotonic() - t, time.monotonic(), time.time() * 1000
-    made = api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "bench"}, timeout=300)
+    made = api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "bench", "rollout": {"strategy": "all"}}, timeout=300)
     return wall, time.monotonic() - began, drafted, made
 
 
