@@ -76,11 +76,12 @@ struct catalog_layer {
     const char *id;   /* group or device id; "" for the fleet */
     const char *name; /* for people */
     const json_t *settings; /* borrowed layer object; NULL: empty */
+    int64_t priority; /* of a group; for explain */
 };
 /* Merge built-in defaults and the layers, lowest first.  *ret: new reference.  Only without memory does it fail. */
 MUST_USE enum err_code catalog_merge(const struct catalog_layer *layers, size_t n, json_t **ret, struct err *e);
 /* For one key: array, lowest first, of every layer that says something:
- * {"layer":"builtin|fleet|group|device","id","name","value","wins":bool}; for lists per row under "rows". */
+ * {"layer":"builtin|fleet|group|device","id","name","value","wins":bool}, a group with "priority"; for lists per row under "rows". */
 MUST_USE json_t *catalog_explain(const struct setting *s, const struct catalog_layer *layers, size_t n);
-/* Two groups (adjacent layers of equal priority is the caller's matter) that set the same leaf differently: findings. */
+/* Two groups of equal priority (that is the caller's matter) that set the same leaf differently: findings. */
 void catalog_group_conflicts(const struct catalog_layer *a, const struct catalog_layer *b, struct findings *f);

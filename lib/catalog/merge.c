@@ -122,11 +122,14 @@ json_t *catalog_explain(const struct setting *s, const struct catalog_layer *lay
 
     (void)json_array_append_new(out, entry("builtin", "", "", builtin));
     for (size_t i = 0; i < n; i++) {
-        json_t *v = json_object_get(layers[i].settings, s->key);
-        if (v != NULL)
-            (void)json_array_append_new(
-                out, entry(kind_word(layers[i].kind), layers[i].id == NULL ? "" : layers[i].id,
-                           layers[i].name == NULL ? "" : layers[i].name, v));
+        json_t *v = json_object_get(layers[i].settings, s->key), *one;
+        if (v == NULL)
+            continue;
+        one = entry(kind_word(layers[i].kind), layers[i].id == NULL ? "" : layers[i].id,
+                    layers[i].name == NULL ? "" : layers[i].name, v);
+        if (layers[i].kind == LAYER_GROUP)
+            (void)json_object_set_new(one, "priority", json_integer(layers[i].priority));
+        (void)json_array_append_new(out, one);
     }
     if (s->value.type == SET_LIST)
         explain_rows(out);

@@ -5,7 +5,6 @@
 
 #include "http/problem.h"
 #include "plan/plan.h"
-#include "store/bundle_store.h"
 #include "store/group_store.h"
 
 #include <stdio.h>
@@ -84,14 +83,15 @@ static enum err_code merge_for(const struct model *m, const json_t *content, con
 
     if (layers == NULL)
         return no_memory(e);
-    layers[n++] = (struct catalog_layer){LAYER_FLEET, "", "", content_layer(content, "fleet", "")};
+    layers[n++] =
+        (struct catalog_layer){LAYER_FLEET, "", "", content_layer(content, "fleet", ""), 0};
     for (size_t i = 0; i < n_members; i++)
-        layers[n++] =
-            (struct catalog_layer){LAYER_GROUP, members[i].group_id, members[i].group_name,
-                                   content_layer(content, "group", members[i].group_id)};
+        layers[n++] = (struct catalog_layer){
+            LAYER_GROUP, members[i].group_id, members[i].group_name,
+            content_layer(content, "group", members[i].group_id), members[i].priority};
     if (device_id != NULL)
         layers[n++] = (struct catalog_layer){LAYER_DEVICE, device_id, "",
-                                             content_layer(content, "device", device_id)};
+                                             content_layer(content, "device", device_id), 0};
     return catalog_merge(layers, n, ret, e);
 }
 
@@ -265,6 +265,28 @@ static enum err_code fleet_rules(const struct model *m, const struct check *c,
     return ERR_OK;
 }
 
+/* Groups of equal priority that disagree about a device (protocol 6.15).  Known only when the same
+ * groups disagreed before: a change of groups makes them meet. */
+static void group_rules(const struct model *m, const struct check *c, struct findings *total)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        const char *id = m->devices[i].id;
+        struct findings f = {0}, known = {0};
+        size_t n = 0;
+        const struct bundle_member *members = members_of(m, id, &n);
+
+        check_group_conflicts(members, n, c->after, &f);
+        if (f.n > 0 && json_object_get(c->befores, id) == NULL)
+            check_group_conflicts(members, n, c->before, &known);
+        check_soften_known(&f, &known);
+        for (size_t k = 0; c->at_changes && k < f.n; k++)
+            check_repoint(&f.v[k], c->leaves, "");
+        check_take_over(total, &f);
+        findings_clear(&f);
+        findings_clear(&known);
+    }
+}
+
 /* Nobody has joined yet: still no setting may be stored that would open a relay on the first one.
  */
 static enum err_code plan_fleet_layer(const struct model *m, const struct check *c,
@@ -315,6 +337,8 @@ enum err_code check_devices(struct db *db, const struct check *c, struct finding
     }
     if (rc == ERR_OK)
         rc = m.n > 0 ? fleet_rules(&m, c, planned, f, e) : plan_fleet_layer(&m, c, f, e);
+    if (rc == ERR_OK)
+        group_rules(&m, c, f);
     if (rc == ERR_OK && ret_devices != NULL)
         *ret_devices = TAKE(devices);
     return rc;

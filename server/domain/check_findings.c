@@ -131,6 +131,23 @@ void check_soften_known(struct findings *f, const struct findings *known)
     }
 }
 
+void check_group_conflicts(const struct bundle_member *members, size_t n, const json_t *content,
+                           struct findings *f)
+{
+    for (size_t i = 1; i < n; i++) {
+        for (size_t k = i; k-- > 0 && members[k].priority == members[i].priority;) {
+            const struct catalog_layer a = {LAYER_GROUP, members[k].group_id, members[k].group_name,
+                                            content_layer(content, "group", members[k].group_id),
+                                            members[k].priority},
+                                       b = {LAYER_GROUP, members[i].group_id, members[i].group_name,
+                                            content_layer(content, "group", members[i].group_id),
+                                            members[i].priority};
+
+            catalog_group_conflicts(&a, &b, f);
+        }
+    }
+}
+
 void check_repoint(struct finding *x, const json_t *leaves, const char *device_id)
 {
     static const char prefix[] = "/settings/";

@@ -92,13 +92,8 @@ static enum err_code check_name(const char *name, struct err *e)
                      "a letter or digit");
 }
 
-static enum err_code explain_conflict(const struct group_spec *spec, struct err *e)
+static enum err_code name_taken(const struct group_spec *spec, struct err *e)
 {
-    if (strstr(e->msg, "priority") != NULL)
-        return err_field(
-            e, ERR_CONFLICT, "/priority",
-            "another group has priority %lld: each has its own, so that it is clear which one wins",
-            (long long)spec->priority);
     return err_field(e, ERR_CONFLICT, "/name", "there is a group \"%s\" already",
                      spec->name == NULL ? "" : spec->name);
 }
@@ -145,7 +140,7 @@ static enum err_code create_in_tx(struct db *db, void *ctx, struct err *e)
     enum err_code rc = group_store_insert(db, &row, e);
 
     if (rc == ERR_CONFLICT)
-        return explain_conflict(x->spec, e);
+        return name_taken(x->spec, e);
     if (rc == ERR_OK)
         rc = result_of(db, x, x->ref, e);
     return rc == ERR_OK ? audit_group(db, x, "group.create", x->ref, NULL, x->result, e) : rc;
@@ -272,7 +267,7 @@ static enum err_code update_in_tx(struct db *db, void *ctx, struct err *e)
     if (rc == ERR_OK)
         rc = group_store_update(db, &g, e);
     if (rc == ERR_CONFLICT)
-        return explain_conflict(x->spec, e);
+        return name_taken(x->spec, e);
     if (rc == ERR_OK && reorder)
         rc = judge_groups(db, x, content, befores, e);
     if (rc == ERR_OK && reorder)

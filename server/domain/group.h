@@ -1,7 +1,8 @@
 /*
- * group.h - groups of devices: an ordered layer of settings each (higher priority wins), or an MX
- * set. What a device gets changes with its groups, so every change here checks the devices with the
- * planner and issues new bundles in the same transaction.
+ * group.h - groups of devices: an ordered layer of settings each (higher priority wins; groups that
+ * share a priority must not set the same leaf differently for a device of both), or an MX set. What
+ * a device gets changes with its groups, so every change here checks the devices with the planner
+ * and issues new bundles in the same transaction.
  */
 #pragma once
 

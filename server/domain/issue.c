@@ -60,12 +60,13 @@ static enum err_code make_layers(const json_t *content, const char *device_id,
 
     if (v == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    v[n++] = (struct catalog_layer){LAYER_FLEET, "", "", layer_of(content, "fleet", NULL)};
+    v[n++] = (struct catalog_layer){LAYER_FLEET, "", "", layer_of(content, "fleet", NULL), 0};
     for (size_t i = 0; i < n_members; i++)
         v[n++] = (struct catalog_layer){LAYER_GROUP, members[i].group_id, members[i].group_name,
-                                        layer_of(content, "groups", members[i].group_id)};
+                                        layer_of(content, "groups", members[i].group_id),
+                                        members[i].priority};
     v[n++] = (struct catalog_layer){LAYER_DEVICE, device_id, "",
-                                    layer_of(content, "devices", device_id)};
+                                    layer_of(content, "devices", device_id), 0};
     *ret = v;
     *ret_n = n;
     return ERR_OK;

@@ -1,5 +1,6 @@
 #include "handlers/settings.h"
 
+#include "domain/override.h"
 #include "domain/revision.h"
 #include "handlers/common.h"
 
@@ -46,5 +47,21 @@ enum err_code device_explain_get(struct req *rq, struct reply *rp, struct err *e
     if (path == NULL)
         return err_field(e, ERR_INVALID, "/query/path", "name the setting");
     rc = settings_explain(rq->db, rq->param[0], path, rq->lang, &j, e);
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code override_list_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = override_list(rq->db, rq->lang, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_overrides_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = override_of_device(rq->db, rq->param[0], rq->lang, &j, e);
+
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }

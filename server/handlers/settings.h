@@ -7,6 +7,11 @@ enum err_code catalog_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code settings_layer_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code settings_effective_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_explain_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code override_list_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code device_overrides_get(struct req *rq, struct reply *rp, struct err *e);
+
+enum err_code config_export_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code config_import_post(struct req *rq, struct reply *rp, struct err *e);
 
 enum err_code draft_list_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code draft_post(struct req *rq, struct reply *rp, struct err *e);

@@ -45,13 +45,14 @@ enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena 
 }
 
 #define MEMBERS                                                                                    \
-    "SELECT m.device_id, g.id, g.name FROM device_member m JOIN device_group g ON g.id = "         \
+    "SELECT m.device_id, g.id, g.name, g.priority FROM device_member m JOIN device_group g ON "    \
+    "g.id = "                                                                                      \
     "m.group_id"
 static const struct stmt ALL_MEMBERS = {"bundle_members_all", 0,
-                                        MEMBERS " ORDER BY m.device_id, g.priority"};
+                                        MEMBERS " ORDER BY m.device_id, g.priority, g.id"};
 static const struct stmt SOME_MEMBERS = {
     "bundle_members", 1,
-    MEMBERS " WHERE m.device_id = ANY ($1::uuid[]) ORDER BY m.device_id, g.priority"};
+    MEMBERS " WHERE m.device_id = ANY ($1::uuid[]) ORDER BY m.device_id, g.priority, g.id"};
 
 enum err_code bundle_store_members(struct db *db, const char *ids, struct arena *a,
                                    struct bundle_member **ret, size_t *ret_n, struct err *e)
@@ -70,7 +71,8 @@ enum err_code bundle_store_members(struct db *db, const char *ids, struct arena 
     if (v == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     for (int i = 0; i < (int)n; i++)
-        v[i] = (struct bundle_member){rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2)};
+        v[i] = (struct bundle_member){rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2),
+                                      rows_int(r, i, 3)};
     *ret = v;
     *ret_n = n;
     return ERR_OK;

@@ -18,8 +18,9 @@ MUST_USE enum err_code bundle_store_targets(struct db *db, const char *ids, stru
                                             size_t *ret_n, struct err *e);
 struct bundle_member {
     const char *device_id, *group_id, *group_name;
+    int64_t priority;
 };
-/* In order of device id, then priority (lowest first). */
+/* In order of device id, then priority (lowest first), then group id. */
 MUST_USE enum err_code bundle_store_members(struct db *db, const char *ids, struct arena *a, struct bundle_member **ret,
                                             size_t *ret_n, struct err *e);
 /* n fresh revisions, ascending, into a. */

@@ -33,10 +33,24 @@ static const struct stmt LAST_CHANGE = {
     "SELECT pub, coalesce(source, 0), at, NULL::jsonb, '[]'::jsonb, forced, digest, author, "
     "reason, kind FROM revision "
     "WHERE pub > $1::bigint AND diff @> $2::jsonb ORDER BY pub DESC LIMIT 1"};
-static const struct stmt ORIGINS = {"origins_of_key", 1,
-                                    "SELECT o.layer, o.id, o.row, r.author, r.reason, o.pub, r.at "
-                                    "FROM leaf_origin o JOIN revision r ON r.pub = o.pub "
-                                    "WHERE o.key = $1::text"};
+static const struct stmt ORIGINS = {
+    "origins_of_key", 1,
+    "SELECT o.layer, o.id, o.row, r.author, r.reason, o.pub, r.at, o.key "
+    "FROM leaf_origin o JOIN revision r ON r.pub = o.pub "
+    "WHERE o.key = $1::text"};
+static const struct stmt OVERRIDES = {
+    "origins_of_overrides", 0,
+    "SELECT o.layer, o.id, o.row, r.author, r.reason, o.pub, r.at, o.key "
+    "FROM leaf_origin o JOIN revision r ON r.pub = o.pub WHERE o.layer <> 'fleet'"};
+
+static const struct stmt EXPORT =
+    {/* one statement: one snapshot, whatever else goes on */
+     "config_export", 0,
+     "SELECT r.pub, r.content, coalesce((SELECT jsonb_agg(jsonb_build_object('id', g.id, 'name', "
+     "g.name, 'kind', g.kind, 'priority', g.priority, 'members', coalesce((SELECT jsonb_agg(d.name "
+     "ORDER BY d.name) FROM device_member m JOIN device d ON d.id = m.device_id WHERE m.group_id = "
+     "g.id), '[]'))) FROM device_group g), '[]'), coalesce((SELECT jsonb_object_agg(id, name) FROM "
+     "device), '{}') FROM revision r ORDER BY r.pub DESC LIMIT 1"};
 
 static const struct stmt NOTIFY = {"revision_notify", 1,
                                    "SELECT pg_notify('inari_change', 'revision ' || $1::bigint)"};
@@ -65,9 +79,10 @@ static const struct stmt DRAFT_COUNT = {"draft_count", 1,
                                         "SELECT count(*) FROM draft WHERE owner = $1::uuid"};
 
 const struct stmt *const revision_store_stmts[] = {
-    &LOCK,         &GET,          &LIST,        &INSERT,     &ORIGINS_SET, &ORIGINS_DROP,
-    &LAST_CHANGE,  &ORIGINS,      &DRAFT_GET,   &DRAFT_LOCK, &DRAFT_LIST,  &DRAFT_INSERT,
-    &DRAFT_UPDATE, &DRAFT_DELETE, &DRAFT_COUNT, &NOTIFY,     NULL};
+    &LOCK,         &GET,         &LIST,       &INSERT,       &ORIGINS_SET,
+    &ORIGINS_DROP, &LAST_CHANGE, &ORIGINS,    &OVERRIDES,    &EXPORT,
+    &DRAFT_GET,    &DRAFT_LOCK,  &DRAFT_LIST, &DRAFT_INSERT, &DRAFT_UPDATE,
+    &DRAFT_DELETE, &DRAFT_COUNT, &NOTIFY,     NULL};
 
 enum err_code revision_store_lock(struct db *db, struct err *e)
 {
@@ -160,12 +175,12 @@ enum err_code revision_store_notify(struct db *db, int64_t pub, struct err *e)
     return db_run(db, &NOTIFY, (struct db_param[]){P_INT(pub)}, NULL, NULL, e);
 }
 
-enum err_code revision_store_origins(struct db *db, const char *key, struct arena *a,
-                                     struct origin_row **ret, size_t *ret_n, struct err *e)
+static enum err_code origins(struct db *db, const struct stmt *stmt, const struct db_param *params,
+                             struct arena *a, struct origin_row **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
     struct origin_row *v;
-    enum err_code rc = db_run(db, &ORIGINS, (struct db_param[]){P_TEXT(key)}, a, &r, e);
+    enum err_code rc = db_run(db, stmt, params, a, &r, e);
 
     if (rc != ERR_OK)
         return rc;
@@ -173,12 +188,43 @@ enum err_code revision_store_origins(struct db *db, const char *key, struct aren
     if (v == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     for (int i = 0; i < rows_count(r); i++)
-        v[i] = (struct origin_row){rows_text(r, i, 0),   rows_text(r, i, 1), rows_text(r, i, 2),
-                                   rows_text(r, i, 3),   rows_text(r, i, 4), rows_int(r, i, 5),
-                                   rows_time_ms(r, i, 6)};
+        v[i] = (struct origin_row){.layer = rows_text(r, i, 0),
+                                   .id = rows_text(r, i, 1),
+                                   .row = rows_text(r, i, 2),
+                                   .author = rows_text(r, i, 3),
+                                   .reason = rows_text(r, i, 4),
+                                   .pub = rows_int(r, i, 5),
+                                   .at_ms = rows_time_ms(r, i, 6),
+                                   .key = rows_text(r, i, 7)};
     *ret = v;
     *ret_n = (size_t)rows_count(r);
     return ERR_OK;
+}
+
+enum err_code revision_store_origins(struct db *db, const char *key, struct arena *a,
+                                     struct origin_row **ret, size_t *ret_n, struct err *e)
+{
+    return origins(db, &ORIGINS, (struct db_param[]){P_TEXT(key)}, a, ret, ret_n, e);
+}
+
+enum err_code revision_store_overrides(struct db *db, struct arena *a, struct origin_row **ret,
+                                       size_t *ret_n, struct err *e)
+{
+    return origins(db, &OVERRIDES, NULL, a, ret, ret_n, e);
+}
+
+enum err_code revision_store_export(struct db *db, struct arena *a, struct export_row *ret,
+                                    struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &EXPORT, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = (struct export_row){.pub = rows_int(r, 0, 0),
+                                   .content = rows_json(r, 0, 1),
+                                   .groups = rows_json(r, 0, 2),
+                                   .devices = rows_json(r, 0, 3)};
+    return rc;
 }
 
 /* --- drafts --- */
@@ -267,9 +313,9 @@ enum err_code draft_store_count(struct db *db, const char *owner, int64_t *ret_n
 {
     AUTO(arena_free) struct arena *a = arena_new(16 * KIB);
     struct rows *r = NULL;
-    enum err_code rc =
-        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                  : db_one(db, &DRAFT_COUNT, (struct db_param[]){P_TEXT(owner)}, a, &r, e);
+    enum err_code rc = a == NULL
+                           ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                           : db_one(db, &DRAFT_COUNT, (struct db_param[]){P_TEXT(owner)}, a, &r, e);
 
     if (rc == ERR_OK)
         *ret_n = rows_int(r, 0, 0);

@@ -30,12 +30,26 @@ MUST_USE enum err_code revision_store_last_change(struct db *db, int64_t base_pu
 /* The hint "a revision was published" to whoever listens to inari_change. */
 MUST_USE enum err_code revision_store_notify(struct db *db, int64_t pub, struct err *e);
 struct origin_row {
-    const char *layer, *id, *row, *author, *reason;
+    const char *layer, *id, *key, *row, *author, *reason;
     int64_t pub, at_ms;
 };
 MUST_USE enum err_code revision_store_origins(struct db *db, const char *key, struct arena *a,
                                               struct origin_row **ret, size_t *ret_n,
                                               struct err *e);
+/* Of everything that groups and devices set. */
+MUST_USE enum err_code revision_store_overrides(struct db *db, struct arena *a,
+                                                struct origin_row **ret, size_t *ret_n,
+                                                struct err *e);
+
+struct export_row { /* borrowed from the arena */
+    int64_t pub;
+    const json_t *content;
+    const json_t *groups;  /* [{"id","name","kind","priority","members":[names]}] */
+    const json_t *devices; /* {id: name} */
+};
+/* The newest revision with the groups and names of the same moment. */
+MUST_USE enum err_code revision_store_export(struct db *db, struct arena *a, struct export_row *ret,
+                                             struct err *e);
 
 struct draft_row {
     const char *id, *owner, *owner_name, *title;

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     AUTO(json_free) json_t *layer = NULL, *all = NULL, *explained = NULL;
     AUTO(arena_free) struct arena *a = NULL;
-    struct catalog_layer l = {LAYER_DEVICE, "d", "d", NULL};
+    struct catalog_layer l = {LAYER_DEVICE, "d", "d", NULL, 0};
     struct plan_facts facts = {0};
     struct findings f = {0}, again = {0};
     struct plan *p = NULL;

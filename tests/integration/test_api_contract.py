@@ -142,10 +142,16 @@ def test_answers_are_as_described(parent, api, device, described):
     other = go("POST", "/drafts", {})
     go.delete(f"/drafts/{other['id']}")
 
+    # the configuration as a whole
+    go("GET", "/overrides")
+    whole = go("GET", "/config/export")
+    go("POST", "/config/import?dry_run=true", {"document": whole})
+    go.delete(f"/drafts/{go('POST', '/config/import', {'document': whole})['id']}")
+
     # one device from every side
     at = f"/devices/{device.name}"
     for path in ("", "/status", "/effective", "/plan", "/bundle", "/explain?path=smtp.message_size_limit",
-                 "/explain?path=smtp.relay_domains"):
+                 "/explain?path=smtp.relay_domains", "/overrides"):
         go("GET", at + path)
     assert device.propose({"smtp.message_size_limit": 10485760}).status_code == 204
     go("GET", f"{at}/proposal")

@@ -230,7 +230,7 @@ static void test_merge(void **state)
     AUTO(json_free) json_t *want =
         parse("{\"a.example\":{\"note\":\"back\"},\"b.example\":{\"subdomains\":false,\"note\":\"x\"},\"c.example\":{}}");
     struct catalog_layer layers[] = {
-        {LAYER_FLEET, "", "", a}, {LAYER_GROUP, "g1", "tokyo", b}, {LAYER_DEVICE, "d1", "mx1", c}};
+        {LAYER_FLEET, "", "", a, 0}, {LAYER_GROUP, "g1", "tokyo", b, 0}, {LAYER_DEVICE, "d1", "mx1", c, 0}};
     struct err e = {0};
 
     (void)state;
@@ -247,7 +247,7 @@ static void test_merge(void **state)
 static void test_merge_empty(void **state)
 {
     AUTO(json_free) json_t *got = NULL, *defaults = catalog_defaults();
-    struct catalog_layer nothing = {LAYER_FLEET, "", "", NULL};
+    struct catalog_layer nothing = {LAYER_FLEET, "", "", NULL, 0};
     struct err e = {0};
 
     (void)state;
@@ -259,7 +259,7 @@ static void test_explain(void **state)
 {
     AUTO(json_free) json_t *a = parse(fleet), *b = parse(group), *c = parse(device);
     struct catalog_layer layers[] = {
-        {LAYER_FLEET, "", "", a}, {LAYER_GROUP, "g1", "tokyo", b}, {LAYER_DEVICE, "d1", "mx1", c}};
+        {LAYER_FLEET, "", "", a, 0}, {LAYER_GROUP, "g1", "tokyo", b, 0}, {LAYER_DEVICE, "d1", "mx1", c, 0}};
     AUTO(json_free) json_t *size = catalog_explain(catalog_find("smtp.message_size_limit"), layers, 3);
     AUTO(json_free) json_t *host = catalog_explain(catalog_find("smtp.relayhost"), layers, 3);
     AUTO(json_free) json_t *list = catalog_explain(catalog_find("smtp.relay_domains"), layers, 3);
@@ -287,7 +287,7 @@ static void test_conflicts(void **state)
                                       "\"x.example\":{\"subdomains\":true},\"y.example\":{},\"z.example\":{\"note\":\"n\"}}}");
     AUTO(json_free) json_t *b = parse("{\"smtp.relayhost\":\"b\",\"smtp.recipient_limit\":5,\"smtp.relay_domains\":{"
                                       "\"x.example\":{\"subdomains\":false},\"y.example\":{\"$remove\":true},\"z.example\":{\"subdomains\":true}}}");
-    struct catalog_layer la = {LAYER_GROUP, "1", "one", a}, lb = {LAYER_GROUP, "2", "two", b};
+    struct catalog_layer la = {LAYER_GROUP, "1", "one", a, 0}, lb = {LAYER_GROUP, "2", "two", b, 0};
     struct findings f = {0};
     char text[256];
 

@@ -31,7 +31,7 @@ int main(void)
     AUTO(json_free) json_t *in = json_loadf(stdin, JSON_REJECT_DUPLICATES, NULL);
     AUTO(json_free) json_t *all = NULL;
     AUTO(arena_free) struct arena *a = arena_new(256 * MIB);
-    struct catalog_layer layer = {LAYER_DEVICE, "", "", json_object_get(in, "settings")};
+    struct catalog_layer layer = {LAYER_DEVICE, "", "", json_object_get(in, "settings"), 0};
     struct plan_facts facts;
     struct findings f = {0};
     struct plan *p = NULL;

@@ -72,7 +72,7 @@ static struct made make(const char *layer_text, const char *facts_text)
 {
     AUTO(json_free) json_t *layer = parse(layer_text);
     struct made m = {.a = arena_new(64 * MIB)};
-    struct catalog_layer l = {LAYER_DEVICE, "d", "d", layer};
+    struct catalog_layer l = {LAYER_DEVICE, "d", "d", layer, 0};
     struct err e = {0};
 
     assert_non_null(m.a);

@@ -270,7 +270,7 @@ static bool once(void)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     AUTO(json_free) json_t *l = layer(), *all = NULL;
-    struct catalog_layer layers = {LAYER_DEVICE, "", "", l};
+    struct catalog_layer layers = {LAYER_DEVICE, "", "", l, 0};
     struct findings f = {0};
     struct err e = {0};
     struct plan *p;
@@ -303,7 +303,7 @@ static void mail_exchangers(void)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     AUTO(json_free) json_t *l = json_pack("{s:s}", "smtp.relayhost", below(2) == 0 ? "dom.test" : "[192.0.2.1], dom.test:25"), *all = NULL;
-    struct catalog_layer layers = {LAYER_DEVICE, "", "", l};
+    struct catalog_layer layers = {LAYER_DEVICE, "", "", l, 0};
     struct plan_facts f = facts;
     AUTO(json_free) json_t *hosts = json_array();
     AUTO(json_free) json_t *doc = json_pack("{s:[s],s:{s:O}}", "proxy_addresses", "203.0.113.77", "mx", "dom.test", hosts);
@@ -339,7 +339,7 @@ static void validity(void)
     static const int64_t day = INT64_C(24) * 3600 * 1000;
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     AUTO(json_free) json_t *l = json_pack("{s:s,s:s,s:s}", "smtp_tls.inbound", "may", "smtp_tls.cert_file", "/etc/a.pem", "smtp_tls.key_file", "/etc/a.key"), *all = NULL;
-    struct catalog_layer layers = {LAYER_DEVICE, "", "", l};
+    struct catalog_layer layers = {LAYER_DEVICE, "", "", l, 0};
     const char *const names[] = {below(2) == 0 ? "*.example.test" : "mx1.example.test"};
     int64_t now = INT64_C(1767225600000) + (int64_t)below(1000), from = now + ((int64_t)below(9) - 6) * day + (int64_t)below(2),
             to = now + ((int64_t)below(90) - 45) * day;
