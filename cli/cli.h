@@ -130,7 +130,7 @@ MUST_USE char *read_secret(const struct cli *c, enum text prompt, bool echo);
 #define CLI_VERBS(X)                                                                               \
     X(login)                                                                                       \
     X(logout)                                                                                      \
-    X(set)                                                                                         \
+    X(set) X(preset)                                                                               \
     X(unset) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show)        \
         X(restore) X(undo) X(devices) X(device) X(mode) X(rename) X(hold) X(release) X(revoke)     \
             X(approve) X(reject) X(retire) X(proposal) X(adopt) X(plan) X(status) X(catalog)       \

@@ -2,7 +2,10 @@
 #include "change.h"
 #include "draft.h"
 
+#include "catalog/preset.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 struct edit {
     char id[64];
@@ -168,6 +171,67 @@ static enum cli_exit edit(struct cli *c, json_t *changes)
     json_decref(e.before);
     free(e.path);
     return rc;
+}
+
+/* INPUT=VALUE ... after the preset's name. */
+static enum cli_exit read_inputs(struct cli *c, json_t *inputs)
+{
+    for (int i = 1; i < c->n_args; i++) {
+        const char *at = strchr(c->arg[i], '=');
+        if (at == NULL || at == c->arg[i])
+            return usage(c, T_PRESET_INPUT, c->arg[i]);
+        json_object_setn_new_nocheck(inputs, c->arg[i], (size_t)(at - c->arg[i]),
+                                     json_string(at + 1));
+    }
+    return EXIT_OK_;
+}
+
+static const json_t *preset_named(const json_t *doc, const char *name)
+{
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(json_object_get(doc, "items"), i, p)
+    {
+        if (strcmp(json_str(p, "name", ""), name) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+static enum cli_exit list_presets(struct cli *c, const json_t *doc)
+{
+    static const struct column cols[] = {
+        {T_NAME, "name", COL_TEXT}, {T_INPUTS, "inputs", COL_WORDS}, {T_LABEL, "label", COL_TEXT}};
+
+    show_list(c, doc, cols, COUNT_OF(cols));
+    return EXIT_OK_;
+}
+
+enum cli_exit verb_preset(struct cli *c)
+{
+    AUTO(json_free) json_t *doc = NULL;
+    AUTO(json_free) json_t *inputs = json_object();
+    json_t *layer = NULL;
+    const json_t *preset;
+    struct err e = {0};
+    enum cli_exit rc = change_check_options(c);
+
+    if (rc == EXIT_OK_)
+        rc = cli_list(c, "/api/v1/presets", &doc);
+    if (rc != EXIT_OK_)
+        return rc;
+    if (c->n_args == 0)
+        return list_presets(c, doc);
+    preset = preset_named(doc, c->arg[0]);
+    if (preset == NULL) {
+        complain(c, T_NO_PRESET, c->arg[0]);
+        return EXIT_NOT_FOUND;
+    }
+    rc = read_inputs(c, inputs);
+    if (rc == EXIT_OK_ && preset_settings(preset, inputs, &layer, &e) != ERR_OK)
+        return usage(c, T_PRESET_REFUSED, c->arg[0], strrchr(e.pointer, '/') + 1);
+    return rc == EXIT_OK_ ? edit(c, change_wrap(c, layer)) : rc;
 }
 
 enum cli_exit verb_set(struct cli *c)

@@ -29,6 +29,11 @@ const struct verb verbs[] = {
       "KEY=VALUE で単一の設定 (40M のようなサイズ、5m のような時間、yes / no)。一覧は KEY+=ROW[,ROW...] で行を追加、KEY-=ROW[,ROW...] で削除、"
       "KEY+=@FILE でファイルから (1 行に 1 件)、KEY[ROW].FIELD=VALUE で行の 1 項目、KEY[ROW]=JSON と KEY=JSON で行全体、KEY=ROW[,ROW...] で全体の一覧をちょうどその行にします。"
       "--device も --group もなければ全体に設定します。1 つでも拒否されると何も保存せず、終了ステータスは 3 です。理由があれば強行できるものは --force で下書きに残せます (公開時に publish --force 理由)。publish するまでデバイスには反映されません。"}},
+    {"preset", "[NAME [INPUT=VALUE ...] [--device NAME | --group NAME] [--force]]", "device= group= draft= force", 0, -1, verb_preset,
+     {"the presets there are, or one of them into your draft", "プリセットの一覧、またはプリセットを下書きに入れる"},
+     {"A preset is a named set of values: what a device in a known place needs. They go into the draft as set would put them, with every check. "
+      "Example: inarictl preset sandwich-upstream scanner=10.0.0.2 --device mx1",
+      "プリセットは、よくある配置で必要になる値の組です。set と同じように下書きに入り、同じ検査を受けます。例: inarictl preset sandwich-upstream scanner=10.0.0.2 --device mx1"}},
     {"unset", "KEY[[ROW]] ... [--default] [--device NAME | --group NAME] [--force]", "default device= group= draft= force", 1, -1, verb_unset,
      {"let a layer say nothing about a setting any more", "レイヤーから設定を取り除く"},
      {"With --default the layer sets the built-in default instead, whatever lower layers say.",

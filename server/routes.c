@@ -42,6 +42,7 @@ const struct route routes[] = {
 
     /* settings: catalog, layers, drafts, revisions; groups */
     { "GET",    "/api/v1/catalog",                      catalog_get,            PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/presets",                      presets_get,            PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/settings",                     settings_layer_get,     PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/settings/effective",           settings_effective_get, PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/devices/{id}/explain",         device_explain_get,     PERM_SETTINGS_READ,  0,       0 },

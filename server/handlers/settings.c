@@ -2,11 +2,21 @@
 
 #include "domain/override.h"
 #include "domain/revision.h"
+#include "catalog/preset.h"
 #include "handlers/common.h"
 
 enum err_code catalog_get(struct req *rq, struct reply *rp, struct err *e)
 {
     json_t *items = catalog_json(rq->lang);
+
+    reply_header(rp, "Content-Language", "%s", rq->lang == LANG_JA ? "ja" : "en");
+    return items == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                         : reply_items(rp, items, NULL, e);
+}
+
+enum err_code presets_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *items = preset_list(rq->lang);
 
     reply_header(rp, "Content-Language", "%s", rq->lang == LANG_JA ? "ja" : "en");
     return items == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")

@@ -4,6 +4,7 @@
 #include "http/request.h"
 
 enum err_code catalog_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code presets_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code settings_layer_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code settings_effective_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_explain_get(struct req *rq, struct reply *rp, struct err *e);

@@ -354,3 +354,21 @@ def test_dry_runs_change_nothing(ctl, child):
     ctl.ok("mode", child.name, "observe", "--dry-run")
     assert ctl.json("device", child.name)["mode"] == "manage"
     assert ctl.json("revisions")["items"][0]["pub"] == before
+
+
+def test_preset(ctl):
+    """Listed, filled in, and checked like any edit; a wrong input is named in both languages."""
+    assert "sandwich-upstream" in ctl.ok("preset") and "Address" not in ctl.ok("preset", "--lang", "ja")
+    out = ctl.ok("preset", "sandwich-upstream", "scanner=192.0.2.9")
+    assert "[192.0.2.9]:10025" in out and "delivery.recipient_limit" in out
+    assert ctl.json("diff")["items"]
+    ctl.ok("discard")
+    for args, word in ((["sandwich-upstream"], "input scanner is missing or not known"),
+                       (["sandwich-upstream", "scanner=192.0.2.9", "x=1"], "input x is missing or not known"),
+                       (["sandwich-upstream", "scanner"], "not of the form INPUT=VALUE")):
+        status, _, err = ctl("preset", *args)
+        assert status == USAGE and word in err, err
+    assert "入力 scanner" in ctl("preset", "sandwich-upstream", "--lang", "ja")[2]
+    assert ctl("preset", "no-such")[0] == NOT_FOUND
+    status, _, err = ctl("preset", "sandwich-upstream", "scanner=no address")
+    assert status == REFUSED and "smtp.relayhost is not a next hop" in err and "Nothing was stored" in err, err

@@ -1,5 +1,6 @@
 """Where mail goes, on real Postfix: routes by domain, the default route, by MX, and notices that nobody takes."""
 import glob
+import json
 import os
 import re
 import uuid
@@ -159,3 +160,54 @@ def test_a_notice_nobody_takes_ends_at_the_postmaster(lab, sites, child):
         text = f.read()
     assert f"{mark}@dead.test" in text and ("Connection refused" in text or "timed out" in text), text[:3000]
     wait_until(lambda: not waiting(lab, child), "the queue to be empty", 30)
+
+
+MANY = ("import smtplib,sys\nwith smtplib.SMTP(sys.argv[1],25,timeout=30) as s:\n s.ehlo('outside.lab.test')\n"
+        " s.sendmail('a@outside.test',['r%d@dns.test' % i for i in range(int(sys.argv[2]))],'Subject: many\\r\\n\\r\\nx\\r\\n')")
+
+
+def preset(lab, name, **inputs):
+    """The settings of a preset as a client fills them in."""
+    one = next(p for p in lab.api.ok("GET", "/presets")["items"] if p["name"] == name)
+    assert {i["name"] for i in one["inputs"]} == set(inputs)
+    text = json.dumps(one["settings"])
+    for k, v in inputs.items():
+        text = text.replace("{%s}" % k, v)
+    return json.loads(text)
+
+
+def rcpt(lab, child, port, source, to):
+    r = lab.execute("outside", "/usr/bin/python3", "-c", RCPT, lab.address(child), str(port), source, to, check=False)
+    return r.stdout.split()[0] if r.stdout else r.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_sandwich_upstream(lab, sites, child):
+    """All mail goes to the scanner on port 10025, at most 100 recipients at a time."""
+    scanner = sites.server("scanner", 70, 10025, "dns.test")
+    publish(lab, child, {**preset(lab, "sandwich-upstream", scanner=scanner), "smtp.relay_domains": {"dns.test": {}},
+                         "smtp.routes": {}})
+    assert postconf(lab, child, "relayhost") == f"[{scanner}]:10025"
+    assert postconf(lab, child, "default_destination_concurrency_limit") == "50"
+    lab.execute("outside", "/usr/bin/python3", "-c", MANY, lab.address(child), "150")
+    wait_until(lambda: len(sites.took("scanner")) == 150, "150 recipients at the scanner", 30)
+    sizes = []
+    for path in glob.glob(os.path.join(sites.folders["scanner"], "*.eml")):
+        with open(path, errors="replace") as f:
+            sizes.append(len(re.findall(r"^Delivered-To: ", f.read(), re.M)))
+    assert sorted(sizes) == [50, 100]
+
+
+@pytest.mark.slow
+def test_sandwich_downstream(lab, sites, child):
+    """Port 10026 takes mail from the scanner, for any domain, and from nobody else; port 25 is closed."""
+    mark, scanner, other = uuid.uuid4().hex[:8], sites.own[70], sites.own[71]
+    target = sites.server("target", 72, 2525, "dns.test")
+    publish(lab, child, {**preset(lab, "sandwich-downstream", scanner=scanner), "smtp.relayhost": f"[{target}]:2525"})
+    for to in ("x@dns.test", "x@example.test"):
+        assert rcpt(lab, child, 10026, scanner, to) == "250", to
+        assert rcpt(lab, child, 10026, other, to) == "554", to
+    assert "refused" in rcpt(lab, child, 25, scanner, "x@dns.test")
+    code = SEND.replace("timeout=20)", f"timeout=20,source_address=('{scanner}',0))")
+    lab.execute("outside", "/usr/bin/python3", "-c", code, lab.address(child), "10026", "a@outside.test", f"{mark}@dns.test")
+    wait_until(lambda: sites.took("target") == [f"{mark}@dns.test"], "the scanned mail, delivered", 30)

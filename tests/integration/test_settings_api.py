@@ -261,3 +261,21 @@ def test_catalog_in_two_languages(api):
     ja = api.get("/catalog", headers={"Accept-Language": "ja"}).json()["items"]
     assert [s["key"] for s in en] == [s["key"] for s in ja] and len(en) > 10
     assert all(any(ord(c) > 0x3000 for c in s["label"]) for s in ja)
+
+
+def test_presets_in_two_languages_and_good_for_a_draft(clean):
+    """Every preset has its texts, and what it proposes passes the checks of a draft with an address for each input."""
+    en = clean.get("/presets", headers={"Accept-Language": "en"}).json()["items"]
+    ja = clean.get("/presets", headers={"Accept-Language": "ja"}).json()["items"]
+    assert [p["name"] for p in en] == [p["name"] for p in ja] and len(en) >= 2
+    for a, b in zip(en, ja):
+        assert any(ord(c) > 0x3000 for c in b["label"]) and any(ord(c) > 0x3000 for c in b["help"])
+        assert a["label"].isascii() and a["help"].isascii() and a["settings"] == b["settings"]
+        text = json.dumps(a["settings"])
+        for i in a["inputs"]:
+            text = text.replace("{%s}" % i["name"], "192.0.2.9")
+        assert "{scanner}" not in text
+        draft = new_draft(clean)
+        r = patch(clean, draft, {"fleet": json.loads(text)})
+        assert r.status_code == 200, r.text
+        clean.delete(f"/drafts/{draft}", headers={"If-Match": "*"})
