@@ -41,6 +41,34 @@ enum err_code apply_current(const struct helper *h, struct arena *a, struct rend
     return rendition_load(dir, a, ret, e);
 }
 
+enum err_code apply_clients(struct helper *h, struct relay_clients *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(256 * MIB);
+    const struct journal_state *s = &h->j.s;
+    const char *digest = apply_is_open(h)             ? s->to
+                         : s->managed && s->n_lkg > 0 ? s->lkg[0].digest
+                                                      : "";
+    struct rendition r;
+    char dir[4200];
+    enum err_code rc = ERR_OK;
+
+    if (digest[0] == '\0')
+        return err_set(e, ERR_NOT_FOUND, "this device is not managed yet: nothing was committed");
+    if (strcmp(h->clients_of, digest) != 0) {
+        if (apply_is_open(h))
+            stage_path(h->s, digest, dir, sizeof dir);
+        else
+            apply_lkg_path(h->s, digest, dir, sizeof dir);
+        rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : rendition_load(dir, a, &r, e);
+        if (rc == ERR_OK)
+            rc = relay_clients_choose(r.plan, &h->clients, e);
+        (void)snprintf(h->clients_of, sizeof h->clients_of, "%s", rc == ERR_OK ? digest : "");
+    }
+    if (rc == ERR_OK)
+        *ret = h->clients;
+    return rc;
+}
+
 static void live_path(const struct helper *h, const char *name, const char *suffix, char *buf,
                       size_t size)
 {

@@ -8,12 +8,15 @@
 #include "apply/after_revert.h"
 #include "apply/journal.h"
 #include "targets/postfix.h"
+#include "targets/relay_client.h"
 
 struct helper {
     const struct agent_settings *s;
     struct postfix pf;
     struct journal j;
     struct after_revert after;
+    struct relay_clients clients; /* of the rendering with clients_of, "": not known yet */
+    char clients_of[DIGEST_SIZE];
     struct strbuf output; /* the daemons' own words of the request being served */
 };
 
@@ -36,6 +39,8 @@ MUST_USE enum err_code apply_revert(struct helper *h, const char *result, const 
                                     bool *ret_healthy, struct err *e);
 /* At start: finish what a crash left (6.9.10). */
 MUST_USE enum err_code apply_recover(struct helper *h, struct err *e);
+/* Whom the relay probe asks as: fitting the open change, else the rendering in force. */
+MUST_USE enum err_code apply_clients(struct helper *h, struct relay_clients *ret, struct err *e);
 /* <state>/lkg/<digest> */
 void apply_lkg_path(const struct agent_settings *s, const char *digest, char *buf, size_t size);
 /* The rendering in force, or ERR_NOT_FOUND when the device is not managed. */

@@ -25,6 +25,11 @@ void verbs_put_findings(json_t *answer, const struct findings *f)
     (void)json_object_set_new(answer, "findings", list);
 }
 
+void verbs_put_clients(json_t *answer, const struct relay_clients *c)
+{
+    (void)json_object_set_new(answer, "relay_clients", json_pack("[s,s]", c->text[0], c->text[1]));
+}
+
 enum err_code verbs_digest(const json_t *request, const char **ret, struct err *e)
 {
     struct {

@@ -19,6 +19,9 @@ extern const struct verb verbs_look[];   /* verbs_look.c */
 /* The findings as the wire has them, into answer["findings"]. */
 void verbs_put_findings(json_t *answer, const struct findings *f);
 
+/* Whom the relay probe asks as, into answer["relay_clients"]. */
+void verbs_put_clients(json_t *answer, const struct relay_clients *c);
+
 /* Settings of a request -> checked, planned (verbs_plan.c).  Everything lives in a. */
 struct planned {
     const char *digest, *device_id;

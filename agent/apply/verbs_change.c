@@ -54,12 +54,18 @@ static enum err_code stage_plan(struct helper *h, const struct planned *p, struc
 {
     const struct stage_request rq = {p->digest, p->device_id, p->epoch,
                                      p->rev,    p->pub,       apply_widen(h, p->plan, a)};
+    struct relay_clients clients;
     struct rendition r;
     enum err_code rc = rq.plan == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                       : postfix_stage(&h->pf, &rq, a, &r, e);
+                                       : relay_clients_choose(rq.plan, &clients, e);
 
+    if (rc == ERR_OK)
+        rc = postfix_stage(&h->pf, &rq, a, &r, e);
     if (rc != ERR_OK)
         return rc;
+    h->clients = clients;
+    (void)snprintf(h->clients_of, sizeof h->clients_of, "%s", r.digest);
+    verbs_put_clients(answer, &clients);
     (void)snprintf(h->j.s.to, sizeof h->j.s.to, "%s", r.digest);
     h->j.s.rev = r.rev;
     h->j.s.pub = r.pub;

@@ -107,7 +107,11 @@ static json_t *time_json(int64_t ms)
 static enum err_code tx(struct helper *h, const json_t *request, json_t *answer, struct err *e)
 {
     const struct journal_state *s = &h->j.s;
+    struct relay_clients clients;
+    struct err unknown;
 
+    if (apply_clients(h, &clients, &unknown) == ERR_OK)
+        verbs_put_clients(answer, &clients);
     (void)json_object_set_new(answer, "open", json_boolean(apply_is_open(h)));
     (void)json_object_set_new(answer, "phase", json_string(phase_word(s->phase)));
     (void)json_object_set_new(answer, "from", json_string(s->phase == PHASE_NONE ? "" : s->from));

@@ -165,6 +165,17 @@ static struct probe_limits limits(const struct apply *a, int retry_ms)
     };
 }
 
+/* From an answer of the helper; without one the addresses for documentation. */
+static void take_clients(const json_t *answer, struct probe_clients *ret)
+{
+    const json_t *rows = json_object_get(answer, "relay_clients");
+    const char *v4 = json_string_value(json_array_get(rows, 0)),
+               *v6 = json_string_value(json_array_get(rows, 1));
+
+    (void)snprintf(ret->v4, sizeof ret->v4, "%s", v4 == NULL ? PROBE_CLIENT4 : v4);
+    (void)snprintf(ret->v6, sizeof ret->v6, "%s", v6 == NULL ? PROBE_CLIENT6 : v6);
+}
+
 static void add_rows(struct probe_set *set, const struct apply *a, const json_t *rows)
 {
     size_t i;
@@ -176,8 +187,8 @@ static void add_rows(struct probe_set *set, const struct apply *a, const json_t 
         int port = (int)json_int(v, "port", 0);
         /* What we do not own is not ours to judge. */
         if (port > 0 && port < 65536 && role[0] != '\0' && strcmp(role, "foreign") != 0)
-            probe_add_listener(set, json_str(v, "address", "127.0.0.1"), port, role, a->device_id,
-                               a->digest);
+            probe_add_listener(set, json_str(v, "address", "127.0.0.1"), port, role, &a->clients,
+                               a->device_id, a->digest);
     }
 }
 
@@ -209,6 +220,17 @@ static bool live_probes(struct apply *a, char *problem, size_t size)
     return ok;
 }
 
+/* What runs may be another configuration than that of the attempt. */
+static void running_clients(struct apply *a, struct probe_clients *ret)
+{
+    AUTO(json_free) json_t *tx = NULL;
+    struct err e = {0};
+
+    if (helper_ask(a->helper, "tx", NULL, HELPER_QUICK_MS, &tx, &e) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "apply.clients", KV_STR("problem", e.msg));
+    take_clients(tx, ret);
+}
+
 bool apply_check_running(struct apply *a, const char *digest, bool relay, char *problem,
                          size_t size)
 {
@@ -217,8 +239,10 @@ bool apply_check_running(struct apply *a, const char *digest, bool relay, char *
 
     probe_add_digest(&set, "127.0.0.1", APPLY_PORT_DIGEST, digest);
     if (relay) {
-        probe_add_relay(&set, "127.0.0.1", APPLY_PORT_PROBE, AF_INET, a->device_id);
-        probe_add_relay(&set, "127.0.0.1", APPLY_PORT_PROBE, AF_INET6, a->device_id);
+        struct probe_clients c;
+        running_clients(a, &c);
+        probe_add_relay(&set, "127.0.0.1", APPLY_PORT_PROBE, AF_INET, c.v4, a->device_id);
+        probe_add_relay(&set, "127.0.0.1", APPLY_PORT_PROBE, AF_INET6, c.v6, a->device_id);
     }
     ok = probe_run(&set, NULL, limits(a, LIVE_RETRY_MS), problem, size);
     probe_set_clear(&set);
@@ -309,6 +333,7 @@ static enum err_code prepare(struct apply *a, const struct bundle *b)
     if (rc != ERR_OK)
         return rc;
     a->listeners = json_incref(json_object_get(staged, "listeners"));
+    take_clients(staged, &a->clients);
     enter_phase(a, "staged");
     rc = ask(a, "validate", with_digest(a), HELPER_SLOW_MS, &trial);
     if (rc == ERR_OK && !trial_probes(a, json_object_get(trial, "trial"), problem, sizeof problem))

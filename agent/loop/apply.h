@@ -11,6 +11,7 @@
 #include "common/agent_settings.h"
 #include "loop/bundle.h"
 #include "loop/helper_link.h"
+#include "loop/probe_smtp.h"
 #include "loop/sink_lmtp.h"
 
 enum { /* loopback services, docs/internals/helper.md */
@@ -42,8 +43,9 @@ struct apply {
     int64_t started_ms, ended_ms, started_mono_ms, duration_ms;
     char times[160]; /* "staged 21 validated 310 ...": ms since the start at which each was reached
                       */
-    json_t *listeners;    /* owned: what the new configuration listens on */
-    json_t *would_change; /* owned: of the last observing run */
+    struct probe_clients clients; /* whom the relay probes of this attempt ask as */
+    json_t *listeners;            /* owned: what the new configuration listens on */
+    json_t *would_change;         /* owned: of the last observing run */
 };
 void apply_clear(struct apply *a);
 

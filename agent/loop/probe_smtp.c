@@ -74,9 +74,9 @@ static void step(struct probe *p, enum probe_expect expect, const char *fmt, ...
     p->n_steps++;
 }
 
-/* PROXY protocol v2, command PROXY, TCP, from a documentation address to loopback; never LOCAL or
- * UNKNOWN. */
-static void proxy_head(struct probe *p, int family, int port)
+/* PROXY protocol v2, command PROXY, TCP, from client to loopback; never LOCAL or UNKNOWN.  false:
+ * client is no address of that family. */
+static bool proxy_head(struct probe *p, int family, int port, const char *client)
 {
     static const unsigned char sig[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d,
                                           0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
@@ -88,13 +88,15 @@ static void proxy_head(struct probe *p, int family, int port)
     h[13] = family == AF_INET ? 0x11 : 0x21;
     h[14] = 0;
     h[15] = (unsigned char)(2 * addr + 4);
-    (void)inet_pton(family, family == AF_INET ? "192.0.2.1" : "2001:db8::1", h + 16);
+    if (inet_pton(family, client, h + 16) != 1)
+        return false;
     (void)inet_pton(family, family == AF_INET ? "127.0.0.1" : "::1", h + 16 + addr);
     h[16 + 2 * addr] = 40000 >> 8;
     h[17 + 2 * addr] = 40000 & 0xff;
     h[18 + 2 * addr] = (unsigned char)(port >> 8);
     h[19 + 2 * addr] = (unsigned char)(port & 0xff);
     p->head_n = 20 + 2 * addr;
+    return true;
 }
 
 void probe_add_digest(struct probe_set *s, const char *address, int port, const char *digest)
@@ -109,15 +111,19 @@ void probe_add_digest(struct probe_set *s, const char *address, int port, const 
 }
 
 void probe_add_relay(struct probe_set *s, const char *address, int port, int family,
-                     const char *device_id)
+                     const char *client, const char *device_id)
 {
-    struct probe *p =
-        add(s, address, port,
-            family == AF_INET ? "relay probe as 192.0.2.1" : "relay probe as 2001:db8::1");
+    char what[80];
+    struct probe *p;
 
+    (void)snprintf(what, sizeof what, "relay probe as %s", client);
+    p = add(s, address, port, what);
     if (p == NULL)
         return;
-    proxy_head(p, family, port);
+    if (!proxy_head(p, family, port, client)) {
+        s->failed = true;
+        return;
+    }
     step(p, PROBE_GOOD, "EHLO %s.inari.invalid\r\n", device_id);
     step(p, PROBE_GOOD, "MAIL FROM:<>\r\n");
     step(p, PROBE_GOOD, "RCPT TO:<probe@%s.inari.invalid>\r\n", device_id);
@@ -131,9 +137,8 @@ void probe_add_message(struct probe_set *s, const char *address, int port, const
 {
     struct probe *p = add(s, address, port, "test message");
 
-    if (p == NULL)
+    if (p == NULL || !proxy_head(p, AF_INET, port, PROBE_CLIENT4))
         return;
-    proxy_head(p, AF_INET, port);
     step(p, PROBE_GOOD, "EHLO %s.inari.invalid\r\n", device_id);
     step(p, PROBE_GOOD, "MAIL FROM:<>\r\n");
     step(p, PROBE_GOOD, "RCPT TO:<probe@%s.inari.invalid>\r\n", device_id);
@@ -148,7 +153,8 @@ void probe_add_message(struct probe_set *s, const char *address, int port, const
 }
 
 void probe_add_listener(struct probe_set *s, const char *address, int port, const char *role,
-                        const char *device_id, const char *digest)
+                        const struct probe_clients *clients, const char *device_id,
+                        const char *digest)
 {
     struct probe *p;
 
@@ -157,8 +163,8 @@ void probe_add_listener(struct probe_set *s, const char *address, int port, cons
         return;
     }
     if (strcmp(role, "probe") == 0) {
-        probe_add_relay(s, address, port, AF_INET, device_id);
-        probe_add_relay(s, address, port, AF_INET6, device_id);
+        probe_add_relay(s, address, port, AF_INET, clients->v4, device_id);
+        probe_add_relay(s, address, port, AF_INET6, clients->v6, device_id);
         return;
     }
     p = add(s, address, port, role);

@@ -2,9 +2,9 @@
  * probe_smtp.h - conversations with the host's own listeners, all at once: what a client would see.
  * The banner of the digest listener, EHLO everywhere, a foreign recipient that must be refused, a
  * test message. Source:  docs/internals/helper.md (listeners), design: mail for a foreign domain as
- * 192.0.2.1 and 2001:db8::1 through the PROXY v2 listener, because from the device itself the plain
- * path would always look open. Limits:  one deadline for the whole set; replies as smtp_reply.h
- * bounds them. Threads: none; probe_run() blocks for at most its deadline.
+ * a client of no relay network (probe_clients) through the PROXY v2 listener, because from the
+ * device itself the plain path would always look open. Limits:  one deadline for the whole set;
+ * replies as smtp_reply.h bounds them. Threads: none; probe_run() blocks for at most its deadline.
  */
 #pragma once
 
@@ -54,6 +54,13 @@ struct probe {
     struct strbuf in;
 };
 
+/* Whom the relay probes ask as; the helper chooses addresses outside the relay networks. */
+#define PROBE_CLIENT4 "192.0.2.1"
+#define PROBE_CLIENT6 "2001:db8::1"
+struct probe_clients {
+    char v4[64], v6[64];
+};
+
 /* A set that grows up to PROBE_SET_MAX. */
 struct probe_set {
     struct probe *v; /* heap */
@@ -65,12 +72,13 @@ void probe_set_clear(struct probe_set *s);
 /* What each role of a listener (helper.md) must do.  address: "0.0.0.0" and "::" are dialled on
  * loopback. digest: what the digest listener must show. */
 void probe_add_listener(struct probe_set *s, const char *address, int port, const char *role,
-                        const char *device_id, const char *digest);
+                        const struct probe_clients *clients, const char *device_id,
+                        const char *digest);
 void probe_add_digest(struct probe_set *s, const char *address, int port, const char *digest);
-/* A recipient of a foreign domain, as a client of that family, through the PROXY listener: must be
- * refused; the probe's own address must be taken. */
+/* A recipient of a foreign domain, as client (an address of that family), through the PROXY
+ * listener: must be refused; the probe's own address must be taken. */
 void probe_add_relay(struct probe_set *s, const char *address, int port, int family,
-                     const char *device_id);
+                     const char *client, const char *device_id);
 /* A message with that mark to probe@<device_id>.inari.invalid through the PROXY listener. */
 void probe_add_message(struct probe_set *s, const char *address, int port, const char *device_id,
                        const char *mark);

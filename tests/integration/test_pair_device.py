@@ -2,6 +2,7 @@
 import re
 
 import pytest
+from test_pair_faults import attempt, inherit
 
 pytestmark = [pytest.mark.lab]
 
@@ -15,3 +16,19 @@ def test_no_control_port_on_a_child(lab):
         out = lab.execute("outside", "/usr/bin/python3", "-c", code, lab.address(child), *ports).stdout
         opened = [int(p) for p, rc in re.findall(r"^(\d+) (\d+)$", out, re.M) if rc == "0"]
         assert opened == [25], out
+
+
+def test_networks_of_the_relay_probe_may_relay(lab):
+    """The probe asks as an address that no relay network holds, so the networks of its usual addresses can be relay
+    networks like any other: committed, and probed from elsewhere; afterwards as before."""
+    child = lab.children[0]
+    networks = lab.api.ok("GET", f"/devices/{child}/effective")["settings"]["smtp.relay_networks"]
+    wide = {n: {} for n in [*networks, "192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"]}
+    try:
+        pub = lab.api.publish({"devices": {child: {"smtp.relay_networks": wide}}}, "relay networks")["pub"]
+        a = attempt(lab, child, pub, ("committed", "reverted", "rejected"))
+        assert a["result"] == "committed", a
+        lab.wait_in_sync([child])
+    finally:
+        inherit(lab, child, "smtp.relay_networks")
+        lab.wait_in_sync([child])

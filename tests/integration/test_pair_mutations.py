@@ -2,13 +2,11 @@
 pair under mail: parent, agent, helper and Postfix.  They come just before the reload, so that Postfix really runs with
 them.  Each is reverted within 10 s, and of the mail that came meanwhile nothing is lost, doubled or relayed."""
 import json
-import subprocess
 import time
 import uuid
 
 import pytest
 import mutations
-from labrig import SENDER
 from parentlib import wait_until
 from test_pair_faults import attempt, inherit, mail_through, new_size, publish_for, respawn
 
@@ -47,22 +45,17 @@ class Pair:
     def state(self):
         return [open(f, "rb").read() for f in self.files], self.look(self.child, "digests")
 
-    def mail(self, name):
-        mark, count = f"{name}-{uuid.uuid4().hex[:8]}", 12
-        argv = ["/usr/bin/python3", "-c", SENDER, mark, str(count), "2.5", "1500", self.lab.address(self.child)]
-        return mark, count, subprocess.Popen(self.lab.lab.host("outside").entered(argv), stdout=subprocess.PIPE, text=True)
-
     def change(self, mutation, results, timeout=60):
         """Publish with the mutation while mail comes in; the attempt that came of it."""
         respawn(self.lab, self.child, "helper", INARI_MUTATE=mutation, INARI_MUTATE_PORT="10028")  # the agent's own
-        mark, count, sender = self.mail(mutation.split(":")[1])
+        mark = f"{mutation.replace(':', '-')}-{uuid.uuid4().hex[:8]}"
+        sender = self.lab.sender(mark, 10, 2, [self.child], 1500, lasting=True)
         try:
             pub = publish_for(self.lab, self.child, new_size())
             return attempt(self.lab, self.child, pub, results, timeout)
         finally:
-            out = sender.communicate(timeout=120)[0]
-            refused = {r[0] for r in json.loads(out)}
-            self.sent.append((mark, set(range(count)) - refused, refused))
+            refused = {r[0] for r in sender.finish()}
+            self.sent.append((mark, set(range(sender.sent)) - refused, refused))
 
     def tidy(self):
         """What the harmless ones left in lines that are nobody's."""

@@ -16,7 +16,8 @@
 
 #define DEVICE "019ab000-0000-7000-8000-0000000000aa"
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define OTHER  "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+static const struct probe_clients clients = {"198.51.100.7", "3fff::7"};
+#define OTHER "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 
 /* --- a server that says what its script says --- */
 
@@ -176,7 +177,7 @@ static void listeners(void **state)
         char problem[512];
         pthread_t th = start(&s);
         bool ok;
-        probe_add_listener(&set, "127.0.0.1", s.port, t[i].role, DEVICE, DIGEST);
+        probe_add_listener(&set, "127.0.0.1", s.port, t[i].role, &clients, DEVICE, DIGEST);
         ok = probe_run(&set, NULL, (struct probe_limits){400, 600, 600}, problem, sizeof problem);
         probe_set_clear(&set);
         finish(&s, th);
@@ -201,14 +202,15 @@ static void relay(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(t); i++) {
         for (int v6 = 0; v6 < 2; v6++) {
-            static const unsigned char v4_want[] = {192, 0, 2, 1, 127, 0, 0, 1};
+            static const unsigned char v4_want[] = {198, 51, 100, 7, 127, 0, 0, 1};
             struct script s = {
                 .banner = "220 hi\r\n", .rcpt_own = "250 ok\r\n", .rcpt_foreign = t[i].foreign};
             struct probe_set set = {0};
             char problem[512];
             pthread_t th = start(&s);
             bool ok;
-            probe_add_relay(&set, "127.0.0.1", s.port, v6 ? AF_INET6 : AF_INET, DEVICE);
+            probe_add_relay(&set, "127.0.0.1", s.port, v6 ? AF_INET6 : AF_INET,
+                            v6 ? clients.v6 : clients.v4, DEVICE);
             ok = probe_run(&set, NULL, (struct probe_limits){0, 1000, 1000}, problem,
                            sizeof problem);
             probe_set_clear(&set);
@@ -233,13 +235,13 @@ static void nobody_there(void **state)
     int64_t before = clock_mono_ms();
 
     (void)state;
-    probe_add_listener(&set, "0.0.0.0", 1, "public", DEVICE, DIGEST);
+    probe_add_listener(&set, "0.0.0.0", 1, "public", &clients, DEVICE, DIGEST);
     assert_false(
         probe_run(&set, NULL, (struct probe_limits){100, 5000, 5000}, problem, sizeof problem));
     assert_non_null(strstr(problem, "Connection refused"));
     assert_true(clock_mono_ms() - before < 2000); /* the retry window ends it, not the deadline */
     probe_set_clear(&set);
-    probe_add_listener(&set, "not an address", 25, "public", DEVICE, DIGEST);
+    probe_add_listener(&set, "not an address", 25, "public", &clients, DEVICE, DIGEST);
     assert_false(
         probe_run(&set, NULL, (struct probe_limits){0, 100, 100}, problem, sizeof problem));
     probe_set_clear(&set);
