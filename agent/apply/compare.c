@@ -8,15 +8,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_SHOWN = 80 };
+enum { LINE_SHOWN = 100, LINE_BEFORE = 60 };
 
-/* The line of text in which byte at lies, made printable. */
+/* The line of text around byte at, made printable; of a long one the part that matters. */
 static void show_line(struct slice text, size_t at, char *buf, size_t size)
 {
     size_t start = at < text.n ? at : text.n, n = 0;
 
     while (start > 0 && text.p[start - 1] != '\n')
         start--;
+    if (at - start > LINE_BEFORE) {
+        start = at - LINE_BEFORE;
+        n = (size_t)snprintf(buf, size, "...");
+    }
     for (size_t i = start; i < text.n && text.p[i] != '\n' && n + 1 < size; i++)
         buf[n++] = text.p[i] >= ' ' && text.p[i] < 0x7f ? text.p[i] : '?';
     buf[n] = '\0';

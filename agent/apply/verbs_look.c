@@ -108,10 +108,12 @@ static enum err_code tx(struct helper *h, const json_t *request, json_t *answer,
 {
     const struct journal_state *s = &h->j.s;
     struct relay_clients clients;
-    struct err unknown;
+    struct err unknown, why;
 
     if (apply_clients(h, &clients, &unknown) == ERR_OK)
         verbs_put_clients(answer, &clients);
+    if (s->phase == PHASE_PROBING && apply_still_same(h, &why) == ERR_CHANGED_MEANWHILE)
+        (void)json_object_set_new(answer, "changed", json_string(why.msg));
     (void)json_object_set_new(answer, "open", json_boolean(apply_is_open(h)));
     (void)json_object_set_new(answer, "phase", json_string(phase_word(s->phase)));
     (void)json_object_set_new(answer, "from", json_string(s->phase == PHASE_NONE ? "" : s->from));

@@ -14,6 +14,7 @@
 enum {
     LIVE_RETRY_MS = 2000,    /* a reload takes about 24 ms; a stop and start up to 2 s */
     MESSAGE_EXTRA_MS = 1500, /* for the queue, after the conversations */
+    DOUBT_MS = 1000,         /* by then the live probes are long over when all is well */
     REVERT_TRIES = 2,
     HELPER_BACK_MS =
         20 * 1000, /* a killed helper is started again by its supervisor and reverts by itself */
@@ -203,19 +204,38 @@ static bool trial_probes(struct apply *a, const json_t *rows, char *problem, siz
     return ok;
 }
 
+/* A message that takes long: was something else written meanwhile?  Then waiting is of no use, and
+ * mail that comes in takes the same way. */
+static bool files_changed(void *ctx, char *problem, size_t size)
+{
+    AUTO(json_free) json_t *tx = NULL;
+    struct apply *a = ctx;
+    struct err e = {0};
+
+    if (helper_ask(a->helper, "tx", NULL, HELPER_QUICK_MS, &tx, &e) != ERR_OK ||
+        json_str(tx, "changed", "")[0] == '\0')
+        return false;
+    (void)snprintf(problem, size, "%s", json_str(tx, "changed", ""));
+    return true;
+}
+
 /* Everything at once: digests, every listener, both relay probes, and a message through to our own
  * sink. */
 static bool live_probes(struct apply *a, char *problem, size_t size)
 {
+    struct probe_limits l = limits(a, LIVE_RETRY_MS);
     struct probe_set set = {0};
     char mark[UUID_TEXT_SIZE];
     bool ok;
 
+    l.doubt = files_changed;
+    l.ctx = a;
+    l.doubt_ms = DOUBT_MS;
     uuid7(mark);
     sink_expect(a->sink, mark);
     add_rows(&set, a, a->listeners);
     probe_add_message(&set, "127.0.0.1", APPLY_PORT_PROBE, a->device_id, mark);
-    ok = probe_run(&set, a->sink, limits(a, LIVE_RETRY_MS), problem, size);
+    ok = probe_run(&set, a->sink, l, problem, size);
     probe_set_clear(&set);
     return ok;
 }

@@ -374,12 +374,15 @@ static void work(struct probe *p, int64_t retry_until)
 
 /* One turn of poll(); false when nothing is left to wait for. */
 static bool turn(struct probe_set *s, struct sink *sink, int64_t deadline, int64_t each,
-                 int64_t retry_until)
+                 int64_t doubt_at, int64_t retry_until)
 {
     struct pollfd fds[PROBE_SET_MAX + SINK_FDS];
     int64_t now = clock_mono_ms(), wait = (now < each ? each : deadline) - now;
     bool open = sink != NULL && !sink_received(sink);
     size_t n = 0;
+
+    if (doubt_at > now && doubt_at - now < wait)
+        wait = doubt_at - now;
 
     for (size_t i = 0; i < s->n; i++) {
         struct probe *p = &s->v[i];
@@ -422,14 +425,20 @@ bool probe_run(struct probe_set *s, struct sink *sink, struct probe_limits limit
 {
     int64_t start = clock_mono_ms(), deadline = start + limits.all_ms,
             each = start + limits.each_ms;
+    int64_t doubt_at = limits.doubt == NULL ? 0 : start + limits.doubt_ms;
     bool ok = !s->failed, quiet;
 
     (void)snprintf(ret_problem, size, "%s",
                    ok ? "" : "too many listeners to probe, or one with an address that is none");
     if (each > deadline)
         each = deadline;
-    while (ok && turn(s, sink, deadline, each, start + limits.retry_ms))
+    while (ok && turn(s, sink, deadline, each, doubt_at, start + limits.retry_ms)) {
         ok = all_well(s, clock_mono_ms() >= each);
+        if (ok && doubt_at != 0 && clock_mono_ms() >= doubt_at) {
+            doubt_at = 0;
+            ok = !limits.doubt(limits.ctx, ret_problem, size);
+        }
+    }
     quiet = clock_mono_ms() >= each;
     ok = ok && all_well(s, true);
     for (size_t i = 0; i < s->n && !ok; i++) {

@@ -88,6 +88,11 @@ struct probe_limits {
     int retry_ms; /* refused or early closed connections are tried again: a reload is under way */
     int each_ms;  /* every conversation is over by then */
     int all_ms;   /* the test message has arrived by then */
+    /* Asked once when the set still runs after doubt_ms: true ends it as failed, with the reason in
+     * problem.  NULL: not asked. */
+    bool (*doubt)(void *ctx, char *problem, size_t size);
+    void *ctx;
+    int doubt_ms;
 };
 
 /* Run all at once; true when every one ended well and, with sink not NULL, the mark it expects has

@@ -4,6 +4,7 @@ The ids are those of the protocol's fault table (docs/internals/wire.md names th
 import os
 import random
 import re
+import shutil
 import time
 import uuid
 
@@ -140,6 +141,43 @@ def test_not_taken_is_never_called_running(healthy_lab, child):
             return False  # nobody answers yet
     wait_until(whole, "one configuration that runs", 60, 0.5)
     mail_through(lab, child)
+
+
+@pytest.fixture
+def old_master(healthy_lab, child):
+    """The child's Postfix run by a master that has its configuration from a copy of the directory, on the same queue: it
+    takes every signal to reload, and reads the copy again."""
+    lab = healthy_lab
+    copy = os.path.join(lab.dir, child, "old-postfix")
+    shutil.copytree(os.path.join(lab.root(child), "etc/postfix"), copy, symlinks=True)
+    lab.execute(child, "postfix", "stop")
+    lab.execute(child, "postfix", "-c", copy, "start")
+    yield copy
+    lab.execute(child, "postfix", "-c", copy, "stop", check=False)
+    lab.execute(child, "postfix", "start", check=False)
+    shutil.rmtree(copy)
+
+
+def test_an_old_master_that_serves_on_is_not_believed(healthy_lab, child, old_master):
+    """C4: everything on disk is new and the reload succeeds, but master serves the old content from elsewhere.  Never
+    acknowledged, put back within 10 s, and what it still shows is named; with the right master the same change commits."""
+    lab = healthy_lab
+    before, size = digests(lab, child), size_of(lab, child)
+    files = [os.path.join(lab.root(child), "etc/postfix", n) for n in ("main.cf", "master.cf")]
+    texts = [open(f, "rb").read() for f in files]
+    pub = publish_for(lab, child, new_size())
+    a = attempt(lab, child, pub, ("reverted", "degraded", "rejected", "committed"), timeout=60)
+    assert a["result"] == "reverted" and a["duration_ms"] < 10_000, a
+    assert "(digest)" in a["problem"]["detail"] and before[0] in a["problem"]["detail"], a["problem"]
+    assert device(lab, child)["sync"] != "in-sync"
+    assert [open(f, "rb").read() for f in files] == texts
+    assert digests(lab, child) == before and size_of(lab, child) == size
+    mail_through(lab, child)
+    lab.execute(child, "postfix", "-c", old_master, "stop")
+    lab.execute(child, "postfix", "start")
+    wanted = new_size()
+    attempt(lab, child, publish_for(lab, child, wanted), ("committed",))
+    assert size_of(lab, child) == wanted
 
 
 def test_parent_dies_during_apply(healthy_lab, child):

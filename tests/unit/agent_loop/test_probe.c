@@ -178,7 +178,9 @@ static void listeners(void **state)
         pthread_t th = start(&s);
         bool ok;
         probe_add_listener(&set, "127.0.0.1", s.port, t[i].role, &clients, DEVICE, DIGEST);
-        ok = probe_run(&set, NULL, (struct probe_limits){400, 600, 600}, problem, sizeof problem);
+        ok = probe_run(&set, NULL,
+                       (struct probe_limits){.retry_ms = 400, .each_ms = 600, .all_ms = 600},
+                       problem, sizeof problem);
         probe_set_clear(&set);
         finish(&s, th);
         if (ok != t[i].ok || strstr(problem, t[i].says) == NULL)
@@ -211,8 +213,8 @@ static void relay(void **state)
             bool ok;
             probe_add_relay(&set, "127.0.0.1", s.port, v6 ? AF_INET6 : AF_INET,
                             v6 ? clients.v6 : clients.v4, DEVICE);
-            ok = probe_run(&set, NULL, (struct probe_limits){0, 1000, 1000}, problem,
-                           sizeof problem);
+            ok = probe_run(&set, NULL, (struct probe_limits){.each_ms = 1000, .all_ms = 1000},
+                           problem, sizeof problem);
             probe_set_clear(&set);
             finish(&s, th);
             if (ok != t[i].ok)
@@ -228,6 +230,51 @@ static void relay(void **state)
     }
 }
 
+struct doubter {
+    int asked;
+    bool doubts;
+};
+
+static bool doubt(void *ctx, char *problem, size_t size)
+{
+    struct doubter *d = ctx;
+
+    d->asked++;
+    if (d->doubts)
+        (void)snprintf(problem, size, "somebody wrote the files");
+    return d->doubts;
+}
+
+/* Asked once, and only when it takes long; its yes ends the wait. */
+static void doubted(void **state)
+{
+    static const struct {
+        bool silent, doubts, ok;
+        int asked;
+    } t[] = {{false, true, true, 0}, {true, false, false, 1}, {true, true, false, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        struct script s = {.banner = t[i].silent ? NULL : "220 hi\r\n", .rcpt_own = "250 ok\r\n"};
+        struct doubter d = {.doubts = t[i].doubts};
+        struct probe_limits l = {
+            .each_ms = 900, .all_ms = 900, .doubt = doubt, .ctx = &d, .doubt_ms = 300};
+        struct probe_set set = {0};
+        char problem[512];
+        pthread_t th = start(&s);
+        int64_t before = clock_mono_ms();
+        probe_add_listener(&set, "127.0.0.1", s.port, "public", &clients, DEVICE, DIGEST);
+        assert_int_equal(probe_run(&set, NULL, l, problem, sizeof problem), t[i].ok);
+        assert_int_equal(d.asked, t[i].asked);
+        assert_int_equal(strcmp(problem, "somebody wrote the files") == 0,
+                         t[i].asked && t[i].doubts);
+        if (t[i].doubts)
+            assert_true(clock_mono_ms() - before < 800);
+        probe_set_clear(&set);
+        finish(&s, th);
+    }
+}
+
 static void nobody_there(void **state)
 {
     struct probe_set set = {0};
@@ -236,14 +283,15 @@ static void nobody_there(void **state)
 
     (void)state;
     probe_add_listener(&set, "0.0.0.0", 1, "public", &clients, DEVICE, DIGEST);
-    assert_false(
-        probe_run(&set, NULL, (struct probe_limits){100, 5000, 5000}, problem, sizeof problem));
+    assert_false(probe_run(&set, NULL,
+                           (struct probe_limits){.retry_ms = 100, .each_ms = 5000, .all_ms = 5000},
+                           problem, sizeof problem));
     assert_non_null(strstr(problem, "Connection refused"));
     assert_true(clock_mono_ms() - before < 2000); /* the retry window ends it, not the deadline */
     probe_set_clear(&set);
     probe_add_listener(&set, "not an address", 25, "public", &clients, DEVICE, DIGEST);
-    assert_false(
-        probe_run(&set, NULL, (struct probe_limits){0, 100, 100}, problem, sizeof problem));
+    assert_false(probe_run(&set, NULL, (struct probe_limits){.each_ms = 100, .all_ms = 100},
+                           problem, sizeof problem));
     probe_set_clear(&set);
 }
 
@@ -344,8 +392,11 @@ static void sink_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(listeners),       cmocka_unit_test(relay),
-        cmocka_unit_test(nobody_there),    cmocka_unit_test(sink_takes_only_the_probe),
+        cmocka_unit_test(listeners),
+        cmocka_unit_test(relay),
+        cmocka_unit_test(doubted),
+        cmocka_unit_test(nobody_there),
+        cmocka_unit_test(sink_takes_only_the_probe),
         cmocka_unit_test(sink_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
