@@ -8,6 +8,7 @@
 #include "domain/device_auth.h"
 #include "domain/fleet_cache.h"
 #include "domain/parent.h"
+#include "hand_over.h"
 #include "handlers/idempotent.h"
 #include "http/http.h"
 #include "http/static.h"
@@ -47,6 +48,8 @@ static const char usage[] =
     "  reset-admin      give account \"admin\" a new password and print it\n"
     "  may-remove       whether this parent can be taken away: not while it has children\n"
     "  --force          with may-remove: although it has children\n"
+    "  backup FILE      everything the parent is, in one encrypted file (see inarid backup --help)\n"
+    "  check-backup FILE, restore FILE, restore --undo\n"
     "The settings file is " INARID_CONFIG " unless --config names another.\n";
 
 struct parent {
@@ -394,6 +397,8 @@ int main(int argc, char **argv)
     bool force = false;
     struct err e;
 
+    if (hand_over_wanted(argc, argv))
+        return hand_over(argv);
     while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
         if (o == '?')
             return EXIT_USAGE;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "migrate_private.h"
 #include "store/db_private.h"
+#include "store/recovery_store.h"
 
 #include <string.h>
 
@@ -134,8 +135,18 @@ static enum err_code apply_missing(struct db *db, struct err *e)
 enum err_code migrate_run(struct db *db, struct err *e)
 {
     struct err ignored;
+    enum recovery_state found = RECOVERY_EMPTY;
     enum err_code rc = migrate_preflight(db, e);
 
+    /* An empty schema means "first start", which would make a second fleet out of half a restore. */
+    if (rc == ERR_OK)
+        rc = recovery_store_state(db, &found, e);
+    if (rc == ERR_OK && found == RECOVERY_CUT)
+        rc = err_set(
+            e, ERR_REFUSED,
+            "a restore was cut off: run \"inarid restore\" again, or \"inarid restore --undo\"");
+    if (rc == ERR_OK && found == RECOVERY_UNDECIDED)
+        rc = recovery_store_settle(db, e);
     if (rc == ERR_OK)
         rc = db_script(db, LOCK_SQL, MIGRATION_LIMIT_MS, e);
     if (rc != ERR_OK)

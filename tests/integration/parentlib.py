@@ -244,16 +244,20 @@ class Parent(Process):
         """Configuration, process, readiness; safe to repeat."""
         if self.alive():
             return self
+        self.configure()
+        self.launch(as_user("inari", [self.programs["inarid"], "--config", self.conf]), env)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def configure(self):
+        """The state folder and the settings file, without starting anything."""
         os.makedirs(self.state, exist_ok=True)
         os.chmod(self.state, 0o700)
         if os.geteuid() == 0:
             os.chown(self.state, *users.ids("inari"))
         with open(self.conf, "w") as f:
             f.write(conf.inarid(f"127.0.0.1:{self.port}", self.base, self.postgres.conninfo, self.state, self.extra))
-        self.launch(as_user("inari", [self.programs["inarid"], "--config", self.conf]), env)
-        if wait:
-            self.wait_ready()
-        return self
 
     def wait_ready(self, timeout=60):
         wait_until(lambda: self.ready() or not self.alive(), f"{self.name} to be ready", timeout)

@@ -1,0 +1,42 @@
+/*
+ * recovery_store.h - SQL of backup and restore, and of the fence (protocol.md 6.14.8): a parent that may know less than
+ * its children publishes nothing until an administrator has decided.
+ */
+#pragma once
+
+#include "store/db.h"
+
+extern const struct stmt *const recovery_store_stmts[];
+
+struct recovery_facts {
+    const char *server_version; /* borrowed from the arena */
+    const char *fleet;          /* "": no fleet in this database */
+    int64_t epoch, pub, rev;    /* rev: the highest that was ever given out */
+    int64_t devices;
+    const char *fence;          /* why it is fenced; "": it is not */
+};
+/* Of a database with our schema. */
+MUST_USE enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret, struct err *e);
+/* Parents that are connected to this database now. */
+MUST_USE enum err_code recovery_store_parents(struct db *db, int64_t *ret, struct err *e);
+/* Where a restore stands.  EMPTY: neither schema has tables of ours.  CUT: the old tables are aside, the new ones are
+ * not there (a restore was cut off).  UNDECIDED: a restore's tables are in place and no administrator has decided yet: the
+ * old ones stay aside whatever is restored over these.  DONE: ours are in place. */
+enum recovery_state { RECOVERY_EMPTY, RECOVERY_DONE, RECOVERY_CUT, RECOVERY_UNDECIDED };
+MUST_USE enum err_code recovery_store_state(struct db *db, enum recovery_state *ret, struct err *e);
+/* Put schema public aside as "inari_before_restore" and make an empty one; what an earlier restore put aside is
+ * dropped.  CUT and UNDECIDED: public is dropped and what is aside stays.  fence is noted beside them: settle() makes it the fence of what comes in their
+ * place.  One transaction. */
+MUST_USE enum err_code recovery_store_aside(struct db *db, json_t *fence, struct err *e);
+/* The new tables are in place: they are fenced if a restore brought them.  Nothing happens otherwise.  One
+ * transaction; every start does it too, for a restore that was killed between the two. */
+MUST_USE enum err_code recovery_store_settle(struct db *db, struct err *e);
+/* The old tables in their place again, the new ones dropped.  One transaction.  ERR_NOT_FOUND: none are aside. */
+MUST_USE enum err_code recovery_store_back(struct db *db, struct err *e);
+/* Make, or replace, the fence; detail is for people and programs. */
+MUST_USE enum err_code recovery_store_fence(struct db *db, const json_t *detail, struct err *e);
+
+/* conninfo as environment variables of PostgreSQL's programs ("PGHOST=..."), so that no password stands in an argument
+ * list.  *ret: NULL-terminated, in the arena; *ret_dbname likewise.  ERR_INVALID: what is wrong with it. */
+MUST_USE enum err_code recovery_store_env(const char *conninfo, struct arena *a, const char *const **ret,
+                                          const char **ret_dbname, struct err *e);
