@@ -21,7 +21,9 @@ enum {
     WAIT_SLACK_MS = 15 * 1000,
     STATUS_GAP_MS = 200,   /* whatever happens: not more than five a second */
     CLOCK_GRAIN_MS = 1500, /* Date has whole seconds */
-    REPORT_FIRST_MS = 2000,
+    /* A busy parent takes its time over a report; a poll beside it would cost a second connection.
+     */
+    REPORT_FIRST_MS = 10000,
 };
 
 /* --- the clock --- */

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { REPORT_FIRST_MS = 2000, SLOW_MS = 300 * 1000, INTERVAL_S = 60, JOIN_RETRY_MS = 2000 };
+enum { REPORT_FIRST_MS = 10000, SLOW_MS = 300 * 1000, INTERVAL_S = 60, JOIN_RETRY_MS = 2000 };
 
 static void begin_request(struct strbuf *b, const char *method, const char *path)
 {
@@ -366,6 +366,7 @@ static void on_desired(struct child *d, struct answer *a)
     int64_t now = clock_mono_ms();
 
     d->poll_busy = false;
+    d->polling = NULL;
     if (a->status != 200 && a->status != 304) {
         d->poll_next = now + react(d, a, &d->poll_backoff);
         return;
@@ -402,6 +403,7 @@ static void ask_desired(struct child *d, struct conn *c)
     arrivals[second < ARRIVALS ? second : ARRIVALS - 1]++;
     count.polls++;
     d->poll_busy = true;
+    d->polling = c;
     d->poll_started = now;
     conn_send(c, &b, d->wait_s * 1000, on_desired);
 }

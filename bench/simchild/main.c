@@ -198,7 +198,7 @@ static void add_counts(json_t *j)
 
     for (int i = 0; i < opt.count; i++) {
         phases[fleet[i].phase]++;
-        waiting += fleet[i].poll_busy && fleet[i].conn[0].state == CONN_READING;
+        waiting += fleet[i].polling != NULL && fleet[i].polling->state == CONN_READING;
         open +=
             (fleet[i].conn[0].state > CONN_HANDSHAKE) + (fleet[i].conn[1].state > CONN_HANDSHAKE);
     }

@@ -100,6 +100,7 @@ struct child {
     struct trust *trust; /* shared */
     SSL_SESSION *session;
     struct conn conn[2];
+    const struct conn *polling; /* the one with the poll; NULL: none */
     char *join_token, *token; /* secrets */
     int64_t token_refresh, token_next, poll_next, status_next, step_next, apply_due;
     bool token_busy, poll_busy, status_busy, report_wanted, token_refused;

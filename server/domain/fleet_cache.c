@@ -165,27 +165,6 @@ void fleet_wait_work(struct fleet_cache *f, int64_t ms)
     (void)pthread_mutex_unlock(&f->work);
 }
 
-size_t fleet_wake_queued(struct fleet_cache *f, size_t max)
-{
-    size_t left = 0;
-
-    for (size_t i = 0; i < max; i++) {
-        char key[FLEET_PARK_KEY_SIZE] = "";
-        (void)pthread_mutex_lock(&f->work);
-        if (f->wake.n > 0) { /* in random order, so that no device is always last */
-            size_t pick = (size_t)rand_below(f->wake.n);
-            fleet_park_key(f->wake.v[pick], key);
-            memcpy(f->wake.v[pick], f->wake.v[--f->wake.n], sizeof f->wake.v[0]);
-        }
-        left = f->wake.n;
-        (void)pthread_mutex_unlock(&f->work);
-        if (key[0] == '\0')
-            return 0;
-        (void)park_wake(key);
-    }
-    return left;
-}
-
 bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms)
 {
     int64_t fresh = atomic_load(&f->fresh_ms);

@@ -54,10 +54,12 @@ MUST_USE enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct 
 /* One upsert of who was seen since the last flush. */
 MUST_USE enum err_code fleet_cache_flush_presence(struct fleet_cache *f, struct db *db, struct err *e);
 bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms);
-/* For the job thread: wait up to ms for something to do; wake up to max of the queued polls (returns how many are
- * left); load the bundles that polls wait for. */
+/* For the job thread: wait up to ms for something to do; wake up to max of the queued polls, their bundles loaded
+ * (*ret_left: how many still wait; they are woken also when the bundles could not be read); load the bundles that polls
+ * wait for. */
 void fleet_wait_work(struct fleet_cache *f, int64_t ms);
-size_t fleet_wake_queued(struct fleet_cache *f, size_t max);
+MUST_USE enum err_code fleet_wake_queued(struct fleet_cache *f, struct db *db, size_t max, size_t *ret_left,
+                                         struct err *e);
 MUST_USE enum err_code fleet_load_wanted(struct fleet_cache *f, struct db *db, struct err *e);
 /* Did the trust documents or token keys change (asks once)? */
 bool fleet_take_trust_changed(struct fleet_cache *f);

@@ -1,5 +1,5 @@
-/* The fleet table follows the database: everything once, then the change table by number; bundle
- * bytes when a poll needs them; presence in bulk. */
+/* The fleet table follows the database: everything once, then the change table by number; presence
+ * in bulk. */
 #include "domain/fleet_private.h"
 
 #include "base/clock.h"
@@ -15,87 +15,6 @@ enum {
     FULL_AFTER_MS = 3600 * 1000, /* away from the change table for longer: read everything again */
     PRESENCE_CHUNK = 5000
 };
-
-/* --- bundle bytes --- */
-
-static struct bundle_bytes *bundle_bytes_new(const struct fleet_bundle *s)
-{
-    size_t n = strlen(s->jws);
-    struct bundle_bytes *b = malloc(sizeof *b + n + 1);
-
-    if (b == NULL)
-        return NULL;
-    atomic_init(&b->refs, 1);
-    b->epoch = s->epoch;
-    b->rev = s->rev;
-    b->pub = s->pub;
-    (void)snprintf(b->etag, sizeof b->etag, "%s", s->etag);
-    (void)snprintf(b->content_digest, sizeof b->content_digest, "%s", s->content_digest);
-    b->n = n;
-    memcpy(b->jws, s->jws, n + 1);
-    return b;
-}
-
-static void set_bundle(struct fleet_cache *f, const char *id, struct bundle_bytes *b)
-{
-    struct shard *s = fleet_shard_of(f, id);
-    struct entry *en;
-
-    (void)pthread_mutex_lock(&s->lock);
-    en = *fleet_slot_of(s, id);
-    if (en != NULL && en->v.rev == b->rev && en->v.epoch == b->epoch) {
-        bundle_bytes_unref(en->v.bundle);
-        en->v.bundle = bundle_bytes_ref(b);
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-}
-
-static enum err_code load_one(struct fleet_cache *f, struct db *db, const char *id, struct err *e)
-{
-    AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
-    struct fleet_view v;
-    struct fleet_bundle s;
-    struct bundle_bytes *b;
-    bool need;
-    enum err_code rc;
-
-    if (a == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    if (!fleet_get(f, id, &v))
-        return ERR_OK;
-    need = v.bundle == NULL && v.rev > 0;
-    fleet_view_clear(&v);
-    if (!need)
-        return ERR_OK;
-    rc = fleet_store_bundle(db, id, v.epoch, v.rev, a, &s, e);
-    if (rc != ERR_OK)
-        return rc == ERR_NOT_FOUND ? ERR_OK : rc; /* replaced meanwhile */
-    b = bundle_bytes_new(&s);
-    if (b == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    set_bundle(f, id, b);
-    bundle_bytes_unref(b);
-    return ERR_OK;
-}
-
-enum err_code fleet_load_wanted(struct fleet_cache *f, struct db *db, struct err *e)
-{
-    for (;;) {
-        char id[37] = "", key[FLEET_PARK_KEY_SIZE];
-        enum err_code rc;
-        (void)pthread_mutex_lock(&f->work);
-        if (f->wanted.n > 0)
-            memcpy(id, f->wanted.v[--f->wanted.n], sizeof id);
-        (void)pthread_mutex_unlock(&f->work);
-        if (id[0] == '\0')
-            return ERR_OK;
-        rc = load_one(f, db, id, e);
-        if (rc != ERR_OK)
-            return rc; /* the poll runs out and asks again */
-        fleet_park_key(id, key);
-        (void)park_wake(key);
-    }
-}
 
 bool fleet_take_trust_changed(struct fleet_cache *f)
 {
@@ -248,14 +167,20 @@ static void changed_ids(const struct fleet_change *c, size_t n, struct strbuf *o
     strbuf_putc(out, '}');
 }
 
-static void drop_missing(struct fleet_cache *f, const struct idlist *ids, const struct fleet_row *v,
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct fleet_row *)a)->id, ((const struct fleet_row *)b)->id);
+}
+
+/* v is put in order. */
+static void drop_missing(struct fleet_cache *f, const struct idlist *ids, struct fleet_row *v,
                          size_t n)
 {
+    if (n > 0)
+        qsort(v, n, sizeof *v, by_id);
     for (size_t i = 0; i < ids->n; i++) {
-        bool found = false;
-        for (size_t k = 0; k < n && !found; k++)
-            found = strcmp(v[k].id, ids->v[i]) == 0;
-        if (!found)
+        const struct fleet_row key = {.id = ids->v[i]};
+        if (n == 0 || bsearch(&key, v, n, sizeof *v, by_id) == NULL)
             drop(f, ids->v[i]);
     }
 }

@@ -131,12 +131,11 @@ enum park_result park_add(struct parked *p, struct MHD_Connection *mc, int fd, c
     return result;
 }
 
-int park_wake(const char *key)
+static int wake_key(const char *key)
 {
     size_t b = bucket_of(key);
     int n = 0;
 
-    (void)pthread_mutex_lock(&park.lock);
     park.woken[b] = atomic_fetch_add(&park.now, 1) + 1;
     for (struct parked *p = park.bucket[b], *next; p != NULL; p = next) {
         next = p->key_next;
@@ -145,8 +144,25 @@ int park_wake(const char *key)
             n++;
         }
     }
+    return n;
+}
+
+int park_wake(const char *key)
+{
+    int n;
+
+    (void)pthread_mutex_lock(&park.lock);
+    n = wake_key(key);
     (void)pthread_mutex_unlock(&park.lock);
     return n;
+}
+
+void park_wake_many(char (*keys)[PARK_KEY_SIZE], size_t n)
+{
+    (void)pthread_mutex_lock(&park.lock);
+    for (size_t i = 0; i < n; i++)
+        (void)wake_key(keys[i]);
+    (void)pthread_mutex_unlock(&park.lock);
 }
 
 /* Wake-ups by key are in no order of ours (the hash's), so that paced ones do not always favour the

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PARK_KEY_SIZE = 40, PARK_MAX_MS = 120 * 1000 /* round of the wheel */ };
+enum { PARK_MAX_MS = 120 * 1000 /* round of the wheel */ };
 
 enum park_end { PARK_WOKEN, PARK_EXPIRED, PARK_HANGUP };
 

@@ -17,11 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum {
-    TICK_MS = 100,
-    BUNDLES_KEPT = 5,
-    QUIET_MS = 30 * 1000
-};
+enum { TICK_MS = 100, BUNDLES_KEPT = 5, QUIET_MS = 30 * 1000 };
 
 struct jobs {
     struct app *app;
@@ -141,15 +137,16 @@ static void run_due(struct jobs *j)
 static size_t wake(struct jobs *j)
 {
     int64_t now = clock_mono_ms(), rate = j->app->wake_rate;
-    int64_t max = (rate * TICK_MS + 999) / 1000;
+    size_t max = rate == 0 ? SIZE_MAX : (size_t)(rate * TICK_MS + 999) / 1000, left = 0;
+    struct err e = {0};
 
-    if (rate == 0)
-        return fleet_wake_queued(j->app->fleet, SIZE_MAX);
-    if (now - j->wake_ms >= 1000) {
+    if (rate != 0 && now - j->wake_ms >= 1000) {
         j->wake_ms = now;
-        max = rate;
+        max = (size_t)rate;
     }
-    return fleet_wake_queued(j->app->fleet, (size_t)max);
+    if (fleet_wake_queued(j->app->fleet, j->db, max, &left, &e) != ERR_OK)
+        complain(j, "bundles", &e);
+    return left;
 }
 
 static void *run(void *arg)

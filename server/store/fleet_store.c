@@ -144,9 +144,39 @@ enum err_code fleet_store_bundle(struct db *db, const char *device_id, int64_t e
         db, &BUNDLE, (struct db_param[]){P_TEXT(device_id), P_INT(epoch), P_INT(rev)}, a, &r, e);
 
     if (rc == ERR_OK)
-        *ret = (struct fleet_bundle){rows_int(r, 0, 0),  rows_int(r, 0, 1),  rows_int(r, 0, 2),
-                                     rows_text(r, 0, 3), rows_text(r, 0, 4), rows_text(r, 0, 5)};
+        *ret = (struct fleet_bundle){device_id,         rows_int(r, 0, 0),  rows_int(r, 0, 1),
+                                     rows_int(r, 0, 2), rows_text(r, 0, 3), rows_text(r, 0, 4),
+                                     rows_text(r, 0, 5)};
     return rc;
+}
+
+static const struct stmt BUNDLES = {
+    "fleet_bundles", 1,
+    "SELECT d.id, b.epoch, b.rev, b.pub, b.etag, b.content_digest, b.jws FROM device d JOIN bundle "
+    "b ON"
+    " b.device_id = d.id AND b.rev = d.offered_rev WHERE d.id = ANY ($1::uuid[])"};
+
+enum err_code fleet_store_bundles(struct db *db, const char *ids, struct arena *a,
+                                  struct fleet_bundle **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    struct fleet_bundle *v;
+    enum err_code rc = db_run(db, &BUNDLES, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
+    size_t n;
+
+    if (rc != ERR_OK)
+        return rc;
+    n = (size_t)rows_count(r);
+    v = arena_alloc(a, (n + 1) * sizeof *v);
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (int i = 0; i < (int)n; i++)
+        v[i] = (struct fleet_bundle){rows_text(r, i, 0), rows_int(r, i, 1),  rows_int(r, i, 2),
+                                     rows_int(r, i, 3),  rows_text(r, i, 4), rows_text(r, i, 5),
+                                     rows_text(r, i, 6)};
+    *ret = v;
+    *ret_n = n;
+    return ERR_OK;
 }
 
 static const struct stmt PRESENCE = {"fleet_presence", 2,
@@ -179,5 +209,5 @@ enum err_code fleet_store_trim(struct db *db, struct err *e)
 }
 
 const struct stmt *const fleet_store_stmts[] = {
-    &LOCK,    &NOTE,   &NOTE_MANY, &LAST,        &CHANGES,  &ALL_ROWS,         &SOME_ROWS,
-    &DIGESTS, &BUNDLE, &PRESENCE,  &TRIM_CHANGE, &TRIM_JTI, &TRIM_IDEMPOTENCY, NULL};
+    &LOCK,   &NOTE,    &NOTE_MANY, &LAST,        &CHANGES,  &ALL_ROWS,         &SOME_ROWS, &DIGESTS,
+    &BUNDLE, &BUNDLES, &PRESENCE,  &TRIM_CHANGE, &TRIM_JTI, &TRIM_IDEMPOTENCY, NULL};

@@ -31,11 +31,15 @@ MUST_USE enum err_code fleet_store_rows(struct db *db, const char *ids, struct a
 MUST_USE enum err_code fleet_store_digests(struct db *db, struct arena *a, struct fleet_row **ret, size_t *ret_n,
                                            struct err *e);
 struct fleet_bundle {
+    const char *device_id; /* fleet_store_bundles() */
     int64_t epoch, rev, pub;
     const char *etag, *content_digest, *jws;
 };
 MUST_USE enum err_code fleet_store_bundle(struct db *db, const char *device_id, int64_t epoch, int64_t rev,
                                           struct arena *a, struct fleet_bundle *ret, struct err *e);
+/* What is offered to these devices now. */
+MUST_USE enum err_code fleet_store_bundles(struct db *db, const char *ids, struct arena *a, struct fleet_bundle **ret,
+                                           size_t *ret_n, struct err *e);
 /* ids and times (ms): array texts of the same length. */
 MUST_USE enum err_code fleet_store_presence(struct db *db, const char *ids, const char *times, struct err *e);
 MUST_USE enum err_code fleet_store_trim(struct db *db, struct err *e); /* old change, jti and idempotency rows */
