@@ -1,6 +1,7 @@
 #include "domain/check_private.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/strbuf.h"
 
 #include "http/problem.h"
@@ -35,9 +36,20 @@ struct model {
 struct shared {
     json_t *after, *before; /* effective; owned by the arena */
     size_t changes;
+    struct judged *judged; /* what the planner said of them, by the facts of the device */
+};
+
+/* Devices with the same settings and the same facts get the same findings: a fleet made from one
+ * image is planned once. (The planner knows the id too, but only names the probe's domain by it.)
+ */
+struct judged {
+    struct judged *next;
+    char facts[SHA256_HEX_SIZE];
+    struct findings f;
 };
 
 struct planned {
+    struct shared *share;
     const json_t *after, *before;
     size_t changes;
     struct plan_facts facts;
@@ -143,7 +155,7 @@ static enum err_code share_for(struct model *m, const struct check *c, const cha
                                struct planned *p, struct err *e)
 {
     AUTO_STRBUF struct strbuf key = STRBUF_INIT(MIB);
-    const struct shared *x;
+    struct shared *x;
     json_t *index;
 
     sharing_key(m, c, device_id, &key);
@@ -160,6 +172,7 @@ static enum err_code share_for(struct model *m, const struct check *c, const cha
             return no_memory(e);
     }
     x = &m->shares[json_integer_value(index)];
+    p->share = x;
     p->after = x->after;
     p->before = x->before;
     p->changes = x->changes;
@@ -215,25 +228,53 @@ static enum err_code plan_one(const struct check *c, const struct planned *p, co
     return rc;
 }
 
-static enum err_code report(const struct check *c, const struct fact_row *d,
+static void drop_judged(void *p)
+{
+    findings_clear(&((struct judged *)p)->f);
+}
+
+/* What the planner says of a device, or said of one just like it; lives as long as the model. */
+static enum err_code judge(const struct model *m, const struct check *c, const struct fact_row *d,
+                           const struct planned *p, json_t **ret_plan, const struct findings **ret,
+                           struct err *e)
+{
+    struct judged *j = arena_alloc(m->a, sizeof *j);
+    AUTO(json_free)
+    json_t *facts = json_pack("{s:s,s:O?}", "placement", d->placement, "facts", d->facts);
+
+    if (j == NULL || facts == NULL || !arena_defer(m->a, drop_judged, j) ||
+        !json_digest(facts, j->facts))
+        return no_memory(e);
+    for (const struct judged *x = p->share->judged; x != NULL && !c->plans; x = x->next) {
+        if (strcmp(x->facts, j->facts) == 0) {
+            *ret = &x->f;
+            return ERR_OK;
+        }
+    }
+    j->next = p->share->judged;
+    p->share->judged = j;
+    *ret = &j->f;
+    return plan_one(c, p, d->id, &j->f, ret_plan, e);
+}
+
+static enum err_code report(const struct model *m, const struct check *c, const struct fact_row *d,
                             const struct planned *p, json_t *devices, struct findings *total,
                             struct err *e)
 {
-    struct findings f = {0};
+    const struct findings *f = NULL;
     json_t *plan = NULL, *entry;
-    enum err_code rc = plan_one(c, p, d->id, &f, &plan, e);
+    enum err_code rc = judge(m, c, d, p, &plan, &f, e);
 
     if (rc == ERR_OK) {
-        check_take_over(total, &f);
+        check_take_over(total, f);
         entry = json_pack("{s:s,s:s,s:I,s:o}", "id", d->id, "name", d->name, "changes",
-                          (json_int_t)p->changes, "findings", problem_findings(&f, c->lang));
+                          (json_int_t)p->changes, "findings", problem_findings(f, c->lang));
         if (plan != NULL && entry != NULL)
             (void)json_object_set(entry, "plan", plan);
         if (json_array_append_new(devices, entry) != 0)
             rc = no_memory(e);
     }
     json_decref(plan);
-    findings_clear(&f);
     return rc;
 }
 
@@ -333,7 +374,7 @@ enum err_code check_devices(struct db *db, const struct check *c, struct finding
     for (size_t i = 0; rc == ERR_OK && i < m.n; i++) {
         rc = prepare(&m, c, &m.devices[i], &planned[i], e);
         if (rc == ERR_OK && planned[i].changes > 0)
-            rc = report(c, &m.devices[i], &planned[i], devices, f, e);
+            rc = report(&m, c, &m.devices[i], &planned[i], devices, f, e);
     }
     if (rc == ERR_OK)
         rc = m.n > 0 ? fleet_rules(&m, c, planned, f, e) : plan_fleet_layer(&m, c, f, e);

@@ -20,7 +20,7 @@ struct rendering {
     struct rendering *next;
     const char *layers; /* "group,group": what it was merged from; only for devices without a layer
                            of their own */
-    json_t *sections;
+    char *sections;     /* canonical text: made and written once, not for each device */
     char digest[PROTO_DIGEST_SIZE];
 };
 
@@ -118,7 +118,7 @@ static json_t *make_sections(const json_t *effective)
 
 static void rendering_drop(void *p)
 {
-    json_decref(((struct rendering *)p)->sections);
+    free(((struct rendering *)p)->sections);
 }
 
 static enum err_code render(struct issue *is, const char *device_id, const struct bundle_member *m,
@@ -126,7 +126,7 @@ static enum err_code render(struct issue *is, const char *device_id, const struc
 {
     struct rendering *r = arena_alloc(is->a, sizeof *r);
     struct catalog_layer *layers = NULL;
-    AUTO(json_free) json_t *effective = NULL;
+    AUTO(json_free) json_t *effective = NULL, *sections = NULL;
     size_t n = 0;
     enum err_code rc = r == NULL
                            ? err_set(e, ERR_NO_MEMORY, "out of memory")
@@ -137,9 +137,10 @@ static enum err_code render(struct issue *is, const char *device_id, const struc
     if (rc != ERR_OK)
         return rc;
     r->layers = key;
-    r->sections = make_sections(effective);
-    if (r->sections == NULL || !arena_defer(is->a, rendering_drop, r) ||
-        !proto_content_digest(r->sections, r->digest))
+    sections = make_sections(effective);
+    if (sections == NULL || !arena_defer(is->a, rendering_drop, r) ||
+        !proto_content_digest(sections, r->digest) ||
+        (r->sections = json_canonical(sections)) == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     if (key != NULL) {
         r->next = is->renderings;
@@ -214,6 +215,7 @@ static enum err_code choose(struct issue *is, struct err *e)
 
 /* --- bundles --- */
 
+/* All but the sections, which are null. */
 static json_t *make_payload(const struct issue *is, const struct bundle_target *t,
                             const struct rendering *r, int64_t rev)
 {
@@ -225,12 +227,12 @@ static json_t *make_payload(const struct issue *is, const struct bundle_target *
     rollout = is->rollout_id == NULL
                   ? json_null()
                   : json_pack("{s:s,s:i}", "id", is->rollout_id, "wave", is->wave);
-    j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:[],s:O,s:{s:s},s:{s:s}}",
+    j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:[],s:n,s:{s:s},s:{s:s}}",
                   "fleet", is->app->fleet_id, "device", t->id, "epoch", (json_int_t)is->app->epoch,
                   "rev", (json_int_t)rev, "pub", (json_int_t)is->pub, "content_digest", r->digest,
                   "jti", jti, "iat", (json_int_t)clock_wall_s(), "prev", prev, "rollout", rollout,
-                  "mode", t->mode, "min_agent", "0.1.0", "crit", "sections", r->sections, "drift",
-                  "postfix", t->drift, "device_facts", "placement", t->placement);
+                  "mode", t->mode, "min_agent", "0.1.0", "crit", "sections", "drift", "postfix",
+                  t->drift, "device_facts", "placement", t->placement);
     if (j != NULL)
         (void)json_object_set_new(j, "apply",
                                   json_pack("{s:[s],s:b,s:i,s:i,s:i,s:s}", "order", "postfix",
@@ -239,11 +241,34 @@ static json_t *make_payload(const struct issue *is, const struct bundle_target *
     return j;
 }
 
+/* The canonical text of a payload with its sections, which are long and the same for many devices.
+ */
+static char *payload_text(const json_t *payload, const char *sections)
+{
+    static const char name[] = "\"sections\":", none[] = "\"sections\":null";
+    AUTO_STR char *text = json_canonical(payload);
+    /* In a string the quotes would be escaped, so this is the member. */
+    char *at = text == NULL ? NULL : strstr(text, none), *out;
+    size_t head, n;
+
+    if (at == NULL)
+        return NULL;
+    head = (size_t)(at - text) + sizeof name - 1;
+    n = strlen(sections);
+    out = malloc(strlen(text) + n + 1);
+    if (out == NULL)
+        return NULL;
+    memcpy(out, text, head);
+    memcpy(out + head, sections, n);
+    memcpy(out + head + n, at + sizeof none - 1, strlen(at + sizeof none - 1) + 1);
+    return out;
+}
+
 static enum err_code put_bundle(struct issue *is, const struct bundle_target *t,
                                 const struct rendering *r, int64_t rev, struct err *e)
 {
     AUTO(json_free) json_t *payload = make_payload(is, t, r, rev);
-    AUTO_STR char *text = payload == NULL ? NULL : json_canonical(payload);
+    AUTO_STR char *text = payload == NULL ? NULL : payload_text(payload, r->sections);
     AUTO_STR char *jws = NULL;
     char etag[SHA256_HEX_SIZE], now[64];
     enum err_code rc;

@@ -185,6 +185,7 @@ class Device:
         assert b["fleet"] == self.trust["fleet"] and b["device"] == self.id and b["crit"] == []
         assert b["content_digest"] == hashlib.sha256(json.dumps({"sections": b["sections"]}, separators=(",", ":"),
                                                                 sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        assert unb64u(json.loads(content)["payload"]) == dumps(b)  # canonical to the byte
         epoch, rev = (int(x) for x in self.have.split("."))
         assert (b["epoch"], b["rev"]) >= (epoch, rev), "the parent went back"
         self.etag, self.have, self.last = hashlib.sha256(content).hexdigest(), f"{b['epoch']}.{b['rev']}", b
