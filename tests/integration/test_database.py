@@ -1,6 +1,9 @@
 """The parent and its database: plain owner, few connections, default server settings, external database by password."""
 import concurrent.futures
+import glob
 import os
+import re
+import shutil
 import subprocess
 
 import parentlib
@@ -88,3 +91,36 @@ def test_two_parents_share_one_database(parent, programs, workdir):
         assert second.session(token).ok("GET", "/devices") == parent.session(token).ok("GET", "/devices")
     finally:
         second.stop()
+
+
+@pytest.mark.parametrize("programs_of", sorted(glob.glob("/usr/lib/postgresql/*/bin")))
+def test_every_installed_major_serves(system_users, workdir, programs, programs_of):
+    """B09: the embedded database and the schema, on each major that this machine has."""
+    d = parentlib.folder(workdir, f"major-{os.urandom(3).hex()}")
+    script = os.path.join(d, "with-bin")
+    shutil.copy(os.path.join(parentlib.SOURCE, "deploy", "inari-postgres"), os.path.join(d, "plain"))
+    with open(script, "w") as f:
+        f.write(f'#!/bin/sh\nexec {d}/plain "$@" --bin {programs_of}\n')
+    for path in (script, os.path.join(d, "plain")):
+        os.chmod(path, 0o755)
+    db = parentlib.Postgres(d, script=script).start()
+    p = parentlib.Parent(d, db, programs)
+    try:
+        p.start()
+        version = p.token().ok("GET", "/parent")["database"]["version"]
+        assert version.split(".")[0] == programs_of.split("/")[-2]
+        p.token().publish({"fleet": {"smtp.message_size_limit": 1234567}}, "on this major")
+    finally:
+        p.end(15)
+        db.end(2)
+
+
+def test_no_major_is_named():
+    """B09: nothing that is installed names a version of PostgreSQL; an upgrade of it needs no change of ours."""
+    found = []
+    for folder in ("agent", "cli", "deploy", "lib", "schema", "server"):
+        for path in glob.glob(os.path.join(parentlib.SOURCE, folder, "**"), recursive=True):
+            if os.path.isfile(path) and "__pycache__" not in path:
+                with open(path, errors="replace") as f:
+                    found += [f"{path}: {m}" for m in re.findall(r"postgresql[-/@]\d+|/pgsql-?\d+", f.read())]
+    assert found == []
