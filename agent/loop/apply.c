@@ -91,16 +91,29 @@ static void set_problem(struct apply *a, const struct err *e)
     a->problem = problem_of(e, e->msg);
 }
 
-/* The helper's no: the daemon's own words as detail when there are any, each finding with its
- * pointer. */
+/* Is the first line of output in word, or word in output? */
+static bool says_it(const char *output, const char *word)
+{
+    char line[300];
+
+    (void)snprintf(line, sizeof line, "%.*s", (int)strcspn(output, "\n"), output);
+    return strstr(word, line) != NULL || strstr(output, word) != NULL;
+}
+
+/* The helper's no: its own word first unless the daemon's words say it already, then those words
+ * (warnings alone would hide why), each finding with its pointer. */
 static void set_helper_problem(struct apply *a, const json_t *answer, const struct err *e)
 {
-    const char *output = json_str(answer, "output", "");
+    const char *output = json_str(answer, "output", ""), *word = json_str(answer, "message", "");
+    AUTO_STRBUF struct strbuf detail = STRBUF_INIT(64 * KIB);
     json_t *errors, *v;
     size_t i;
 
     json_decref(a->problem);
-    a->problem = problem_of(e, output[0] != '\0' ? output : e->msg);
+    if (output[0] != '\0' && !says_it(output, word))
+        strbuf_printf(&detail, "%s\n", word);
+    strbuf_puts(&detail, output[0] != '\0' ? output : e->msg);
+    a->problem = problem_of(e, strbuf_ok(&detail) ? detail.p : output);
     errors = json_object_get(a->problem, "errors");
     json_array_foreach(json_object_get(answer, "findings"), i, v)
     {

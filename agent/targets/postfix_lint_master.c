@@ -115,9 +115,10 @@ static void look_at_socket(struct lint *l, const struct endpoint *e, const struc
         if (busy[i].port != e->port || busy[i].pid == master ||
             !sockets_overlap(e->address, busy[i].address))
             continue;
-        /* Sessions of our own master hold a copy of its listening socket. */
+        /* Sessions of our own master hold a copy of its listening socket, and may have ended since.
+         */
         if (master != 0 && strcmp(busy[i].owner, "postfix") == 0 &&
-            getpgid(busy[i].pid) == getpgid(master))
+            busy[i].group == getpgid(master))
             continue;
         lint_say(l, "master.cf: service %s/inet: port %d is already used by \"%s\"", e->name,
                  e->port, busy[i].owner[0] == '\0' ? "another program" : busy[i].owner);

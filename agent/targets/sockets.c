@@ -65,8 +65,11 @@ static void read_table(const char *path, bool v6, struct arena *a, struct table 
 static void name_owner(struct table *t, unsigned long inode, int pid, struct arena *a)
 {
     char path[64], comm[64] = "";
+    pid_t group = getpgid(pid);
     FILE *f;
 
+    if (group < 0) /* ended since; who holds the socket as well names it */
+        return;
     for (size_t i = 0; i < t->n; i++) {
         if (t->inode[i] != inode || t->v[i].pid != 0)
             continue; /* /proc is in order: the first is the oldest, the master before its children
@@ -79,6 +82,7 @@ static void name_owner(struct table *t, unsigned long inode, int pid, struct are
             comm[strcspn(comm, "\n")] = '\0';
         (void)fclose(f);
         t->v[i].pid = pid;
+        t->v[i].group = group;
         t->unnamed--;
         t->v[i].owner = strcmp(comm, "master") == 0 || strcmp(comm, "smtpd") == 0
                             ? "postfix"

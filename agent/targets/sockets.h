@@ -14,6 +14,7 @@ struct listener {
     int port;
     const char *owner; /* program name of the process, "postfix" for its master; "" unknown */
     int pid;           /* 0 unknown */
+    int group;         /* its process group */
 };
 /* TCP listeners of this network namespace, at most LISTENERS_MAX. */
 enum { LISTENERS_MAX = 512 };

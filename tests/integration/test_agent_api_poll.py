@@ -3,12 +3,15 @@ import concurrent.futures
 import email.utils
 import os
 import re
+import signal
+import subprocess
 import threading
 import time
 import uuid
 
 import pytest
 import wireclient
+from agentlib import new_agent
 from parentlib import wait_until
 
 
@@ -338,6 +341,45 @@ def test_b5_database_away(new_parent):
     assert ready(parent) == 200
     assert d.put_status().status_code == 204
     assert api.ok("GET", f"/devices/{d.id}")["id"] == d.id
+
+
+@pytest.mark.slow
+def test_b5_database_stalls(new_parent, workdir, programs):
+    """B5: nobody hangs up, nothing answers. For 30 s polls and a real agent go on from memory, writes are refused in
+    time, however many: no thread is left for good. Then it recovers alone."""
+    parent = new_parent()
+    api = parent.token()
+    d, child = make_device(api, parent), new_agent(workdir, "stall", programs)
+    d.fetch()
+    d.put_status(d.status(running=False))
+    assert child.command("join", "--join", api.ok("POST", "/enrolment-tokens", {"name": "t"})["join"]).returncode == 0
+    child.start()
+    wait_until(lambda: child.condition("Authenticated")["status"] == "True", "the agent", 30)
+    frozen = [parent.postgres.pid, *map(int, subprocess.run(["pgrep", "-P", str(parent.postgres.pid)], capture_output=True,
+                                                            text=True).stdout.split())]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    t0 = time.monotonic()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            writes = [pool.submit(lambda: parent.session(api.headers["Authorization"].split()[1]).post(
+                "/drafts", json={"title": "stalled"}, timeout=60)) for _ in range(40)]
+            slowest = 0.0
+            while time.monotonic() - t0 < 30:
+                t = time.monotonic()
+                assert d.desired().status_code == 304
+                slowest = max(slowest, time.monotonic() - t)
+                assert child.status()["parent"]["reachable"]
+                time.sleep(1.1)
+            codes = {w.result().status_code for w in writes}
+        assert slowest < 2 and codes == {503}, (slowest, codes)
+        assert time.monotonic() - t0 < 45
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: d.put_status().status_code == 204, "writes to work again", 15, every=0.5)
+    assert api.ok("POST", "/drafts", {"title": "again"})["id"] and child.condition("Authenticated")["status"] == "True"
+    child.stop()
 
 
 def test_d8_token_expires_while_the_poll_is_held(new_parent, tmp_path):

@@ -269,3 +269,59 @@ def test_parent_away_and_back(agent, parent, login):
     assert agent.alive()
     parent.start()
     wait_until(lambda: agent.status()["parent"]["reachable"], "the agent to be back", 60)
+
+
+def test_used_join_string_is_no_good_for_a_second_machine(agent, workdir, programs, api):
+    """D3 and D4 as a person at the device sees them: refused in words, nothing is left behind."""
+    made = api.ok("POST", "/enrolment-tokens", {"name": "once"})
+    assert agent.command("join", "--join", made["join"]).returncode == 0
+    foreign = api.ok("POST", "/enrolment-tokens", {"name": "far", "networks": ["198.51.100.0/24"]})
+    for text, cause in ((made["join"], "used up"), (foreign["join"], "networks")):
+        thief, before = new_agent(workdir, "thief", programs), len(devices(api))
+        r = thief.command("join", "--join", text)
+        assert r.returncode == 4 and "refused" in r.stderr, r.stderr
+        assert not os.path.exists(os.path.join(thief.state, "identity.json")) and len(devices(api)) == before
+        entry = api.ok("GET", "/audit?action=device.enrol_refused&limit=1")["items"][0]
+        assert cause in entry["detail"]["cause"]
+
+
+@pytest.mark.slow
+def test_token_expires_during_a_held_poll(new_parent, workdir, programs):
+    """D8: the answer still comes, and the agent goes on with a new token, without an error anybody would see."""
+    p = new_parent(start=False)
+    clock = os.path.join(p.dir, "clock")
+    with open(clock, "w") as f:
+        f.write("0")
+    os.chmod(clock, 0o644)
+    p.start({"INARI_CLOCK_FILE": clock})
+    api, child = p.token(), new_agent(workdir, "expiry", programs)
+    assert child.command("join", "--join", api.ok("POST", "/enrolment-tokens", {"name": "t"})["join"]).returncode == 0
+    child.start()
+    try:
+        device = child.identity()["device_id"]
+        first = wait_until(lambda: api.ok("GET", f"/devices/{device}").get("observed"), "the first bundle", 30)
+        time.sleep(1)  # the next poll is held
+        with open(clock, "w") as f:
+            f.write("1000")  # longer than the token's life
+        api.change(f"/devices/{device}", {"drift": "enforce"})
+        wait_until(lambda: api.ok("GET", f"/devices/{device}")["observed"]["rev"] > first["rev"], "the change", 30)
+        api.change(f"/devices/{device}", {"drift": "report"})
+        wait_until(lambda: api.ok("GET", f"/devices/{device}")["observed"]["rev"] > first["rev"] + 1, "the next one", 30)
+        assert child.condition("Authenticated")["status"] == "True"
+    finally:
+        child.stop()
+
+
+@pytest.mark.slow
+def test_lost_report_is_sent_again(agent, parent, api):
+    """F12: the parent lost what the device reported; the device is asked for all of it and sends it."""
+    made = api.ok("POST", "/enrolment-tokens", {"name": "t"})
+    assert agent.command("join", "--join", made["join"]).returncode == 0
+    agent.start()
+    device = agent.identity()["device_id"]
+    wait_until(lambda: api.get(f"/devices/{device}/status").status_code == 200, "the first report", 30)
+    before = agent.status()["status"]["seq"]
+    parent.postgres.psql(f"DELETE FROM device_status WHERE device_id = '{device}'")
+    assert api.get(f"/devices/{device}/status").status_code == 404
+    wait_until(lambda: api.get(f"/devices/{device}/status").status_code == 200, "the report to come again", 100, 0.5)
+    assert api.ok("GET", f"/devices/{device}/status")["status"]["seq"] > before

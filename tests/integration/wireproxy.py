@@ -1,0 +1,128 @@
+"""A man in the middle who holds the parent's own TLS key: everything a child sends reaches the real parent, and what comes
+back can be changed on the way.  And the parent's bundle key, to sign what a real parent never would."""
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import socket
+import ssl
+import threading
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from wireclient import Key, b64u, dumps, thumbprint, unb64u
+
+HOP = ("connection", "content-length", "transfer-encoding")
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+        self.promised = None  # Content-Length when it is not the body's
+        self.raw = None       # callable(tls) that sends something else instead
+
+    def set_body(self, body, etag=True):
+        """Another body; with the ETag that belongs to it, as a clever forger would send."""
+        self.body = body if isinstance(body, bytes) else body.encode()
+        if etag:
+            self.headers["ETag"] = f'"{hashlib.sha256(self.body).hexdigest()}"'
+        return self
+
+
+class Proxy:
+    """change(answer): called with each bundle (200 of GET desired); None: nothing is changed."""
+
+    def __init__(self, address, parent, cert, key):
+        self.parent, self.change, self.seen = parent, None, []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(cert, key)
+        self.upstream = ssl.create_default_context(cafile=cert)
+        self.upstream.check_hostname = False
+        self.socket = socket.create_server((address, 0))
+        self.url = f"https://{address}:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+
+    def _accept(self):
+        while True:
+            try:
+                plain, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+
+    def _serve(self, plain):
+        up = http.client.HTTPSConnection(*self.parent, context=self.upstream, timeout=75)
+        with contextlib.suppress(OSError, ssl.SSLError, http.client.HTTPException, ValueError):
+            plain.settimeout(90)
+            tls = self.context.wrap_socket(plain, server_side=True)
+            f = tls.makefile("rb")
+            while self._one(tls, f, up):
+                pass
+        plain.close()
+        up.close()
+
+    def _one(self, tls, f, up):
+        line = f.readline(8192).decode().split()
+        if len(line) != 3:
+            return False
+        head = http.client.parse_headers(f)
+        body = f.read(int(head.get("Content-Length", 0)))
+        if head.get("Expect"):
+            raise ValueError("nobody here waits for 100")
+        up.request(line[0], line[1], body, {k: v for k, v in head.items() if k.lower() not in HOP and k.lower() != "host"}
+                   | {"Host": f"{self.parent[0]}:{self.parent[1]}"})
+        r = up.getresponse()
+        a = Answer(r.status, {k: v for k, v in r.getheaders() if k.lower() not in HOP}, r.read())
+        if line[0] == "GET" and line[1] == "/api/agent/v1/desired" and a.status == 200:
+            self.seen.append(a.body)
+            if self.change is not None:
+                self.change(a)
+        return self._send(tls, a)
+
+    @staticmethod
+    def _send(tls, a):
+        if a.raw:
+            a.raw(tls)
+            return False
+        length = len(a.body) if a.promised is None else a.promised
+        text = f"HTTP/1.1 {a.status} x\r\n" + "".join(f"{k}: {v}\r\n" for k, v in a.headers.items())
+        if a.status not in (204, 304):
+            text += f"Content-Length: {length}\r\n"
+        tls.sendall(text.encode() + b"\r\n" + a.body)
+        return length == len(a.body)
+
+
+class BundleKey(Key):
+    """The parent's own bundle key, opened with its key file: what only a captured parent could do."""
+
+    def __init__(self, kid, sealed, parent_key):
+        pem = AESGCM(parent_key).decrypt(sealed[:12], sealed[12:], kid.encode())
+        self.private = load_pem_private_key(pem, None)
+        n = self.private.public_key().public_numbers()
+        self.jwk = {"crv": "P-256", "kty": "EC", "x": b64u(n.x.to_bytes(32, "big")), "y": b64u(n.y.to_bytes(32, "big"))}
+        self.kid = thumbprint(self.jwk)
+        assert self.kid == kid
+
+    def again(self, bundle, **members):
+        """The bundle with other members, signed anew; its content digest is kept right."""
+        payload = {**payload_of(bundle), **members}
+        payload["content_digest"] = hashlib.sha256(json.dumps({"sections": payload["sections"]}, separators=(",", ":"),
+                                                              sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        return self.jws("inari-bundle+jws", dumps(payload))
+
+
+def payload_of(bundle):
+    return json.loads(unb64u(json.loads(bundle)["payload"]))
+
+
+def lab_bundle_key(lab):
+    host = lab.lab.host("parent")
+    row = lab.execute("parent", "setpriv", "--reuid=inari-db", "--regid=inari-db", "--init-groups", "psql", "-qXAt", "-h",
+                      "/run/inari-db", "-U", "postgres", "-d", "inari", "-c", "SELECT kid || ' ' || encode(sealed, 'hex') "
+                      "FROM signing_key WHERE use = 'bundle' ORDER BY created_at DESC LIMIT 1").stdout.split()
+    with open(os.path.join(host.root, "var/lib/inari-parent/parent.key"), "rb") as f:
+        return BundleKey(row[0], bytes.fromhex(row[1]), f.read())
