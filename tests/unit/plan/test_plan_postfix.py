@@ -358,6 +358,30 @@ def test_connection_control():
         assert rcpt("x@example.test", source=LISTED)[:9] == "554 5.7.1"
 
 
+@pytest.mark.parametrize("hops", ["[%s]:2600, [%s]:2600" % (OWN, INSIDE),          # nobody listens at the first
+                                  "[%s]:2699, [%s]:2601, [%s]:2600" % (INSIDE, INSIDE, INSIDE),
+                                  "[no-such.invalid], [%s]:2600" % INSIDE,          # the first has no address
+                                  "no-such.invalid, [%s]:2600" % INSIDE])           # by MX, and there is none
+def test_the_next_server_takes_over(hops):
+    """Several servers in one next hop, for a route, for a route with TLS of its own and for smtp.relayhost: real mail goes
+    to the second when the first is down, without waiting in the queue; when all are down it waits and nothing is lost."""
+    settings = dict(BASE, **{"smtp.relayhost": hops, "smtp.routes": {"example.test": {"next_hop": hops},
+                                                                     "b.test": {"next_hop": hops, "tls": "none"}}})
+    with Instance(settings) as i:
+        with Sink(INSIDE, 2600) as sink:
+            for to in ("x@example.test", "joe@b.test"):
+                send(to)
+            send("x@foreign.test", source=LISTED)
+            wait(lambda: len(sink.messages) == 3, "three messages at the second server", 20)
+            assert {m[1][0] for m in sink.messages} == {"x@example.test", "joe@b.test", "x@foreign.test"}
+        wait(lambda: not i.queue(), "empty queue")
+        send("x@example.test")
+        wait(lambda: any(json.loads(q)["queue_name"] == "deferred" for q in i.queue()), "deferred message", 20)
+        with Sink(INSIDE, 2600) as sink:
+            subprocess.run(["postqueue", "-c", str(i.etc), "-f"], check=True, timeout=20)
+            wait(lambda: len(sink.messages) == 1, "the waiting message", 20)
+
+
 def test_listen_address_and_size():
     with Instance(dict(BASE, **{"smtp.listen_address": "127.0.0.1", "smtp.message_size_limit": 65536, "smtp.header_size_limit": 5000})):
         with pytest.raises(OSError):
