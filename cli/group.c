@@ -62,7 +62,10 @@ static enum cli_exit member(struct cli *c, const char *id, const char *method)
     if (c->n_args < 3)
         return usage(c, T_TOO_FEW);
     for (int i = 2; rc == EXIT_OK_ && i < c->n_args; i++) {
-        AUTO_STR char *path = apiclient_pathf("/api/v1/groups/%s/members/%s", id, c->arg[i]);
+        AUTO_STR char *path = cli_opt(c, "force") == NULL
+                                  ? apiclient_pathf("/api/v1/groups/%s/members/%s", id, c->arg[i])
+                                  : apiclient_pathf("/api/v1/groups/%s/members/%s?force=%s", id,
+                                                    c->arg[i], cli_opt(c, "force"));
         rc = cli_send(c, method, path, NULL, NULL);
     }
     return rc == EXIT_OK_ ? done(c, NULL) : rc;

@@ -102,7 +102,9 @@ static enum err_code audit_group(struct db *db, const struct group_ctx *x, const
                                  const char *id, const json_t *before, const json_t *after,
                                  struct err *e)
 {
-    AUTO(json_free) json_t *detail = json_pack("{s:O?,s:O?}", "before", before, "after", after);
+    AUTO(json_free)
+    json_t *detail =
+        json_pack("{s:O?,s:O?,s:s*}", "before", before, "after", after, "forced", x->c->force);
     char object[64];
 
     (void)snprintf(object, sizeof object, "group/%s", id);
@@ -240,6 +242,9 @@ static enum err_code judge_groups(struct db *db, const struct group_ctx *x, cons
     rc = check_devices(db, &c, x->c->f, NULL, e);
     if (rc == ERR_OK && check_hard(x->c->f) > 0)
         return err_set(e, ERR_INVALID, "a device would get settings that cannot be applied");
+    if (rc == ERR_OK && check_forceable(x->c->f) > 0 && x->c->force == NULL)
+        return err_field(e, ERR_INVALID, "/query/force",
+                         "a device would get settings that need a reason: give it with ?force=");
     return rc;
 }
 
@@ -353,7 +358,8 @@ static enum err_code member_in_tx(struct db *db, void *ctx, struct err *e)
     if (rc != ERR_OK)
         return rc;
     x->ret_version = g.version + 1;
-    detail = json_pack("{s:s,s:s,s:s}", "group", g.name, "device", d.id, "name", d.name);
+    detail = json_pack("{s:s,s:s,s:s,s:s*}", "group", g.name, "device", d.id, "name", d.name,
+                       "forced", x->c->force);
     (void)snprintf(object, sizeof object, "group/%s", g.id);
     return detail == NULL ? no_memory(e)
                           : audit_append(db, x->c->by, x->join ? "group.join" : "group.leave",

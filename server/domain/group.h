@@ -30,6 +30,7 @@ struct group_change {
     enum lang lang;
     bool dry_run;
     struct findings *f; /* the caller clears it */
+    const char *force;  /* the reason that overrides what can be forced; NULL: none */
 };
 MUST_USE enum err_code group_create(struct db *db, const struct group_spec *spec,
                                     const struct group_change *c, json_t **ret, struct err *e);

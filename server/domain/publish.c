@@ -4,6 +4,7 @@
 #include "domain/change.h"
 #include "domain/draft.h"
 #include "domain/issue.h"
+#include "domain/live_layers.h"
 #include "domain/rollout.h"
 #include "store/revision_store.h"
 #include "store/rollout_store.h"
@@ -286,6 +287,8 @@ static enum err_code run(struct db *db, struct publication *p, struct err *e)
     if (p->content == NULL)
         return no_memory(e);
     rc = p->source == FROM_DRAFT ? from_draft(db, p, e) : from_history(db, p, e);
+    if (rc == ERR_OK)
+        rc = live_layers(db, p->content, p->head.content, p->source == FROM_DRAFT, p->a, e);
     if (rc == ERR_OK)
         rc = judge(db, p, &checked, e);
     return rc == ERR_OK ? store(db, p, checked, e) : rc;

@@ -5,10 +5,24 @@
 #include "handlers/common.h"
 
 #include <stdio.h>
+#include <string.h>
 
-static struct group_change change_of(struct req *rq, struct reply *rp, const struct actor *by)
+enum { FORCE_MAX = 500 };
+
+static enum err_code change_of(struct req *rq, struct reply *rp, const struct actor *by,
+                               struct group_change *ret, struct err *e)
 {
-    return (struct group_change){rq->app, by, rq->lang, rq->dry_run, &rp->findings};
+    const char *force = req_query(rq, "force");
+
+    if (force != NULL && (force[0] == '\0' || strlen(force) > FORCE_MAX))
+        return err_field(e, ERR_INVALID, "/query/force", "a reason has 1 to %d bytes", FORCE_MAX);
+    *ret = (struct group_change){.app = rq->app,
+                                 .by = by,
+                                 .lang = rq->lang,
+                                 .dry_run = rq->dry_run,
+                                 .f = &rp->findings,
+                                 .force = force};
+    return ERR_OK;
 }
 
 enum err_code group_list_get(struct req *rq, struct reply *rp, struct err *e)
@@ -41,11 +55,13 @@ static enum err_code decode(const struct req *rq, bool create, struct group_spec
 enum err_code group_post(struct req *rq, struct reply *rp, struct err *e)
 {
     const struct actor by = req_actor(rq);
-    const struct group_change c = change_of(rq, rp, &by);
+    struct group_change c;
     struct group_spec spec;
     json_t *made = NULL;
     enum err_code rc = decode(rq, true, &spec, e);
 
+    if (rc == ERR_OK)
+        rc = change_of(rq, rp, &by, &c, e);
     if (rc == ERR_OK)
         rc = group_create(rq->db, &spec, &c, &made, e);
     if (rc != ERR_OK)
@@ -75,7 +91,7 @@ static enum err_code seen_version(struct req *rq, int64_t *ret, struct err *e)
 enum err_code group_patch(struct req *rq, struct reply *rp, struct err *e)
 {
     const struct actor by = req_actor(rq);
-    const struct group_change c = change_of(rq, rp, &by);
+    struct group_change c;
     struct group_spec spec;
     int64_t version = 0;
     json_t *changed = NULL;
@@ -84,6 +100,8 @@ enum err_code group_patch(struct req *rq, struct reply *rp, struct err *e)
     if (rc == ERR_OK)
         rc = decode(rq, false, &spec, e);
     if (rc == ERR_OK)
+        rc = change_of(rq, rp, &by, &c, e);
+    if (rc == ERR_OK)
         rc = group_update(rq->db, rq->param[0], version, &spec, &c, &changed, e);
     return rc == ERR_OK ? reply_resource(rp, 200, changed, json_int(changed, "version", 1), e) : rc;
 }
@@ -91,10 +109,12 @@ enum err_code group_patch(struct req *rq, struct reply *rp, struct err *e)
 enum err_code group_delete_one(struct req *rq, struct reply *rp, struct err *e)
 {
     const struct actor by = req_actor(rq);
-    const struct group_change c = change_of(rq, rp, &by);
+    struct group_change c;
     int64_t version = 0;
     enum err_code rc = seen_version(rq, &version, e);
 
+    if (rc == ERR_OK)
+        rc = change_of(rq, rp, &by, &c, e);
     if (rc == ERR_OK)
         rc = group_delete(rq->db, rq->param[0], version, &c, e);
     return rc == ERR_OK ? reply_empty(rp) : rc;
@@ -105,10 +125,12 @@ enum err_code group_delete_one(struct req *rq, struct reply *rp, struct err *e)
 static enum err_code member(struct req *rq, struct reply *rp, bool join, struct err *e)
 {
     const struct actor by = req_actor(rq);
-    const struct group_change c = change_of(rq, rp, &by);
+    struct group_change c;
     int64_t version = 0;
     enum err_code rc = req_header(rq, "If-Match") == NULL ? ERR_OK : seen_version(rq, &version, e);
 
+    if (rc == ERR_OK)
+        rc = change_of(rq, rp, &by, &c, e);
     if (rc == ERR_OK)
         rc = join ? group_add(rq->db, rq->param[0], rq->param[1], version, &c, &version, e)
                   : group_remove(rq->db, rq->param[0], rq->param[1], version, &c, &version, e);

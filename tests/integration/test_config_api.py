@@ -123,6 +123,36 @@ def test_a_conflict_is_refused_at_publish_membership_and_priority(clean, groups)
     assert clean.put(f"/groups/{tokyo}/members/mx1").status_code == 204
 
 
+def test_what_needs_a_reason_needs_it_at_a_membership_too(clean, groups, ctl):
+    """The group's wide networks were forced for its members; a further device gets them for a reason of its own."""
+    osaka = groups[0]["name"]
+    assert clean.delete(f"/groups/{osaka}/members/mx1").status_code == 204
+    clean.publish({"groups": {osaka: {"smtp.relay_networks": {"20.0.0.0/14": {}}}}}, "wide", force={"reason": "a big site"})
+    r = clean.put(f"/groups/{osaka}/members/mx1")
+    assert r.status_code == 422 and {x["id"] for x in r.json()["errors"]} >= {"P05.too-wide"}, r.text
+    assert effective(clean, "smtp.relay_networks") == {}
+    assert clean.put(f"/groups/{osaka}/members/mx1?force=").json()["errors"][0]["pointer"] == "/query/force"
+    ctl("group", "add", osaka, "mx1", status=3)
+    ctl("group", "add", osaka, "mx1", "--force", "belongs to the big site")
+    assert effective(clean, "smtp.relay_networks") == {"20.0.0.0/14": {}}
+    assert clean.ok("GET", "/audit?action=group.join&limit=1")["items"][0]["detail"]["forced"] == "belongs to the big site"
+
+
+def test_values_for_a_group_that_is_gone(clean, api):
+    """A draft written before the group was deleted is refused by name; history brings nothing back to it."""
+    g = clean.ok("POST", "/groups", {"name": "nara"})
+    made = clean.publish({"groups": {"nara": {"smtp.idle_timeout": 44}}}, "nara")
+    clean.publish({"groups": {"nara": {"smtp.idle_timeout": {"$inherit": True}}}}, "taken back")
+    draft = clean.ok("POST", "/drafts", {"title": "late"})["id"]
+    clean.change(f"/drafts/{draft}", {"groups": {"nara": {"smtp.idle_timeout": 55}}})
+    assert clean.delete("/groups/nara", headers={"If-Match": clean.get("/groups/nara").headers["ETag"]}).status_code == 204
+    r = clean.post(f"/drafts/{draft}/publish", json={"reason": "late"})
+    assert r.status_code == 409 and r.json()["errors"][0]["pointer"] == f"/changes/groups/{g['id']}", r.text
+    r = clean.post(f"/revisions/{made['pub']}/restore", json={"reason": "as it was"})
+    assert r.status_code == 201, r.text
+    assert not [x for x in clean.ok("GET", "/overrides")["items"] if x["id"] == g["id"]]
+
+
 # -- what differs from the fleet (A19) -------------------------------------------------------------------------------
 def test_overrides_name_the_layer_and_the_fleets_value(clean, ctl):
     clean.publish({"fleet": {"smtp.idle_timeout": 200, "smtp.relay_domains": {"a.test": {}, "b.test": {}}}}, "fleet")

@@ -293,6 +293,76 @@ static bool once(void)
     return true;
 }
 
+/* --- groups of equal priority --- */
+
+/* Few keys and rows with few values, markers among them, so that layers meet. */
+static json_t *small_layer(void)
+{
+    static const char *const keys[] = {"smtp.idle_timeout", "smtp.relay_domains", "smtp.routes", "smtp.relayhost"};
+    json_t *o = json_object();
+
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        const struct setting *s = catalog_find(keys[i]);
+        json_t *rows;
+        if (below(3) == 0)
+            continue;
+        if (below(6) == 0) {
+            (void)json_object_set_new(o, keys[i], json_pack("{s:b}", "$unset", 1));
+            continue;
+        }
+        if (s->value.type != SET_LIST) {
+            (void)json_object_set_new(o, keys[i], s->value.type == SET_HOSTPORT ? json_string(PICK(hops)) : json_integer(100 + (int64_t)below(2)));
+            continue;
+        }
+        rows = json_object();
+        for (size_t n = below(3); n > 0; n--)
+            (void)json_object_set_new(rows, below(2) == 0 ? "a.test" : "b.test",
+                                      below(4) == 0   ? json_pack("{s:b}", "$remove", 1)
+                                      : below(2) == 0 ? json_pack("{s:b}", "subdomains", (int)below(2))
+                                                      : json_pack("{s:s}", "note", below(2) == 0 ? "x" : "y"));
+        (void)json_object_set_new(o, keys[i], rows);
+    }
+    return o;
+}
+
+/* Two groups that do not disagree give the same settings in either order; and who disagrees does so both ways. */
+static bool order_of_groups(void)
+{
+    AUTO(json_free) json_t *below_them = small_layer(), *a = small_layer(), *b = small_layer(), *ab = NULL, *ba = NULL;
+    const struct catalog_layer la = {LAYER_GROUP, "a", "a", a, 5}, lb = {LAYER_GROUP, "b", "b", b, 5}, fleet = {LAYER_FLEET, "", "", below_them, 0};
+    const struct catalog_layer one[] = {fleet, la, lb}, other[] = {fleet, lb, la};
+    struct findings f = {0}, g = {0};
+    struct err e = {0};
+    bool agree;
+
+    catalog_group_conflicts(&la, &lb, &f);
+    catalog_group_conflicts(&lb, &la, &g);
+    assert_int_equal(f.errors, g.errors);
+    agree = f.errors == 0;
+    assert_int_equal(catalog_merge(one, 3, &ab, &e), ERR_OK);
+    assert_int_equal(catalog_merge(other, 3, &ba, &e), ERR_OK);
+    if (agree && !json_equal(ab, ba)) {
+        AUTO_STR char *x = json_dumps(a, 0), *y = json_dumps(b, 0), *z = json_dumps(below_them, 0);
+        fail_msg("the order matters: %s | %s over %s", x, y, z);
+    }
+    findings_clear(&f);
+    findings_clear(&g);
+    return agree;
+}
+
+static void test_groups_that_agree(void **state)
+{
+    size_t agreed = 0;
+
+    (void)state;
+    rand_bytes(&seed, sizeof seed);
+    seed |= 1;
+    printf("INARI_SEED=%llu\n", (unsigned long long)seed);
+    for (int i = 0; i < 2000; i++)
+        agreed += order_of_groups() ? 1 : 0;
+    assert_in_range(agreed, 50, 1950); /* both kinds are there */
+}
+
 /* --- P06 and P07 against a model of their own --- */
 
 static const char *const servers[] = {"198.18.0.2", "203.0.113.77", "192.0.2.9", "192.0.2.10", "::1", "2001:db8::9"};
@@ -421,7 +491,8 @@ static void test_properties(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_properties), cmocka_unit_test(test_loops_and_certificates)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_properties), cmocka_unit_test(test_loops_and_certificates),
+                                       cmocka_unit_test(test_groups_that_agree)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
