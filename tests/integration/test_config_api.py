@@ -3,6 +3,7 @@ exceptions of a host that was managed by hand; through the API and inarictl."""
 import hashlib
 import json
 import subprocess
+import threading
 
 import parentlib
 import pytest
@@ -298,3 +299,26 @@ def test_detached_keys_become_the_devices_own_values(clean, device, ctl, tmp_pat
         {("smtp.message_size_limit", 12345678, "device"), ("smtp.recipient_limit", 321, "device")}
     ini.write_text("nothing=here\n")
     assert "detach_key_postfix" in ctl("import-exceptions", "mx1", str(ini), status=3)[1]
+
+
+def test_an_export_is_one_moment(clean, parent):
+    """B24: exported while others publish, every document is exactly its revision; B20: and never how to reach the database."""
+    values, seen = {}, []
+    over = threading.Event()
+
+    def look(session):
+        while not over.is_set():
+            doc = session.ok("GET", "/config/export")
+            seen.append((doc["pub"], doc["content"]["fleet"].get("smtp.idle_timeout"), json.dumps(doc)))
+    watchers = [threading.Thread(target=look, args=(parent.token(),)) for _ in range(3)]
+    values[clean.publish({"fleet": {"smtp.idle_timeout": 99}}, "before")["pub"]] = 99
+    for w in watchers:
+        w.start()
+    for i in range(100, 112):
+        values[clean.publish({"fleet": {"smtp.idle_timeout": i}}, "while others export")["pub"]] = i
+    over.set()
+    for w in watchers:
+        w.join(20)
+    assert len({pub for pub, _, _ in seen}) > 2, "the exports did not overlap with the publications"
+    assert [(pub, v) for pub, v, _ in seen if values[pub] != v] == []
+    assert not any(word in text for _, _, text in seen for word in (parent.postgres.conninfo, parent.postgres.socket, "conninfo"))
