@@ -177,7 +177,7 @@ CREATE TABLE bundle (
     etag           text NOT NULL,        -- SHA-256 of the exact bytes
     mode           text NOT NULL,
     rollout_id     uuid REFERENCES rollout,
-    jws            text NOT NULL,
+    jws            text COMPRESSION lz4 NOT NULL, -- large and alike: pglz took half of a publication
     created_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (device_id, epoch, rev),
     UNIQUE (epoch, rev)
