@@ -191,6 +191,8 @@ void conns_notify(void *http, struct MHD_Connection *mc, void **ctx,
     } else if (*ctx != NULL) {
         /* The TLS session is freed already; the socket is still open, so the reaper cannot hit a
          * reused one. */
+        if (((const struct conn *)*ctx)->body_coming)
+            linger_add(&h->lingers, ((const struct conn *)*ctx)->fd);
         conn_end(&h->conns, *ctx);
         *ctx = NULL;
     }

@@ -132,6 +132,7 @@ static enum MHD_Result refuse(struct call *c, struct err *e)
 {
     struct reply rp = {0};
 
+    c->conn->body_coming = true;
     answer_make(c, e->code, &rp, e);
     return answer_send(c);
 }
@@ -416,7 +417,9 @@ static void *reap(void *http)
         unsigned n = conns_reap(&h->conns, clock_mono_ms());
         for (unsigned i = 0; i < n; i++)
             metrics_count(h->metrics, METRIC_REAPED);
-        (void)usleep(500 * 1000);
+        for (int i = 0; i < 25 && linger_turn(&h->lingers); i++)
+            (void)usleep(20 * 1000);
+        (void)usleep(200 * 1000);
     }
     return NULL;
 }
@@ -540,6 +543,7 @@ static void http_free(struct http *h)
     if (h->listen_fd >= 0)
         (void)close(h->listen_fd);
     conns_clear(&h->conns);
+    linger_end(&h->lingers);
     unchanged_clear(h);
     (void)pthread_mutex_destroy(&h->unchanged_lock);
     metrics_free(h->metrics);
@@ -560,6 +564,7 @@ enum err_code http_start(const struct http_config *config, struct http **ret, st
     h->listen_fd = -1;
     (void)pthread_rwlock_init(&h->hosts_lock, NULL);
     (void)pthread_mutex_init(&h->unchanged_lock, NULL);
+    (void)pthread_mutex_init(&h->lingers.lock, NULL);
     rand_bytes(&h->id_key, sizeof h->id_key);
     h->router = router_new(config->routes);
     h->metrics = h->router == NULL ? NULL : metrics_new(h->router);

@@ -29,6 +29,7 @@ struct conn {
     struct peer *peer;
     int fd;
     bool loopback, trusted;
+    bool body_coming; /* the last request was refused before its body */
     _Atomic int64_t deadline_ms; /* monotonic; CONN_NO_DEADLINE: none */
     char address[46], local[46];
     char host[GATE_HOST_MAX]; /* last Host that was accepted */
@@ -44,6 +45,24 @@ struct conns {
     unsigned n, max_address, strangers_address;
     uint64_t key; /* of the bucket hash */
 };
+
+/* linger.c: closed by us, but still read for a moment so that the answer is not lost. */
+enum { LINGERS_MAX = 64 }; /* beyond it a connection is closed at once */
+
+struct lingering {
+    int fd; /* own copy */
+    size_t left;
+    int64_t until_ms;
+};
+struct lingers {
+    pthread_mutex_t lock; /* taken alone */
+    size_t n;
+    struct lingering v[LINGERS_MAX];
+};
+
+void linger_add(struct lingers *l, int fd); /* fd: about to be closed by its owner */
+bool linger_turn(struct lingers *l);        /* read what came, let go what is over; false: none is left */
+void linger_end(struct lingers *l);         /* all, when no thread uses it any more */
 
 enum call_state { CALL_NEW, CALL_BODY, CALL_WORKING, CALL_PARKED, CALL_ANSWER };
 
@@ -84,6 +103,7 @@ struct http {
     struct MHD_Daemon *daemon;
     int listen_fd, port;
     struct conns conns;
+    struct lingers lingers;
     struct pool *pool;
     struct metrics *metrics;
     pthread_t reaper;

@@ -113,6 +113,23 @@ def test_too_long_headers_are_431(parent):
     assert answers(exchange(parent, REFUSED["headers over 8 KiB"]))[0] == 431
 
 
+def test_a_body_that_is_too_large_is_told_so(parent):
+    """A client that sends all of it before it reads still gets the answer, not a reset."""
+    head = b"POST /api/v1/session HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    for size in (1 << 20, 8 << 20):
+        with tls(parent, 20) as s:
+            s.sendall(head % size)
+            for _ in range(size >> 16):
+                s.sendall(b" " * (1 << 16))
+            data = read_all(s)
+        assert answers(data) == [413], data[:300]
+    with tls(parent, 20) as s:  # one that never ends is not read for ever
+        s.sendall(head % (1 << 40))
+        with pytest.raises(OSError):
+            for _ in range(4096):
+                s.sendall(b" " * (1 << 16))
+
+
 def test_pipelined_requests_are_answered_in_order(parent):
     data = exchange(parent, (OK_LINE + HOST + b"\r\n") * 5 + OK_LINE + HOST + b"Connection: close\r\n\r\n")
     assert answers(data) == [200] * 6
