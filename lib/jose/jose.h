@@ -63,3 +63,15 @@ MUST_USE enum err_code jose_hs256_sign(struct slice key, const char *kid, const 
 MUST_USE bool jose_hs256_kid(struct slice token, char kid[64]);
 MUST_USE enum err_code jose_hs256_verify(struct slice key, const char *kid, const char *typ, struct slice token,
                                          json_t **ret_claims, struct err *e);
+
+/* The shared secret of our private and a peer's public key (RFC 7748 does not apply: P-256, x coordinate, 32 bytes).
+ * Wipe it. */
+MUST_USE enum err_code jose_ecdh(const struct jose_key *own, const struct jose_key *peer, unsigned char z[32],
+                                 struct err *e);
+/* Encrypt to a public key: compact JWE, "alg":"ECDH-ES", "enc":"A256GCM" (RFC 7516, 7518 4.6), with a key made for this
+ * one text.  *ret: heap string. */
+MUST_USE enum err_code jose_jwe_encrypt(const struct jose_key *to, struct slice plain, char **ret, struct err *e);
+/* Open one with the private key.  *ret: heap, *ret_n bytes; wipe it when it is secret.  ERR_MALFORMED: not a JWE of
+ * that kind; ERR_SIGNATURE: not for this key, or changed on the way. */
+MUST_USE enum err_code jose_jwe_decrypt(const struct jose_key *own, struct slice text, char **ret, size_t *ret_n,
+                                        struct err *e);

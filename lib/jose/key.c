@@ -217,3 +217,14 @@ bool jose_es256_verify(const struct jose_key *k, struct slice data, const unsign
     EVP_MD_CTX_free(ctx);
     return ok;
 }
+
+enum err_code jose_ecdh(const struct jose_key *own, const struct jose_key *peer, unsigned char z[32], struct err *e)
+{
+    EVP_PKEY_CTX *ctx = own->is_private ? EVP_PKEY_CTX_new(own->pkey, NULL) : NULL;
+    size_t n = 32;
+    bool ok = ctx != NULL && EVP_PKEY_derive_init(ctx) == 1 && EVP_PKEY_derive_set_peer(ctx, peer->pkey) == 1 &&
+              EVP_PKEY_derive(ctx, z, &n) == 1 && n == 32;
+
+    EVP_PKEY_CTX_free(ctx);
+    return ok ? ERR_OK : err_set(e, ERR_INTERNAL, "could not agree on a key");
+}

@@ -83,12 +83,44 @@ static void test_hs256_forgeries(void **state)
     }
 }
 
+static void test_jwe_round_trip(void **state)
+{
+    AUTO(jose_key_free) struct jose_key *own = jose_key_new(), *other = jose_key_new();
+    static const char text[] = "the bytes\0 of a bundle";
+    AUTO_STR char *jwe = NULL, *again = NULL, *plain = NULL;
+    struct err e = {0};
+    size_t n = 0;
+
+    (void)state;
+    assert_int_equal(jose_jwe_encrypt(own, (struct slice){text, sizeof text}, &jwe, &e), ERR_OK);
+    assert_int_equal(jose_jwe_encrypt(own, (struct slice){text, sizeof text}, &again, &e), ERR_OK);
+    assert_string_not_equal(jwe, again); /* a new key and a new IV each time */
+    assert_int_equal(jose_jwe_decrypt(own, slice_of(jwe), &plain, &n, &e), ERR_OK);
+    assert_int_equal(n, sizeof text);
+    assert_memory_equal(plain, text, sizeof text);
+    {
+        char *no = NULL;
+        assert_int_equal(jose_jwe_decrypt(other, slice_of(jwe), &no, &n, &e), ERR_SIGNATURE);
+    }
+    for (size_t i = 0; jwe[i] != '\0'; i++) { /* any changed character spoils it */
+        char *no = NULL, old = jwe[i];
+        jwe[i] = old == 'A' ? 'B' : 'A';
+        assert_int_not_equal(jose_jwe_decrypt(own, slice_of(jwe), &no, &n, &e), ERR_OK);
+        jwe[i] = old;
+    }
+    for (size_t cut = 0; cut < strlen(jwe); cut++) {
+        char *no = NULL;
+        assert_int_not_equal(jose_jwe_decrypt(own, (struct slice){jwe, cut}, &no, &n, &e), ERR_OK);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jws_round_trip),
         cmocka_unit_test(test_jwk_and_pem),
         cmocka_unit_test(test_hs256_forgeries),
+        cmocka_unit_test(test_jwe_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
