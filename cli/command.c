@@ -338,6 +338,37 @@ static enum cli_exit queue_show(struct cli *c)
     return rc;
 }
 
+static enum cli_exit queue_change(struct cli *c, const char *what)
+{
+    json_t *args = json_object(), *ids = json_array();
+    const json_t *r;
+    struct given g;
+    char kind[32];
+    enum cli_exit rc;
+
+    for (int i = 2; i < c->n_args; i++)
+        (void)json_array_append_new(ids, json_string(c->arg[i]));
+    (void)json_object_set_new(args, "all", json_boolean(cli_flag(c, "all")));
+    (void)json_object_set_new(args, "ids", ids);
+    if (cli_opt(c, "queue") != NULL)
+        (void)json_object_set_new(args, "queue", json_string(cli_opt(c, "queue")));
+    (void)snprintf(kind, sizeof kind, "queue-%s", what);
+    rc = command_run(c, c->arg[0], kind, args, true, &g);
+    r = json_object_get(g.command, "result");
+    if (c->json && g.command != NULL)
+        print_json(g.command);
+    else if (rc == EXIT_OK_ && command_is_done(&g))
+        say(c, T_QUEUE_DONE, (long long)json_int(r, "done", 0), (long long)json_int(r, "chosen", 0),
+            (long long)json_int(r, "missing", 0));
+    else if (rc == EXIT_OK_)
+        note_id(c, &g);
+    if (rc == EXIT_OK_ && command_is_done(&g) &&
+        (json_int(r, "missing", 0) > 0 || json_int(r, "done", 0) < json_int(r, "chosen", 0)))
+        rc = EXIT_NOT_FOUND;
+    given_clear(&g);
+    return rc;
+}
+
 enum cli_exit verb_queue(struct cli *c)
 {
     const char *what = c->n_args < 2 ? "show" : c->arg[1];
@@ -347,6 +378,62 @@ enum cli_exit verb_queue(struct cli *c)
         return usage(c, T_OPTION_BAD, "queue", cli_opt(c, "queue"),
                      "all incoming active deferred hold");
     if (strcmp(what, "show") == 0)
-        return queue_show(c);
-    return usage(c, T_UNKNOWN_VERB, what);
+        return c->n_args > 2 ? usage(c, T_TOO_MANY, c->arg[2]) : queue_show(c);
+    if (!is_one_of(what, "flush|hold|release|delete"))
+        return usage(c, T_UNKNOWN_VERB, what);
+    if (cli_flag(c, "all") == (c->n_args > 2))
+        return usage(c, T_QUEUE_WHICH);
+    if (strcmp(what, "delete") == 0 && !cli_flag(c, "yes") && !c->dry_run) {
+        complain(c, T_CONFIRM);
+        return EXIT_USAGE;
+    }
+    return queue_change(c, what);
+}
+
+/* --- service --- */
+
+static enum cli_exit service_show(struct cli *c)
+{
+    static const struct column cols[] = {{T_WANTED, "desired.state", COL_TEXT},
+                                         {T_SEEN, "state", COL_TEXT},
+                                         {T_SINCE, "since", COL_TIME},
+                                         {T_STOPPED_BY, "desired.by", COL_TEXT},
+                                         {T_STOPPED_AT, "desired.since", COL_TIME},
+                                         {T_REASON, "desired.reason", COL_TEXT}};
+    AUTO_STR char *path = apiclient_pathf("/api/v1/devices/%s", c->arg[0]);
+    AUTO(json_free) json_t *d = NULL;
+    enum cli_exit rc = cli_get(c, path, &d);
+    const json_t *postfix;
+
+    if (rc != EXIT_OK_)
+        return rc;
+    postfix = json_at(d, "running.postfix");
+    if (postfix == NULL) {
+        say(c, T_NOTHING_LISTED);
+        return EXIT_OK_;
+    }
+    show_object(c, postfix, cols, COUNT_OF(cols));
+    return EXIT_OK_;
+}
+
+enum cli_exit verb_service(struct cli *c)
+{
+    struct given g;
+    char kind[32];
+    enum cli_exit rc;
+
+    if (c->n_args < 2)
+        return service_show(c);
+    if (!is_one_of(c->arg[1], "start|stop|restart"))
+        return usage(c, T_UNKNOWN_VERB, c->arg[1]);
+    (void)snprintf(kind, sizeof kind, "service-%s", c->arg[1]);
+    rc = command_run(c, c->arg[0], kind, json_pack("{s:s}", "service", "postfix"), true, &g);
+    if (c->json && g.command != NULL)
+        print_json(g.command);
+    else if (rc == EXIT_OK_ && command_is_done(&g))
+        say(c, T_SERVICE_NOW, json_str(json_object_get(g.command, "result"), "state", ""));
+    else if (rc == EXIT_OK_)
+        note_id(c, &g);
+    given_clear(&g);
+    return rc;
 }

@@ -102,8 +102,17 @@ const struct verb verbs[] = {
     {"self-check", "DEVICE " COMMAND_SYNTAX, COMMAND_OPTIONS, 1, 1, verb_self_check,
      {"have a device check itself: agent, helper, Postfix, listeners", "デバイスの自己診断 (エージェント、ヘルパー、Postfix、待ち受け)"},
      {"Exit status 1 when a check is not good.", "正常でない項目があれば終了ステータス 1 になります。"}},
-    {"queue", "DEVICE [show] [--queue all|incoming|active|deferred|hold] [--limit N] " COMMAND_SYNTAX, "queue= limit= " COMMAND_OPTIONS, 1, 2, verb_queue,
-     {"the mail queue of a device", "デバイスのメールキュー"}, {NULL, NULL}},
+    {"queue", "DEVICE [show [--limit N] | flush|hold|release|delete ID ... | --all] [--queue all|incoming|active|deferred|hold] [--yes] " COMMAND_SYNTAX,
+     "queue= limit= all yes " COMMAND_OPTIONS, 1, -1, verb_queue,
+     {"the mail queue of a device: list it, try again now, hold, release, delete", "デバイスのメールキューの表示、即時再送、保留、保留解除、削除"},
+     {"--all means the messages that are there when the device begins (with --queue only those of that queue), never later ones. delete needs --yes. "
+      "Exit status 7 when a named message was not there.",
+      "--all は、デバイスが処理を始めた時点で存在するメッセージが対象です (--queue を付けるとそのキューのみ)。後から届いたものは含みません。delete には --yes が必要です。"
+      "指定したメッセージが存在しなければ終了ステータス 7 になります。"}},
+    {"service", "DEVICE [start|stop|restart] " COMMAND_SYNTAX, COMMAND_OPTIONS, 1, 2, verb_service,
+     {"Postfix on a device: wanted and seen; start, stop, restart it", "デバイスの Postfix の指定した状態と実際の状態の表示、開始、停止、再起動"},
+     {"Stopped means stopped until somebody starts it here: neither a change of settings nor a restart of the agent starts it.",
+      "停止すると、ここから開始するまで停止したままです。設定の変更やエージェントの再起動では開始しません。"}},
     {"groups", "", "", 0, 0, verb_groups, {"the groups", "グループの一覧"}, {NULL, NULL}},
     {"group", "create NAME [--kind set|mx] [--priority N] | add NAME DEVICE ... [--force REASON] | remove NAME DEVICE ... [--force REASON] | members NAME | delete NAME",
      "kind= priority= force=", 2, -1, verb_group, {"make, fill, empty and delete groups", "グループの作成、メンバーの追加と削除、グループの削除"}, {NULL, NULL}},
@@ -166,6 +175,7 @@ const struct option_text option_texts[] = {
     {"no-wait", {"only give the order; see: inarictl commands", "コマンドを登録するだけで待たない。参照: inarictl commands"}},
     {"state", {"only in this state", "この状態のみ"}},
     {"queue", {"only this queue of Postfix", "Postfix のこのキューのみ"}},
+    {"all", {"every message", "すべてのメッセージ"}},
     {"roff", {"the manual page in roff", "マニュアルページを roff で出力する"}},
     {NULL, {NULL, NULL}}
 };

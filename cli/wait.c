@@ -31,7 +31,7 @@ static bool attempt_failed(const json_t *device, const char *digest, struct strb
     const char *result = json_str(a, "result", "");
 
     if (!same(digest, json_str(a, "digest", "")) ||
-        !is_one_of(result, "rejected|reverted|degraded|interrupted"))
+        !is_one_of(result, "rejected|reverted|degraded|interrupted|held"))
         return false;
     strbuf_printf(
         why, "%s: %s", result,

@@ -119,12 +119,15 @@ enum err_code order_say(struct order *o, struct slice text, struct err *e)
 /* --- the verbs --- */
 
 static order_fn *const doers[] = {
-    [COMMAND_SELF_CHECK] = order_self_check,
-    [COMMAND_QUEUE_SHOW] = order_queue_show,
+    [COMMAND_SELF_CHECK] = order_self_check,           [COMMAND_QUEUE_SHOW] = order_queue_show,
+    [COMMAND_QUEUE_FLUSH] = order_queue_change,        [COMMAND_QUEUE_HOLD] = order_queue_change,
+    [COMMAND_QUEUE_RELEASE] = order_queue_change,      [COMMAND_QUEUE_DELETE] = order_queue_change,
+    [COMMAND_SERVICE_START] = order_service_start,     [COMMAND_SERVICE_STOP] = order_service_stop,
+    [COMMAND_SERVICE_RESTART] = order_service_restart,
 };
 
 struct asked {
-    const char *id;
+    const char *id, *by, *reason;
     json_t *args;
     int kind;
 };
@@ -135,6 +138,8 @@ static enum err_code decode(const json_t *request, struct asked *a, struct order
         JDEC_UUID(struct asked, id, JD_REQUIRED),
         JDEC_ENUM(struct asked, kind, JD_REQUIRED, command_kind_names),
         JDEC_OBJECT(struct asked, args, 0),
+        JDEC_STR(struct asked, by, 0, 0, 200),
+        JDEC_STR(struct asked, reason, 0, 0, 500),
         JDEC_END,
     };
     enum err_code rc = jdec_object(request, fields, JD_ALLOW_UNKNOWN, "", a, e);
@@ -142,6 +147,8 @@ static enum err_code decode(const json_t *request, struct asked *a, struct order
     if (rc == ERR_OK)
         rc = command_args_read((enum command_kind)a->kind, a->args, "/args", &o->args, e);
     o->id = a->id;
+    o->by = a->by;
+    o->reason = a->reason;
     return rc;
 }
 
@@ -205,7 +212,7 @@ enum err_code command_serve(struct helper *h, const json_t *request, json_t *ans
 {
     AUTO(json_free) json_t *kept = NULL;
     AUTO(json_free) json_t *ended = NULL;
-    struct asked a = {0};
+    struct asked a = {.by = "", .reason = ""};
     struct order o = {.h = h, .out = -1};
     enum err_code rc = decode(request, &a, &o, e);
 

@@ -1,5 +1,6 @@
 /* The verbs that change something. */
 #include "apply/command.h"
+#include "apply/desired.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -204,6 +205,8 @@ static enum err_code switch_to(struct helper *h, const json_t *request, json_t *
     if (rc == ERR_OK && apply_is_open(h) && h->j.s.phase == PHASE_PROBING &&
         strcmp(h->j.s.to, digest) == 0)
         return ERR_OK; /* said twice: it is done and waits for its commit */
+    if (rc == ERR_OK)  /* a switch ends with a Postfix that runs */
+        rc = desired_may_run(h, e);
     if (rc == ERR_OK)
         rc = apply_switch(h, digest, &restarted, e);
     (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
@@ -258,6 +261,8 @@ static enum err_code restore(struct helper *h, const json_t *request, json_t *an
         rc = verbs_digest(request, &digest, e);
     if (rc == ERR_OK)
         rc = not_open(h, e);
+    if (rc == ERR_OK)
+        rc = desired_may_run(h, e);
     if (rc != ERR_OK)
         return rc;
     apply_lkg_path(h->s, digest, dir, sizeof dir);
@@ -289,7 +294,10 @@ static enum err_code service(struct helper *h, const json_t *request, json_t *an
     for (size_t i = 0; i < COUNT_OF(words) && rc == ERR_OK; i++) {
         if (strcmp(words[i], op) != 0)
             continue;
-        rc = postfix_do(&h->pf, (enum postfix_op)i, &h->output, e);
+        if (i != POSTFIX_STOP)
+            rc = desired_may_run(h, e);
+        if (rc == ERR_OK)
+            rc = postfix_do(&h->pf, (enum postfix_op)i, &h->output, e);
         (void)json_object_set_new(
             answer, "state",
             json_string(postfix_pid(h->s->postfix_queue) != 0 ? "running" : "stopped"));
@@ -324,6 +332,8 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
         rc = verbs_bare(request, e);
     if (rc == ERR_OK)
         rc = not_open(h, e);
+    if (rc == ERR_OK)
+        rc = desired_may_run(h, e);
     if (rc == ERR_OK)
         rc = apply_current(h, a, &current, e);
     if (rc == ERR_OK)

@@ -1,5 +1,6 @@
 /* The verbs that only look. */
 #include "apply/command.h"
+#include "apply/desired.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -169,6 +170,7 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     (void)json_object_set_new(answer, "managed", json_boolean(h->j.s.managed));
     (void)json_object_set_new(answer, "lkg", lkg_json(&h->j.s));
     (void)json_object_set_new(answer, "queue", queue);
+    (void)json_object_set_new(answer, "desired", desired_read(h));
     return verbs_bare(request, e);
 }
 

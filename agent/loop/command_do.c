@@ -13,10 +13,12 @@ static void through_helper(struct loop *l, struct order *o)
     AUTO(json_free) json_t *answer = NULL;
     json_t *args = json_object_get(o->doc, "args"), *problem;
     struct err e = {0};
-    enum err_code rc = helper_ask(&l->helper, "command",
-                                  json_pack("{s:s,s:s,s:O?}", "id", o->id, "kind",
-                                            command_kind_names[o->args.kind], "args", args),
-                                  HELPER_SLOW_MS, &answer, &e);
+    enum err_code rc =
+        helper_ask(&l->helper, "command",
+                   json_pack("{s:s,s:s,s:O?,s:s,s:s}", "id", o->id, "kind",
+                             command_kind_names[o->args.kind], "args", args, "by",
+                             json_str(o->doc, "by", ""), "reason", json_str(o->doc, "reason", "")),
+                   HELPER_SLOW_MS, &answer, &e);
 
     if (answer == NULL) {
         log_event(LOG_LEVEL_WARN, "helper.failed", KV_STR("verb", "command"),
@@ -76,12 +78,22 @@ static void self_check(struct loop *l, struct order *o)
     size_t i;
 
     through_helper(l, o);
+    l->work.next_check = 0; /* the report shows what it found */
     checks = json_object_get(o->result, "checks");
     if (o->state != COMMAND_DONE || checks == NULL)
         return;
     check_agent(l, checks);
     json_array_foreach(checks, i, v) all = all && json_bool(v, "ok", false);
     (void)json_object_set_new(o->result, "ok", json_boolean(all));
+}
+
+/* What the service does now is looked at at once; what waited for it is tried. */
+static void service(struct loop *l, struct order *o)
+{
+    through_helper(l, o);
+    l->work.next_check = 0;
+    if (o->state == COMMAND_DONE && o->args.kind == COMMAND_SERVICE_START)
+        work_again(l);
 }
 
 void command_step(struct loop *l, struct order *o)
@@ -91,7 +103,16 @@ void command_step(struct loop *l, struct order *o)
         self_check(l, o);
         return;
     case COMMAND_QUEUE_SHOW:
+    case COMMAND_QUEUE_FLUSH:
+    case COMMAND_QUEUE_HOLD:
+    case COMMAND_QUEUE_RELEASE:
+    case COMMAND_QUEUE_DELETE:
         through_helper(l, o);
+        return;
+    case COMMAND_SERVICE_START:
+    case COMMAND_SERVICE_STOP:
+    case COMMAND_SERVICE_RESTART:
+        service(l, o);
         return;
     }
 }

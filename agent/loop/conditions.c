@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 static const char *const names[COND_COUNT] = {
-    "Authenticated", "ConfigVerified", "ConfigValid", "ConfigApplied", "ConfigRunning",
-    "ChainHealthy",  "Drifted",        "ClockSynced", "Held",          "Frozen",
-    "Quarantined",   "StorageOk",      "Ready",
+    "Authenticated", "ConfigVerified", "ConfigValid",    "ConfigApplied", "ConfigRunning",
+    "ChainHealthy",  "Drifted",        "ClockSynced",    "Held",          "Frozen",
+    "Quarantined",   "StorageOk",      "ServiceRunning", "Ready",
 };
 static const char *const words[] = {"Unknown", "True", "False"};
 
@@ -38,9 +38,9 @@ bool condition_set(struct conditions *c, enum condition_type type, enum conditio
 
 void conditions_sum_up(struct conditions *c)
 {
-    static const enum condition_type must[] = {COND_CONFIG_VERIFIED, COND_CONFIG_VALID,
-                                               COND_CONFIG_APPLIED,  COND_CONFIG_RUNNING,
-                                               COND_CHAIN_HEALTHY,   COND_STORAGE_OK};
+    static const enum condition_type must[] = {
+        COND_CONFIG_VERIFIED, COND_CONFIG_VALID,  COND_CONFIG_APPLIED, COND_CONFIG_RUNNING,
+        COND_SERVICE_RUNNING, COND_CHAIN_HEALTHY, COND_STORAGE_OK};
     static const enum condition_type never[] = {COND_QUARANTINED, COND_FROZEN};
 
     for (size_t i = 0; i < COUNT_OF(must); i++) {

@@ -19,6 +19,7 @@ enum condition_type {
     COND_FROZEN,
     COND_QUARANTINED,
     COND_STORAGE_OK,
+    COND_SERVICE_RUNNING,
     COND_READY,
     COND_COUNT
 };

@@ -338,6 +338,46 @@ static void apply_now(struct loop *l)
         settle(l, out);
 }
 
+/* Stopped by an order, and so until another one starts it. */
+static bool stopped_on_purpose(const struct loop *l)
+{
+    return strcmp(json_str(json_object_get(l->work.running, "desired"), "state", ""), "stopped") ==
+           0;
+}
+
+static void show_service(struct loop *l)
+{
+    const json_t *d = json_object_get(l->work.running, "desired");
+    bool runs = strcmp(json_str(l->work.running, "state", ""), "stopped") != 0;
+    char text[700];
+
+    (void)snprintf(text, sizeof text, "stopped by %s since %s: %s", json_str(d, "by", ""),
+                   json_str(d, "since", ""), json_str(d, "reason", ""));
+    if (stopped_on_purpose(l))
+        cond(l, COND_SERVICE_RUNNING, COND_FALSE, runs ? "RunsAlthoughStopped" : "StoppedOnPurpose",
+             text);
+    else
+        cond(l, COND_SERVICE_RUNNING, runs ? COND_TRUE : COND_FALSE,
+             runs ? "Running" : "NotRunning", runs ? "" : "Postfix is wanted to run and does not");
+}
+
+/* Nothing starts it by the way: a change waits until an order does. */
+static bool waits_for_start(struct loop *l, const struct bundle *b)
+{
+    struct err e = {0};
+
+    if (b->mode != BUNDLE_MANAGE || !refresh_running(l) || !stopped_on_purpose(l))
+        return false;
+    l->work.wanted = false;
+    show_service(l);
+    (void)err_set(&e, ERR_REFUSED, "Postfix is stopped on purpose by %s since %s",
+                  json_str(json_object_get(l->work.running, "desired"), "by", ""),
+                  json_str(json_object_get(l->work.running, "desired"), "since", ""));
+    apply_refuse(&l->apply, b, "held", &e);
+    keep_attempt(l);
+    return true;
+}
+
 static void consider(struct loop *l)
 {
     const struct bundle *b = &l->work.bundle;
@@ -356,7 +396,8 @@ static void consider(struct loop *l)
         show_quarantine(l);
         return;
     }
-    apply_now(l);
+    if (!waits_for_start(l, b))
+        apply_now(l);
 }
 
 /* Switched and proven: wait for the soak and for the parent, then commit; else go back. */
@@ -458,6 +499,10 @@ static void check_running(struct loop *l, int64_t now)
     bool relay = now >= l->work.next_relay;
     char problem[512];
 
+    if (stopped_on_purpose(l)) {
+        cond(l, COND_CONFIG_RUNNING, COND_UNKNOWN, "StoppedOnPurpose", "");
+        return;
+    }
     if (digest[0] == '\0')
         return;
     if (relay)
@@ -536,6 +581,31 @@ static void propose(struct loop *l)
     l->parent.proposal_next = 0;
 }
 
+/* Wanted and seen are two things; what is seen is made what is wanted only where drift is to be put
+ * right. */
+static void enforce_service(struct loop *l)
+{
+    bool runs = strcmp(json_str(l->work.running, "state", ""), "stopped") != 0;
+    const char *op = stopped_on_purpose(l) ? "stop" : "start";
+
+    if (runs != stopped_on_purpose(l) || l->work.bundle.drift != BUNDLE_DRIFT_ENFORCE ||
+        hold_active(&l->memory, clock_wall_ms(), NULL))
+        return;
+    log_event(LOG_LEVEL_WARN, "service.enforced", KV_STR("op", op));
+    json_decref(ask(l, "service", json_pack("{s:s}", "op", op)));
+    if (refresh_running(l))
+        show_service(l);
+}
+
+static void look_at_managed(struct loop *l, int64_t now)
+{
+    if (!manages(l) || l->work.degraded)
+        return;
+    enforce_service(l);
+    look_for_drift(l);
+    check_running(l, now);
+}
+
 static void look_again(struct loop *l, int64_t now)
 {
     bool frozen = l->memory.fresh_ms > 0 && loop_now_ms(l) - l->memory.fresh_ms > LOOP_FROZEN_MS;
@@ -544,9 +614,9 @@ static void look_again(struct loop *l, int64_t now)
         refresh_facts(l);
     if (now >= l->work.next_check) {
         l->work.next_check = now + LOOP_CHECK_MS;
-        if (refresh_running(l) && manages(l) && !l->work.degraded) {
-            look_for_drift(l);
-            check_running(l, now);
+        if (refresh_running(l)) {
+            show_service(l);
+            look_at_managed(l, now);
         }
     }
     if (!manages(l) && now >= l->work.next_observe) {
@@ -555,7 +625,7 @@ static void look_again(struct loop *l, int64_t now)
         if (l->work.have_bundle)
             l->work.wanted = true;
     }
-    if (l->work.degraded && now >= l->work.next_lkg)
+    if (l->work.degraded && now >= l->work.next_lkg && !stopped_on_purpose(l))
         try_lkg(l, now);
     cond(l, COND_FROZEN, frozen ? COND_TRUE : COND_FALSE, frozen ? "NoFreshness" : "Fresh",
          frozen ? "the parent has not proven for 7 days that this is its newest word; mail goes on "

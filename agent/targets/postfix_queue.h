@@ -14,6 +14,18 @@ struct queue_listing {
     int64_t by_queue[4];     /* incoming active deferred hold */
     struct strbuf words;     /* what postqueue said beside its list; clear it */
 };
+/* Which queue each message is in, {id: "deferred", ...}, new reference. */
+MUST_USE enum err_code queue_places(const struct postfix *p, const char *queue, const char *scratch, json_t **ret,
+                                    struct err *e);
+/* What to do with messages. */
+enum queue_change { QUEUE_FLUSH, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE };
+/* Do it to these ids (array of strings of letters and digits; they go to postsuper's standard input, never to its
+ * command line); words: what the programs said.  Doing it again does it to what is left. */
+MUST_USE enum err_code queue_change(const struct postfix *p, enum queue_change what, const json_t *ids,
+                                    struct strbuf *words, struct err *e);
+/* Try to deliver everything now. */
+MUST_USE enum err_code queue_flush_all(const struct postfix *p, struct strbuf *words, struct err *e);
+
 typedef enum err_code queue_message_fn(void *ctx, const json_t *message, struct err *e);
 /* Every message of the named queue ("all": of every queue), as postqueue -j has it.  scratch: path of a file that is
  * made and removed.  ERR_UNAVAILABLE: postqueue failed. */

@@ -1,6 +1,11 @@
 #include "proto/command.h"
 
-const char *const command_kind_names[] = {"self-check", "queue-show", NULL};
+#include <stdio.h>
+
+const char *const command_kind_names[] = {
+    "self-check",   "queue-show",    "queue-flush",  "queue-hold",      "queue-release",
+    "queue-delete", "service-start", "service-stop", "service-restart", NULL};
+const char *const command_service_names[] = {"postfix", NULL};
 const char *const command_queue_names[] = {"all", "incoming", "active", "deferred", "hold", NULL};
 const char *const command_state_names[] = {"queued",  "delivered",   "running", "done",
                                            "failed",  "interrupted", "expired", "cancelled",
@@ -25,6 +30,38 @@ int command_state_of(const char *word)
     return index_of(word, command_state_names);
 }
 
+bool command_queue_id_ok(struct slice id)
+{
+    for (size_t i = 0; i < id.n; i++) {
+        char c = id.p[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')))
+            return false;
+    }
+    return id.n >= 6 && id.n <= 30;
+}
+
+/* Either ids or all: a list that came out empty must not mean everything. */
+static enum err_code check_ids(const struct command_args *a, const char *at, struct err *e)
+{
+    char pointer[160];
+    size_t i;
+    json_t *v;
+
+    (void)snprintf(pointer, sizeof pointer, "%s/ids", at);
+    if (a->all == (json_array_size(a->ids) > 0))
+        return err_field(e, ERR_INVALID, pointer,
+                         "name the messages in \"ids\", or say \"all\": true; not both");
+    json_array_foreach(a->ids, i, v)
+    {
+        (void)snprintf(pointer, sizeof pointer, "%s/ids/%zu", at, i);
+        if (!json_is_string(v) ||
+            !command_queue_id_ok((struct slice){json_string_value(v), json_string_length(v)}))
+            return err_field(e, ERR_INVALID, pointer,
+                             "a queue id has 6 to 30 letters and digits, as queue-show prints it");
+    }
+    return ERR_OK;
+}
+
 enum err_code command_args_read(enum command_kind kind, const json_t *args, const char *at,
                                 struct command_args *ret, struct err *e)
 {
@@ -34,15 +71,30 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         JDEC_INT(struct command_args, limit, 0, 1, COMMAND_SHOW_MAX),
         JDEC_END,
     };
+    static const struct jdec_field some[] = {
+        JDEC_ENUM(struct command_args, queue, 0, command_queue_names),
+        JDEC_ARRAY(struct command_args, ids, 0, COMMAND_IDS_MAX),
+        JDEC_BOOL(struct command_args, all, 0),
+        JDEC_END,
+    };
+    static const struct jdec_field service[] = {
+        JDEC_ENUM(struct command_args, service, JD_REQUIRED, command_service_names),
+        JDEC_END,
+    };
     static const struct jdec_field *const by_kind[] = {
-        [COMMAND_SELF_CHECK] = none,
-        [COMMAND_QUEUE_SHOW] = show,
+        [COMMAND_SELF_CHECK] = none,         [COMMAND_QUEUE_SHOW] = show,
+        [COMMAND_QUEUE_FLUSH] = some,        [COMMAND_QUEUE_HOLD] = some,
+        [COMMAND_QUEUE_RELEASE] = some,      [COMMAND_QUEUE_DELETE] = some,
+        [COMMAND_SERVICE_START] = service,   [COMMAND_SERVICE_STOP] = service,
+        [COMMAND_SERVICE_RESTART] = service,
     };
     AUTO(json_free) json_t *empty = args == NULL ? json_object() : NULL;
     struct command_args a = {.kind = kind, .limit = 1000};
     enum err_code rc =
         jdec_object(args == NULL ? empty : args, by_kind[kind], JD_REFUSE_UNKNOWN, at, &a, e);
 
+    if (rc == ERR_OK && by_kind[kind] == some)
+        rc = check_ids(&a, at, e);
     if (rc == ERR_OK)
         *ret = a;
     return rc;

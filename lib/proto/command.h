@@ -11,6 +11,13 @@
 enum command_kind {
     COMMAND_SELF_CHECK, /* what the agent knows about itself and its host */
     COMMAND_QUEUE_SHOW, /* the messages in the queue, one JSON line each */
+    COMMAND_QUEUE_FLUSH, /* try to deliver now */
+    COMMAND_QUEUE_HOLD,
+    COMMAND_QUEUE_RELEASE,
+    COMMAND_QUEUE_DELETE,
+    COMMAND_SERVICE_START, /* wanted: running */
+    COMMAND_SERVICE_STOP,  /* wanted: stopped, until it is started by an order */
+    COMMAND_SERVICE_RESTART,
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
 extern const char *const command_queue_names[]; /* "all" "incoming" "active" "deferred" "hold" */
@@ -31,6 +38,7 @@ enum command_state {
 extern const char *const command_state_names[];
 
 enum {
+    COMMAND_IDS_MAX = 1000,               /* messages named one by one */
     COMMAND_SHOW_MAX = 100000,            /* messages listed */
     COMMAND_OUTPUT_MAX = 64 * 1024 * 1024, /* bytes of output of one command */
     COMMAND_PIECE_MAX = 128 * 1024,       /* bytes of output in one report */
@@ -43,7 +51,13 @@ struct command_args { /* strings and JSON borrowed from what was read */
     enum command_kind kind;
     int queue;     /* index into command_queue_names */
     int64_t limit; /* most messages to list */
+    json_t *ids;   /* queue ids, each checked by command_queue_id_ok(); NULL: all */
+    bool all;
+    int service;   /* index into command_service_names */
 };
+extern const char *const command_service_names[]; /* "postfix" */
+/* 6 to 30 letters and digits: what Postfix makes, and nothing that means something else to postsuper. */
+bool command_queue_id_ok(struct slice id);
 /* kind by its word; -1: there is none. */
 int command_kind_of(const char *word);
 int command_state_of(const char *word);

@@ -10,7 +10,7 @@ import pytest
 from inarilab import parts
 from inarilab.system import programs
 from parentlib import wait_until
-from test_pair_faults import respawn
+from test_pair_faults import attempt, condition, inherit, new_size, publish_for, respawn
 
 pytestmark = pytest.mark.lab
 OPEN = ("queued", "delivered", "running")
@@ -133,3 +133,174 @@ def test_parent_killed_in_the_middle(healthy_lab, child):
     done(lab, ident, 60)
     time.sleep(0.2)
     assert len(output(lab, ident).encode()) == command(lab, ident)["output_bytes"]
+
+
+# --- the queue ---
+
+@pytest.fixture
+def stuck(healthy_lab, child):
+    """The child, with nowhere to deliver to; afterwards its queue is empty."""
+    lab = healthy_lab
+    lab.verb("kill", "inside/sink")
+    try:
+        yield child
+    finally:
+        run(lab, child, "queue-delete", {"all": True})
+        lab.verb("start", "inside")
+
+
+def senders(lab, child):
+    return {m["sender"].split("@")[0]: m["queue_name"] for m in queue(lab, child)[0]}
+
+
+def waiting(lab, child, mark, count):
+    def there():
+        return len([1 for s, q in senders(lab, child).items() if s.startswith(mark) and q not in ("active", "incoming")]) == count
+    wait_until(there, f"{count} messages of {mark} to wait", 30, 0.3)
+
+
+def test_queue_hold_release_delete(healthy_lab, stuck):
+    lab, child = healthy_lab, stuck
+    mark = put_in_queue(lab, child, 3)
+    waiting(lab, child, mark, 3)
+    ids = {m["sender"].split("@")[0]: m["queue_id"] for m in queue(lab, child)[0]}
+    one, two = ids[f"{mark}-0"], ids[f"{mark}-1"]
+    r = run(lab, child, "queue-hold", {"ids": [one, two, "ABCDEF123456"]})
+    assert (r["result"]["chosen"], r["result"]["done"], r["result"]["missing"]) == (2, 2, 1)
+    assert output(lab, r["id"]) == "ABCDEF123456 not there\n"
+    assert [senders(lab, child)[f"{mark}-{i}"] for i in (0, 1)] == ["hold", "hold"]
+    only, result = queue(lab, child, queue="hold", limit=1)
+    assert len(only) == 1 and result["messages"] == 2 and result["queues"]["hold"] == 2
+    assert run(lab, child, "queue-release", {"ids": [one]})["result"]["done"] == 1
+    assert run(lab, child, "queue-delete", {"all": True, "queue": "hold"})["result"]["done"] == 1
+    assert set(senders(lab, child)) >= {f"{mark}-0", f"{mark}-2"} and f"{mark}-1" not in senders(lab, child)
+
+
+def test_queue_by_inarictl(healthy_lab, stuck):
+    lab, child = healthy_lab, stuck
+    mark = put_in_queue(lab, child, 2)
+    waiting(lab, child, mark, 2)
+    assert cli(lab, "queue", child, "delete", "--all", check=False).returncode == 2  # wants --yes
+    bad = cli(lab, "queue", child, "hold", "../../etc/passwd", check=False)
+    assert bad.returncode == 3 and "/ids/0" in bad.stderr.replace("args/ids/0", "/ids/0") and "letters and digits" in bad.stderr
+    assert cli(lab, "queue", child, "hold", "AAAAAAAAAA", check=False).returncode == 7
+    assert "2 of 2" in cli(lab, "queue", child, "hold", "--all").stdout
+    assert "hold" in cli(lab, "queue", child, "show", "--queue", "hold").stdout
+    assert "2 of 2" in cli(lab, "queue", child, "delete", "--all", "--queue", "hold", "--yes").stdout
+
+
+def test_flush_delivers_now(healthy_lab, child):
+    lab = healthy_lab
+    lab.verb("kill", "inside/sink")
+    mark = put_in_queue(lab, child, 1)
+    waiting(lab, child, mark, 1)
+    lab.verb("start", "inside")
+    run(lab, child, "queue-flush", {"all": True})
+    wait_until(lambda: f"{mark}-0" not in senders(lab, child), "the message to be delivered", 20, 0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part,point", [("helper", "command-chosen"), ("helper", "command-done"), ("agent", "command-done")])
+def test_delete_all_is_done_exactly_once(healthy_lab, stuck, part, point):
+    """kill -9 in the middle of "delete all": what was there is deleted, what came after it began is not."""
+    lab, child = healthy_lab, stuck
+    host = lab.lab.host(child)
+    old = put_in_queue(lab, child, 3)
+    waiting(lab, child, old, 3)
+    respawn(lab, child, part, INARI_CRASH_AT=point)
+    ident = give(lab, child, "queue-delete", {"all": True})
+    wait_until(lambda: not host.named(parts.PARTS[part]), f"{part} to die at {point}", 20)
+    new = put_in_queue(lab, child, 2)
+    respawn(lab, child, part)
+    c = done(lab, ident)
+    assert (c["result"]["chosen"], c["result"]["done"]) == (3, 3), c
+    left = set(senders(lab, child))
+    assert not [s for s in left if s.startswith(old)] and len([s for s in left if s.startswith(new)]) == 2
+
+
+# --- services: wanted and seen ---
+
+@pytest.fixture
+def serving(healthy_lab, child):
+    """The child; afterwards its Postfix runs and is wanted to."""
+    yield child
+    for part in ("helper", "agent"):
+        respawn(healthy_lab, child, part)
+    run(healthy_lab, child, "service-start", {"service": "postfix"})
+    inherit(healthy_lab, child, "smtp.message_size_limit")
+
+
+def postfix_of(lab, child):
+    return (lab.api.ok("GET", f"/devices/{child}")["running"] or {}).get("postfix", {})
+
+
+def starts(lab, child):
+    """How often a master has started here, as Postfix itself counts it."""
+    return lab.log(child).count("daemon started")
+
+
+def master_runs(lab, child):
+    return lab.execute(child, "postfix", "status", check=False).returncode == 0
+
+
+def test_stopped_stays_stopped(healthy_lab, serving):
+    """Pain 5: what is wanted is kept apart from what is seen: neither restarts of agent and helper nor a publication
+    start a Postfix that was stopped on purpose; the order that starts it brings the change as well."""
+    lab, child = healthy_lab, serving
+    before = starts(lab, child)
+    run(lab, child, "service-stop", {"service": "postfix"}, reason="disk is swapped")
+    seen = wait_until(lambda: (lambda p: p if p.get("state") == "stopped" else None)(postfix_of(lab, child)), "the report", 10)
+    assert seen["desired"]["state"] == "stopped" and seen["desired"]["by"].startswith("token:")
+    assert seen["desired"]["reason"] == "disk is swapped" and seen["desired"]["since"]
+    said = condition(lab, child, "ServiceRunning")
+    assert (said["status"], said["reason"]) == ("False", "StoppedOnPurpose") and "token:" in said["message"]
+    for part in ("helper", "agent"):
+        respawn(lab, child, part)
+    size = new_size()
+    pub = publish_for(lab, child, size)
+    a = attempt(lab, child, pub, ("held",))
+    assert "stopped on purpose" in a["problem"]["detail"]
+    assert not master_runs(lab, child) and starts(lab, child) == before
+    r = ended(lab, give(lab, child, "service-restart", {"service": "postfix"}))
+    assert r["state"] == "failed" and "stopped on purpose" in r["problem"]["detail"]
+    run(lab, child, "service-start", {"service": "postfix"})
+    lab.wait_ehlo(f"SIZE {size}", [child], timeout=40)
+    assert condition(lab, child, "ServiceRunning")["status"] == "True"
+    assert "postfix" in cli(lab, "service", child).stdout.lower() or "running" in cli(lab, "service", child).stdout
+
+
+def test_seen_stopped_is_never_remembered_as_wanted(healthy_lab, serving):
+    """Pain 5: a Postfix that somebody killed is reported as not running, and still wanted; with drift to be enforced it
+    is started again."""
+    lab, child = healthy_lab, serving
+    lab.execute(child, "postfix", "stop")
+    assert run(lab, child, "self-check")["result"]["ok"] is False
+    said = wait_until(lambda: (lambda c: c if c["reason"] == "NotRunning" else None)(condition(lab, child, "ServiceRunning")),
+                      "the condition", 20, 0.2)
+    assert said["status"] == "False" and postfix_of(lab, child)["desired"]["state"] == "running"
+    assert not master_runs(lab, child)  # drift is only to be reported
+    lab.api.change(f"/devices/{child}", {"drift": "enforce"})
+    try:
+        wait_until(lambda: master_runs(lab, child), "Postfix to be started", 90, 0.5)
+    finally:
+        lab.api.change(f"/devices/{child}", {"drift": "report"})
+    lab.wait_in_sync([child])
+    lab.execute(child, "postfix", "stop")
+    respawn(lab, child, "agent")  # as after a reboot: what is wanted runs
+    wait_until(lambda: master_runs(lab, child), "Postfix to be started", 60, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part,point", [("helper", "command-begun"), ("helper", "command-wanted"), ("helper", "command-stopped"),
+                                        ("helper", "command-done"), ("agent", "command-begun"), ("agent", "command-done")])
+def test_restart_happens_exactly_once(healthy_lab, serving, part, point):
+    """kill -9 in the middle of a restart: Postfix's own log counts one start, whatever was killed where."""
+    lab, child = healthy_lab, serving
+    before = starts(lab, child)
+    respawn(lab, child, part, INARI_CRASH_AT=point)
+    ident = give(lab, child, "service-restart", {"service": "postfix"})
+    wait_until(lambda: not lab.lab.host(child).named(parts.PARTS[part]), f"{part} to die at {point}", 20)
+    respawn(lab, child, part)
+    done(lab, ident)
+    time.sleep(0.3)
+    assert starts(lab, child) == before + 1 and master_runs(lab, child)
