@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 
 import pytest
 from helperlib import DEVICE, Device, digest, settings, wait_until
@@ -112,3 +113,55 @@ def test_mail_from_before_is_left_alone(device):
     wait_until(lambda: queued(device).count("Connection refused") == 2, "both to be deferred for the next hop", 20)
     assert any(x.startswith(before) for x in queued(device).splitlines())
     assert "mail transport unavailable" not in queued(device)
+
+
+def records(*parts):
+    """A queue file's records."""
+    return b"".join(t + bytes([len(d)]) + d for t, d in parts)
+
+
+def test_what_lies_in_the_spool_is_data(device, sink):
+    """The spool is Postfix's: links, pipes, folders and files of any bytes with names like messages are looked at by root and
+    lead nowhere; the real message is requeued all the same."""
+    import random
+    rng = random.Random(41)
+    deferred = os.path.join(device.spool, "deferred", "A")
+    os.makedirs(deferred, exist_ok=True)
+    new = os.path.join(deferred, "new")
+
+    def place():  # under the name that Postfix would give it: five digits and the inode's number
+        path = os.path.join(deferred, f"A1234{os.lstat(new).st_ino:X}")
+        os.rename(new, path)
+        return path
+    os.symlink("/etc/shadow", new)
+    link = place()
+    os.mkfifo(new, 0o700)
+    place()
+    os.makedirs(os.path.join(deferred, "A00003F", "A", "B", "C", "D"))
+    evil = [b"", b"C", b"C\xff\xff\xff\xff\xff", b"L\xff\xff\xff\x7f", b"M\x00" * 5000, b"T\x01\x00",
+            records((b"C", b"99999999 -5 0 0 0"), (b"M", b"")) * 50,
+            records((b"C", b"  1  1 "), (b"T", b"99999999999999999999 1"), (b"M", b"")),
+            records((b"T", b"4000000000 0"), (b"L", b"%s%n:" + b"x" * 200), (b"E", b"")),
+            records((b"T", b"4000000000 0"), (b"L", b"x" * 127)) * 30]
+    evil += [rng.randbytes(rng.randrange(4000)) for _ in range(60)]
+    for data in evil:
+        with open(new, "wb") as f:
+            f.write(data)
+        path = place()
+        shutil.chown(path, "postfix")
+        os.chmod(path, 0o700)
+        os.utime(path, (time.time() + 3600,) * 2)  # not yet qmgr's
+    c = device.client()
+    switch(device, c)
+    finish(*begin(device), "real")
+
+    def stuck():  # the queue's own lister does not survive such a spool
+        return [f for d, _, names in os.walk(os.path.join(device.spool, "deferred")) for f in names
+                if os.path.isfile(os.path.join(d, f)) and not os.path.islink(os.path.join(d, f))
+                and b"nosuchtransport:[127.0.0.1]" in open(os.path.join(d, f), "rb").read()]
+    wait_until(stuck, "the message to be stuck")
+    assert c.call("revert")["healthy"]
+    wait_until(lambda: "real" in subjects(device), "the message", 5)
+    assert subjects(device) == ["real"]
+    assert os.path.islink(link) and c.call("hello")
+    assert "ERROR: AddressSanitizer" not in device.log_text() and "runtime error" not in device.log_text()
