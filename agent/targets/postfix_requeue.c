@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static const long FILE_MAX = 1L << 40;
+static const long long TIME_MAX = 1LL << 40;
 enum { RECORDS_MAX = 4096, RECORD_KEPT = 256, FLUSH_EACH_MAX = 20, DEPTH_MAX = 2, ID_MAX = 64 };
 
 struct look {
@@ -29,6 +31,8 @@ struct look {
 struct envelope {
     int64_t arrival_ms;
     char filter[REQUEUE_FILTER_SIZE];
+    bool whole; /* sizes, arrival, content and end were there: damaged files are Postfix's business
+                 */
 };
 
 /* Type and data of the next record; what is longer than buf is skipped.  0: the end, or no record.
@@ -64,21 +68,24 @@ static void read_envelope(FILE *f, struct envelope *v)
     char buf[RECORD_KEPT];
     long size = 0, start = 0;
     long long s, us;
+    bool content = false;
     int type;
 
     for (int i = 0; i < RECORDS_MAX && (type = next_record(f, buf, sizeof buf)) != 0; i++) {
         if (type == 'C') {
-            if (sscanf(buf, "%ld %ld", &size, &start) != 2)
+            if (sscanf(buf, "%ld %ld", &size, &start) != 2 || size > FILE_MAX || start > FILE_MAX)
                 return;
         } else if (type == 'T') {
-            if (sscanf(buf, "%lld %lld", &s, &us) == 2)
+            if (sscanf(buf, "%lld %lld", &s, &us) == 2 && s >= 0 && s < TIME_MAX)
                 v->arrival_ms = s * 1000 + us / 1000;
         } else if (type == 'L') {
             (void)snprintf(v->filter, sizeof v->filter, "%s", buf);
-        } else if (type == 'M' &&
-                   (size <= 0 || start <= 0 || fseek(f, start + size, SEEK_SET) != 0)) {
-            return;
+        } else if (type == 'M') {
+            if (content || size <= 0 || start <= 0 || fseek(f, start + size, SEEK_SET) != 0)
+                return;
+            content = true;
         } else if (type == 'E') {
+            v->whole = content && v->arrival_ms > 0;
             return;
         }
     }
@@ -102,7 +109,7 @@ static void judge(struct look *l, const char *id, const struct envelope *v, cons
     bool wrong = v->filter[0] != '\0' &&
                  (strcmp(v->filter, rq->filters[0]) == 0 || strcmp(v->filter, rq->filters[1]) == 0);
 
-    if (v->arrival_ms < rq->since_ms)
+    if (!v->whole || v->arrival_ms < rq->since_ms)
         return;
     if (v->filter[0] != '\0' && (!transport_exists(l, v->filter) || (wrong && waits))) {
         if (l->n_requeue < REQUEUE_MAX) {
