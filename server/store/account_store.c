@@ -86,24 +86,19 @@ enum err_code account_store_by_name(struct db *db, const char *name, struct aren
     return one(db, &BY_NAME, name, a, ret, e);
 }
 
+static void read_list(const struct rows *r, int i, void *item)
+{
+    *(struct account_row *)item = row_of(r, i);
+}
+
 enum err_code account_store_list(struct db *db, const char *after, int limit, struct arena *a,
                                  struct account_row **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct account_row *v;
     enum err_code rc =
         db_run(db, &LIST, (struct db_param[]){P_TEXT(after), P_INT(limit)}, a, &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = row_of(r, i);
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
 enum err_code account_store_insert(struct db *db, const struct account_row *row, struct err *e)

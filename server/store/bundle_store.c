@@ -18,30 +18,23 @@ static const struct stmt ALL_TARGETS = {"bundle_targets_all", 0, TARGETS " ORDER
 static const struct stmt SOME_TARGETS = {"bundle_targets", 1,
                                          TARGETS " AND d.id = ANY ($1::uuid[]) ORDER BY d.id"};
 
+static void read_targets(const struct rows *r, int i, void *item)
+{
+    *(struct bundle_target *)item = (struct bundle_target){
+        rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2), rows_text(r, i, 3),
+        rows_text(r, i, 4), rows_bool(r, i, 5), rows_text(r, i, 6), rows_text(r, i, 7),
+        rows_text(r, i, 8), rows_int(r, i, 9),  rows_int(r, i, 10)};
+}
+
 enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena *a,
                                    struct bundle_target **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct bundle_target *v;
     enum err_code rc = ids == NULL
                            ? db_run(db, &ALL_TARGETS, NULL, a, &r, e)
                            : db_run(db, &SOME_TARGETS, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < (int)n; i++)
-        v[i] = (struct bundle_target){rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2),
-                                      rows_text(r, i, 3), rows_text(r, i, 4), rows_bool(r, i, 5),
-                                      rows_text(r, i, 6), rows_text(r, i, 7), rows_text(r, i, 8),
-                                      rows_int(r, i, 9),  rows_int(r, i, 10)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_targets, ret, ret_n, e) : rc;
 }
 
 #define MEMBERS                                                                                    \
@@ -54,28 +47,21 @@ static const struct stmt SOME_MEMBERS = {
     "bundle_members", 1,
     MEMBERS " WHERE m.device_id = ANY ($1::uuid[]) ORDER BY m.device_id, g.priority, g.id"};
 
+static void read_members(const struct rows *r, int i, void *item)
+{
+    *(struct bundle_member *)item = (struct bundle_member){rows_text(r, i, 0), rows_text(r, i, 1),
+                                                           rows_text(r, i, 2), rows_int(r, i, 3)};
+}
+
 enum err_code bundle_store_members(struct db *db, const char *ids, struct arena *a,
                                    struct bundle_member **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct bundle_member *v;
     enum err_code rc = ids == NULL
                            ? db_run(db, &ALL_MEMBERS, NULL, a, &r, e)
                            : db_run(db, &SOME_MEMBERS, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < (int)n; i++)
-        v[i] = (struct bundle_member){rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2),
-                                      rows_int(r, i, 3)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_members, ret, ret_n, e) : rc;
 }
 
 static const struct stmt REVS = {"bundle_revs", 1,

@@ -185,27 +185,20 @@ static const struct stmt OUTPUT = {
     "<= $2::bigint), 0) AND from_byte + octet_length(text) > $2::bigint ORDER BY from_byte LIMIT "
     "$3::bigint"};
 
+static void read_output(const struct rows *r, int i, void *item)
+{
+    *(struct command_piece *)item = (struct command_piece){rows_int(r, i, 0), rows_text(r, i, 1)};
+}
+
 enum err_code command_store_output(struct db *db, const char *id, int64_t from, int64_t limit,
                                    struct arena *a, struct command_piece **ret, size_t *ret_n,
                                    struct err *e)
 {
     struct rows *r = NULL;
-    struct command_piece *v;
     enum err_code rc =
         db_run(db, &OUTPUT, (struct db_param[]){P_TEXT(id), P_INT(from), P_INT(limit)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct command_piece){rows_int(r, (int)i, 0), rows_text(r, (int)i, 1)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_output, ret, ret_n, e) : rc;
 }
 
 static const struct stmt EXPIRE = {
@@ -215,25 +208,18 @@ static const struct stmt EXPIRE = {
     "(state IN ('delivered', 'running') AND expires_at <= now() - interval '1 day') RETURNING "
     "device_id"};
 
+static void read_expire(const struct rows *r, int i, void *item)
+{
+    *(const char **)item = rows_text(r, i, 0);
+}
+
 enum err_code command_store_expire(struct db *db, struct arena *a, const char ***ret, size_t *ret_n,
                                    struct err *e)
 {
     struct rows *r = NULL;
-    const char **v;
     enum err_code rc = db_run(db, &EXPIRE, NULL, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = rows_text(r, (int)i, 0);
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_expire, ret, ret_n, e) : rc;
 }
 
 static const struct stmt TRIM_OUTPUT = {

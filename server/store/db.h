@@ -63,6 +63,12 @@ int64_t rows_time_ms(const struct rows *r, int row, int col); /* timestamptz; 0 
 json_t *rows_json(const struct rows *r, int row,
                   int col); /* borrowed: the arena owns it; NULL for NULL */
 
+/* Every row by read() into an array of items of size bytes, zeroed, in the rows' arena.  ret: where the pointer to the first
+ * goes (T **).  ERR_NO_MEMORY. */
+MUST_USE enum err_code rows_read(const struct rows *r, size_t size,
+                                 void (*read)(const struct rows *r, int row, void *item), void *ret,
+                                 size_t *ret_n, struct err *e);
+
 /* Begin, fn, commit; serialization failures and deadlocks run fn again (at most 5 times), so fn is
  * repeatable and sends nothing.  fn's error rolls back and is returned.  Not to be nested. */
 typedef enum err_code (*tx_fn)(struct db *db, void *ctx, struct err *e);

@@ -85,3 +85,19 @@ json_t *rows_json(const struct rows *r, int row, int col)
         return NULL;
     return j;
 }
+
+enum err_code rows_read(const struct rows *r, size_t size,
+                        void (*read)(const struct rows *r, int row, void *item), void *ret,
+                        size_t *ret_n, struct err *e)
+{
+    int n = rows_count(r);
+    char *v = arena_alloc(r->arena, ((size_t)n + 1) * size);
+
+    if (v == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (int i = 0; i < n; i++)
+        read(r, i, v + (size_t)i * size);
+    memcpy(ret, &v, sizeof v);
+    *ret_n = (size_t)n;
+    return ERR_OK;
+}

@@ -117,28 +117,21 @@ static const struct stmt LIST = {
     "d.id AND"
     " (g.name = $3::text OR g.id::text = $3::text))) ORDER BY d.name LIMIT $4::bigint"};
 
+static void read_list(const struct rows *r, int i, void *item)
+{
+    read_row(r, i, item);
+}
+
 enum err_code device_store_list(struct db *db, const char *after, const char *state,
                                 const char *group, int64_t limit, struct arena *a,
                                 struct device **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct device *v;
     enum err_code rc = db_run(
         db, &LIST, (struct db_param[]){P_TEXT(after), P_TEXT(state), P_TEXT(group), P_INT(limit)},
         a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        read_row(r, (int)i, &v[i]);
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
 static const struct stmt BY_TOKEN = {

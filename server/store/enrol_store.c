@@ -73,27 +73,20 @@ static const struct stmt LIST = {
     "SELECT " COLUMNS " FROM enrolment_token WHERE name <> 'login' AND ($1::text = '' OR id <"
     " nullif($1::text, '')::uuid) ORDER BY id DESC LIMIT $2::bigint"};
 
+static void read_token_list(const struct rows *r, int i, void *item)
+{
+    read_row(r, i, item);
+}
+
 enum err_code enrol_store_token_list(struct db *db, const char *before, int64_t limit,
                                      struct arena *a, struct enrol_token **ret, size_t *ret_n,
                                      struct err *e)
 {
     struct rows *r = NULL;
-    struct enrol_token *v;
     enum err_code rc =
         db_run(db, &LIST, (struct db_param[]){P_TEXT(before), P_INT(limit)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        read_row(r, (int)i, &v[i]);
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_token_list, ret, ret_n, e) : rc;
 }
 
 static const struct stmt REVOKE = {

@@ -47,26 +47,19 @@ static const struct stmt CHANGES = {
     "SELECT seq, kind, id FROM change WHERE seq > $1::bigint AND kind IN ('device',"
     " 'trust') ORDER BY seq LIMIT 5000"};
 
+static void read_changes(const struct rows *r, int i, void *item)
+{
+    *(struct fleet_change *)item =
+        (struct fleet_change){rows_int(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2)};
+}
+
 enum err_code fleet_store_changes(struct db *db, int64_t after, struct arena *a,
                                   struct fleet_change **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct fleet_change *v;
     enum err_code rc = db_run(db, &CHANGES, (struct db_param[]){P_INT(after)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct fleet_change){rows_int(r, (int)i, 0), rows_text(r, (int)i, 1),
-                                     rows_text(r, (int)i, 2)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_changes, ret, ret_n, e) : rc;
 }
 
 #define ROWS                                                                                       \
@@ -78,30 +71,22 @@ enum err_code fleet_store_changes(struct db *db, int64_t after, struct arena *a,
 static const struct stmt ALL_ROWS = {"fleet_rows_all", 0, ROWS};
 static const struct stmt SOME_ROWS = {"fleet_rows", 1, ROWS " WHERE d.id = ANY ($1::uuid[])"};
 
+static void read_rows(const struct rows *r, int i, void *item)
+{
+    *(struct fleet_row *)item = (struct fleet_row){
+        rows_text(r, i, 0), rows_text(r, i, 1), rows_int(r, i, 2),  rows_int(r, i, 3),
+        rows_int(r, i, 4),  rows_text(r, i, 5), rows_text(r, i, 6), rows_int(r, i, 7)};
+}
+
 enum err_code fleet_store_rows(struct db *db, const char *ids, struct arena *a,
                                struct fleet_row **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct fleet_row *v;
     enum err_code rc = ids == NULL
                            ? db_run(db, &ALL_ROWS, NULL, a, &r, e)
                            : db_run(db, &SOME_ROWS, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct fleet_row){rows_text(r, (int)i, 0), rows_text(r, (int)i, 1),
-                                  rows_int(r, (int)i, 2),  rows_int(r, (int)i, 3),
-                                  rows_int(r, (int)i, 4),  rows_text(r, (int)i, 5),
-                                  rows_text(r, (int)i, 6), rows_int(r, (int)i, 7)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_rows, ret, ret_n, e) : rc;
 }
 
 static const struct stmt DIGESTS = {
@@ -109,26 +94,19 @@ static const struct stmt DIGESTS = {
     "SELECT d.id, coalesce(s.digest, '') FROM device d LEFT JOIN device_status s"
     " ON s.device_id = d.id"};
 
+static void read_digests(const struct rows *r, int i, void *item)
+{
+    *(struct fleet_row *)item =
+        (struct fleet_row){.id = rows_text(r, i, 0), .status_digest = rows_text(r, i, 1)};
+}
+
 enum err_code fleet_store_digests(struct db *db, struct arena *a, struct fleet_row **ret,
                                   size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct fleet_row *v;
     enum err_code rc = db_run(db, &DIGESTS, NULL, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct fleet_row){.id = rows_text(r, (int)i, 0),
-                                  .status_digest = rows_text(r, (int)i, 1)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_digests, ret, ret_n, e) : rc;
 }
 
 static const struct stmt BUNDLE = {
@@ -156,27 +134,20 @@ static const struct stmt BUNDLES = {
     "b ON"
     " b.device_id = d.id AND b.rev = d.offered_rev WHERE d.id = ANY ($1::uuid[])"};
 
+static void read_bundles(const struct rows *r, int i, void *item)
+{
+    *(struct fleet_bundle *)item = (struct fleet_bundle){
+        rows_text(r, i, 0), rows_int(r, i, 1),  rows_int(r, i, 2), rows_int(r, i, 3),
+        rows_text(r, i, 4), rows_text(r, i, 5), rows_text(r, i, 6)};
+}
+
 enum err_code fleet_store_bundles(struct db *db, const char *ids, struct arena *a,
                                   struct fleet_bundle **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct fleet_bundle *v;
     enum err_code rc = db_run(db, &BUNDLES, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < (int)n; i++)
-        v[i] = (struct fleet_bundle){rows_text(r, i, 0), rows_int(r, i, 1),  rows_int(r, i, 2),
-                                     rows_int(r, i, 3),  rows_text(r, i, 4), rows_text(r, i, 5),
-                                     rows_text(r, i, 6)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_bundles, ret, ret_n, e) : rc;
 }
 
 static const struct stmt PRESENCE = {"fleet_presence", 2,

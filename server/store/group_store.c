@@ -79,24 +79,19 @@ enum err_code group_store_lock(struct db *db, const char *ref, struct arena *a,
     return one(db, &LOCK, ref, a, ret, e);
 }
 
+static void read_list(const struct rows *r, int i, void *item)
+{
+    *(struct group_row *)item = row_of(r, i);
+}
+
 enum err_code group_store_list(struct db *db, const char *after, int limit, struct arena *a,
                                struct group_row **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct group_row *v;
     enum err_code rc =
         db_run(db, &LIST, (struct db_param[]){P_TEXT(after), P_INT(limit)}, a, &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = row_of(r, i);
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
 enum err_code group_store_insert(struct db *db, const struct group_row *row, struct err *e)
@@ -149,22 +144,17 @@ enum err_code group_store_names(struct db *db, struct arena *a, json_t **ret, st
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 
+static void read_facts(const struct rows *r, int i, void *item)
+{
+    *(struct fact_row *)item = (struct fact_row){rows_text(r, i, 0), rows_text(r, i, 1),
+                                                 rows_text(r, i, 2), rows_json(r, i, 3)};
+}
+
 enum err_code group_store_facts(struct db *db, struct arena *a, struct fact_row **ret,
                                 size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct fact_row *v;
     enum err_code rc = db_run(db, &FACTS, NULL, a, &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = (struct fact_row){rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2),
-                                 rows_json(r, i, 3)};
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_facts, ret, ret_n, e) : rc;
 }

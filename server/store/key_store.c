@@ -33,28 +33,20 @@ static const struct stmt LIST = {
     "key_list", 0,
     "SELECT kid, use, sealed, created_at FROM signing_key ORDER BY created_at DESC, kid"};
 
+static void read_list(const struct rows *r, int i, void *item)
+{
+    *(struct stored_key *)item = (struct stored_key){
+        rows_text(r, i, 0), rows_text(r, i, 1),
+        rows_null(r, i, 2) ? (struct slice){NULL, 0} : rows_bytes(r, i, 2), rows_time_ms(r, i, 3)};
+}
+
 enum err_code key_store_list(struct db *db, struct arena *a, struct stored_key **ret, size_t *ret_n,
                              struct err *e)
 {
     struct rows *r = NULL;
-    struct stored_key *v;
     enum err_code rc = db_run(db, &LIST, NULL, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct stored_key){rows_text(r, (int)i, 0), rows_text(r, (int)i, 1),
-                                   rows_null(r, (int)i, 2) ? (struct slice){NULL, 0}
-                                                           : rows_bytes(r, (int)i, 2),
-                                   rows_time_ms(r, (int)i, 3)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
 static const struct stmt ADD = {"key_add", 4,
@@ -110,26 +102,19 @@ enum err_code key_store_trust_add(struct db *db, int64_t n, const char *jws, str
 static const struct stmt TRUST_LIST = {"key_trust_list", 0,
                                        "SELECT n, jws FROM trust_document ORDER BY n"};
 
+static void read_trust_list(const struct rows *r, int i, void *item)
+{
+    *(struct stored_trust *)item = (struct stored_trust){rows_int(r, i, 0), rows_text(r, i, 1)};
+}
+
 enum err_code key_store_trust_list(struct db *db, struct arena *a, struct stored_trust **ret,
                                    size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct stored_trust *v;
     enum err_code rc = db_run(db, &TRUST_LIST, NULL, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct stored_trust){rows_int(r, (int)i, 0), rows_text(r, (int)i, 1)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_trust_list, ret, ret_n, e) : rc;
 }
 
-const struct stmt *const key_store_stmts[] = {&META, &META_MAKE, &LIST,       &ADD,
-                                              &TOKEN_FRESH, &TRIM, &TRUST_ADD, &TRUST_LIST, NULL};
+const struct stmt *const key_store_stmts[] = {&META, &META_MAKE, &LIST,       &ADD, &TOKEN_FRESH,
+                                              &TRIM, &TRUST_ADD, &TRUST_LIST, NULL};

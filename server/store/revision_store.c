@@ -118,24 +118,19 @@ enum err_code revision_store_get(struct db *db, int64_t pub, struct arena *a,
                                                      : ERR_OK;
 }
 
+static void read_list(const struct rows *r, int i, void *item)
+{
+    *(struct revision_row *)item = row_of(r, i);
+}
+
 enum err_code revision_store_list(struct db *db, int64_t before, int limit, struct arena *a,
                                   struct revision_row **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct revision_row *v;
     enum err_code rc =
         db_run(db, &LIST, (struct db_param[]){P_INT(before), P_INT(limit)}, a, &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = row_of(r, i);
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
 enum err_code revision_store_insert(struct db *db, const struct revision_row *row, struct err *e)
@@ -175,30 +170,25 @@ enum err_code revision_store_notify(struct db *db, int64_t pub, struct err *e)
     return db_run(db, &NOTIFY, (struct db_param[]){P_INT(pub)}, NULL, NULL, e);
 }
 
+static void read_origins(const struct rows *r, int i, void *item)
+{
+    *(struct origin_row *)item = (struct origin_row){.layer = rows_text(r, i, 0),
+                                                     .id = rows_text(r, i, 1),
+                                                     .row = rows_text(r, i, 2),
+                                                     .author = rows_text(r, i, 3),
+                                                     .reason = rows_text(r, i, 4),
+                                                     .pub = rows_int(r, i, 5),
+                                                     .at_ms = rows_time_ms(r, i, 6),
+                                                     .key = rows_text(r, i, 7)};
+}
+
 static enum err_code origins(struct db *db, const struct stmt *stmt, const struct db_param *params,
                              struct arena *a, struct origin_row **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct origin_row *v;
     enum err_code rc = db_run(db, stmt, params, a, &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = (struct origin_row){.layer = rows_text(r, i, 0),
-                                   .id = rows_text(r, i, 1),
-                                   .row = rows_text(r, i, 2),
-                                   .author = rows_text(r, i, 3),
-                                   .reason = rows_text(r, i, 4),
-                                   .pub = rows_int(r, i, 5),
-                                   .at_ms = rows_time_ms(r, i, 6),
-                                   .key = rows_text(r, i, 7)};
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_origins, ret, ret_n, e) : rc;
 }
 
 enum err_code revision_store_origins(struct db *db, const char *key, struct arena *a,
@@ -267,26 +257,21 @@ enum err_code draft_store_lock(struct db *db, const char *id, struct arena *a,
     return one_draft(db, &DRAFT_LOCK, id, a, ret, e);
 }
 
+static void read_draft_list(const struct rows *r, int i, void *item)
+{
+    *(struct draft_row *)item = draft_of(r, i);
+}
+
 enum err_code draft_store_list(struct db *db, const char *owner, const char *before, int limit,
                                struct arena *a, struct draft_row **ret, size_t *ret_n,
                                struct err *e)
 {
     struct rows *r = NULL;
-    struct draft_row *v;
     enum err_code rc =
         db_run(db, &DRAFT_LIST, (struct db_param[]){P_TEXT(owner), P_TEXT(before), P_INT(limit)}, a,
                &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = draft_of(r, i);
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_draft_list, ret, ret_n, e) : rc;
 }
 
 enum err_code draft_store_insert(struct db *db, const struct draft_row *row, struct err *e)

@@ -62,30 +62,23 @@ static void read_row(const struct rows *r, int i, struct rollout_device *v)
                                  .mx = rows_text(r, i, 23)};
 }
 
+static void read_list(const struct rows *r, int i, void *item)
+{
+    read_row(r, i, item);
+}
+
 enum err_code rollout_device_store_list(struct db *db, const char *rollout_id,
                                         const struct rollout_device_filter *f, struct arena *a,
                                         struct rollout_device **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct rollout_device *v;
     enum err_code rc =
         db_run(db, &LIST,
                (struct db_param[]){P_TEXT(rollout_id), P_INT(f->wave), P_TEXT(f->state),
                                    P_INT(f->after), P_INT(f->limit)},
                a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        read_row(r, (int)i, &v[i]);
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
 static const struct stmt RELEASE = {
@@ -207,30 +200,23 @@ static const struct stmt TARGETS = {
     " p.device_id = d.id WHERE d.state IN ('observing', 'managed', 'held', 'quarantined') ORDER BY"
     " d.id"};
 
+static void read_target(const struct rows *r, int i, void *item)
+{
+    *(struct rollout_target *)item = (struct rollout_target){.id = rows_text(r, i, 0),
+                                                             .group = rows_text(r, i, 1),
+                                                             .state = rows_text(r, i, 2),
+                                                             .mode = rows_text(r, i, 3),
+                                                             .seen_ms = rows_time_ms(r, i, 4),
+                                                             .pub = rows_int(r, i, 5)};
+}
+
 enum err_code rollout_target_store_list(struct db *db, struct arena *a, struct rollout_target **ret,
                                         size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct rollout_target *v;
     enum err_code rc = db_run(db, &TARGETS, NULL, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = (struct rollout_target){.id = rows_text(r, (int)i, 0),
-                                       .group = rows_text(r, (int)i, 1),
-                                       .state = rows_text(r, (int)i, 2),
-                                       .mode = rows_text(r, (int)i, 3),
-                                       .seen_ms = rows_time_ms(r, (int)i, 4),
-                                       .pub = rows_int(r, (int)i, 5)};
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_target, ret, ret_n, e) : rc;
 }
 
 static const struct stmt SET_PUB = {
@@ -262,27 +248,20 @@ static const struct stmt BEHIND = {
     " 'held', 'quarantined') AND NOT EXISTS (SELECT 1 FROM rollout_device rd WHERE rd.rollout_id ="
     " $1::uuid AND rd.device_id = d.id AND rd.state IN " FAILED_STATES ") ORDER BY d.id"};
 
+static void read_behind(const struct rows *r, int i, void *item)
+{
+    *(const char **)item = rows_text(r, i, 0);
+}
+
 enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id, int64_t pub,
                                           struct arena *a, const char ***ret, size_t *ret_n,
                                           struct err *e)
 {
     struct rows *r = NULL;
-    const char **v;
     enum err_code rc =
         db_run(db, &BEHIND, (struct db_param[]){P_TEXT(rollout_id), P_INT(pub)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = rows_text(r, (int)i, 0);
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_behind, ret, ret_n, e) : rc;
 }
 
 const struct stmt *const rollout_device_store_stmts[] = {

@@ -39,27 +39,20 @@ static const struct stmt SUPERSEDE = {
     " $2::timestamptz FROM before b WHERE rd.rollout_id = b.rollout_id AND rd.device_id ="
     " b.device_id) SELECT device_id FROM before WHERE state = 'offered'"};
 
+static void read_supersede(const struct rows *r, int i, void *item)
+{
+    *(const char **)item = rows_text(r, i, 0);
+}
+
 enum err_code rollout_store_supersede(struct db *db, const char *but, int64_t now_ms,
                                       struct arena *a, const char ***ret, size_t *ret_n,
                                       struct err *e)
 {
     struct rows *r = NULL;
-    const char **v;
     enum err_code rc =
         db_run(db, &SUPERSEDE, (struct db_param[]){P_TEXT(but), P_TIME(now_ms)}, a, &r, e);
-    size_t n;
 
-    if (rc != ERR_OK)
-        return rc;
-    n = (size_t)rows_count(r);
-    v = arena_alloc(a, (n + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        v[i] = rows_text(r, (int)i, 0);
-    *ret = v;
-    *ret_n = n;
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_supersede, ret, ret_n, e) : rc;
 }
 
 /* --- reading --- */

@@ -139,26 +139,21 @@ enum err_code api_token_store_by_id(struct db *db, const char *id, struct arena 
     return rc;
 }
 
+static void read_api_token_list(const struct rows *r, int i, void *item)
+{
+    *(struct api_token_row *)item = token_of(r, i);
+}
+
 enum err_code api_token_store_list(struct db *db, const char *account_id, const char *after,
                                    int limit, struct arena *a, struct api_token_row **ret,
                                    size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    struct api_token_row *v;
     enum err_code rc =
         db_run(db, &TOKEN_LIST,
                (struct db_param[]){P_TEXT(account_id), P_TEXT(after), P_INT(limit)}, a, &r, e);
 
-    if (rc != ERR_OK)
-        return rc;
-    v = arena_alloc(a, (size_t)(rows_count(r) + 1) * sizeof *v);
-    if (v == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (int i = 0; i < rows_count(r); i++)
-        v[i] = token_of(r, i);
-    *ret = v;
-    *ret_n = (size_t)rows_count(r);
-    return ERR_OK;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_api_token_list, ret, ret_n, e) : rc;
 }
 
 enum err_code api_token_store_insert(struct db *db, const struct api_token_row *row,
