@@ -113,6 +113,12 @@ const struct verb verbs[] = {
      {"Postfix on a device: wanted and seen; start, stop, restart it", "デバイスの Postfix の指定した状態と実際の状態の表示、開始、停止、再起動"},
      {"Stopped means stopped until somebody starts it here: neither a change of settings nor a restart of the agent starts it.",
       "停止すると、ここから開始するまで停止したままです。設定の変更やエージェントの再起動では開始しません。"}},
+    {"debug-bundle", "DEVICE [--out FILE] [--reason TEXT] [--expires TIME] [--timeout TIME]", "out= reason= expires= timeout=", 1, 1, verb_debug_bundle,
+     {"configuration, state and logs of a device as a tar file, without secrets", "デバイスの設定、状態、ログを秘密情報を除いて tar ファイルに保存する"},
+     {"The device encrypts it to a key that is made here for this one bundle and never leaves this process: the parent cannot read it. "
+      "The file is made with mode 0600; without --out it is called DEVICE-TIME.tar.",
+      "デバイスは、この 1 回のためにここで作られ、このプロセスの外に出ない鍵で暗号化します。上位デバイスは内容を読めません。"
+      "ファイルのモードは 0600 です。--out がなければ DEVICE-日時.tar という名前になります。"}},
     {"groups", "", "", 0, 0, verb_groups, {"the groups", "グループの一覧"}, {NULL, NULL}},
     {"group", "create NAME [--kind set|mx] [--priority N] | add NAME DEVICE ... [--force REASON] | remove NAME DEVICE ... [--force REASON] | members NAME | delete NAME",
      "kind= priority= force=", 2, -1, verb_group, {"make, fill, empty and delete groups", "グループの作成、メンバーの追加と削除、グループの削除"}, {NULL, NULL}},
@@ -175,6 +181,7 @@ const struct option_text option_texts[] = {
     {"no-wait", {"only give the order; see: inarictl commands", "コマンドを登録するだけで待たない。参照: inarictl commands"}},
     {"state", {"only in this state", "この状態のみ"}},
     {"queue", {"only this queue of Postfix", "Postfix のこのキューのみ"}},
+    {"out", {"file to write", "書き込むファイル"}},
     {"all", {"every message", "すべてのメッセージ"}},
     {"roff", {"the manual page in roff", "マニュアルページを roff で出力する"}},
     {NULL, {NULL, NULL}}

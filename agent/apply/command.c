@@ -123,12 +123,12 @@ static order_fn *const doers[] = {
     [COMMAND_QUEUE_FLUSH] = order_queue_change,        [COMMAND_QUEUE_HOLD] = order_queue_change,
     [COMMAND_QUEUE_RELEASE] = order_queue_change,      [COMMAND_QUEUE_DELETE] = order_queue_change,
     [COMMAND_SERVICE_START] = order_service_start,     [COMMAND_SERVICE_STOP] = order_service_stop,
-    [COMMAND_SERVICE_RESTART] = order_service_restart,
+    [COMMAND_SERVICE_RESTART] = order_service_restart, [COMMAND_DEBUG_BUNDLE] = order_debug_bundle,
 };
 
 struct asked {
     const char *id, *by, *reason;
-    json_t *args;
+    json_t *args, *status;
     int kind;
 };
 
@@ -140,6 +140,7 @@ static enum err_code decode(const json_t *request, struct asked *a, struct order
         JDEC_OBJECT(struct asked, args, 0),
         JDEC_STR(struct asked, by, 0, 0, 200),
         JDEC_STR(struct asked, reason, 0, 0, 500),
+        JDEC_OBJECT(struct asked, status, JD_NULL_OK),
         JDEC_END,
     };
     enum err_code rc = jdec_object(request, fields, JD_ALLOW_UNKNOWN, "", a, e);
@@ -149,6 +150,7 @@ static enum err_code decode(const json_t *request, struct asked *a, struct order
     o->id = a->id;
     o->by = a->by;
     o->reason = a->reason;
+    o->status = a->status;
     return rc;
 }
 

@@ -17,6 +17,7 @@ struct order {
     struct helper *h;
     const char *id;
     const char *by, *reason; /* who gave it, and why */
+    const json_t *status;    /* the agent's report, or NULL */
     struct command_args args;
     json_t *target;  /* owned: what it touches, as written down before it began; never NULL */
     bool again;      /* it was begun before and not ended */
@@ -38,4 +39,5 @@ MUST_USE enum err_code command_serve_output(struct helper *h, const json_t *requ
 
 /* What each kind does (command_queue.c ...): fill o->result, or fail. */
 typedef enum err_code order_fn(struct order *o, struct err *e);
-order_fn order_self_check, order_queue_show, order_queue_change, order_service_start, order_service_stop, order_service_restart;
+order_fn order_self_check, order_queue_show, order_queue_change, order_service_start, order_service_stop, order_service_restart,
+    order_debug_bundle;

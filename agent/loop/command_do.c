@@ -12,13 +12,15 @@ static void through_helper(struct loop *l, struct order *o)
 {
     AUTO(json_free) json_t *answer = NULL;
     json_t *args = json_object_get(o->doc, "args"), *problem;
+    AUTO(json_free)
+    json_t *status = o->args.kind == COMMAND_DEBUG_BUNDLE ? report_build(l, 0) : NULL;
     struct err e = {0};
-    enum err_code rc =
-        helper_ask(&l->helper, "command",
-                   json_pack("{s:s,s:s,s:O?,s:s,s:s}", "id", o->id, "kind",
-                             command_kind_names[o->args.kind], "args", args, "by",
-                             json_str(o->doc, "by", ""), "reason", json_str(o->doc, "reason", "")),
-                   HELPER_SLOW_MS, &answer, &e);
+    enum err_code rc = helper_ask(&l->helper, "command",
+                                  json_pack("{s:s,s:s,s:O?,s:s,s:s,s:O?}", "id", o->id, "kind",
+                                            command_kind_names[o->args.kind], "args", args, "by",
+                                            json_str(o->doc, "by", ""), "reason",
+                                            json_str(o->doc, "reason", ""), "status", status),
+                                  HELPER_SLOW_MS, &answer, &e);
 
     if (answer == NULL) {
         log_event(LOG_LEVEL_WARN, "helper.failed", KV_STR("verb", "command"),
@@ -107,6 +109,7 @@ void command_step(struct loop *l, struct order *o)
     case COMMAND_QUEUE_HOLD:
     case COMMAND_QUEUE_RELEASE:
     case COMMAND_QUEUE_DELETE:
+    case COMMAND_DEBUG_BUNDLE:
         through_helper(l, o);
         return;
     case COMMAND_SERVICE_START:

@@ -1,10 +1,20 @@
 #include "proto/command.h"
 
+#include "jose/jose.h"
+
 #include <stdio.h>
 
-const char *const command_kind_names[] = {
-    "self-check",   "queue-show",    "queue-flush",  "queue-hold",      "queue-release",
-    "queue-delete", "service-start", "service-stop", "service-restart", NULL};
+const char *const command_kind_names[] = {"self-check",
+                                          "queue-show",
+                                          "queue-flush",
+                                          "queue-hold",
+                                          "queue-release",
+                                          "queue-delete",
+                                          "service-start",
+                                          "service-stop",
+                                          "service-restart",
+                                          "debug-bundle",
+                                          NULL};
 const char *const command_service_names[] = {"postfix", NULL};
 const char *const command_queue_names[] = {"all", "incoming", "active", "deferred", "hold", NULL};
 const char *const command_state_names[] = {"queued",  "delivered",   "running", "done",
@@ -62,6 +72,18 @@ static enum err_code check_ids(const struct command_args *a, const char *at, str
     return ERR_OK;
 }
 
+static enum err_code check_key(const struct command_args *a, const char *at, struct err *e)
+{
+    AUTO(jose_key_free) struct jose_key *key = NULL;
+    char pointer[160];
+
+    (void)snprintf(pointer, sizeof pointer, "%s/key", at);
+    return jose_key_from_jwk(a->key, &key, NULL) == ERR_OK
+               ? ERR_OK
+               : err_field(e, ERR_INVALID, pointer,
+                           "the key must be a public P-256 JWK; inarictl debug-bundle makes one");
+}
+
 enum err_code command_args_read(enum command_kind kind, const json_t *args, const char *at,
                                 struct command_args *ret, struct err *e)
 {
@@ -81,12 +103,16 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         JDEC_ENUM(struct command_args, service, JD_REQUIRED, command_service_names),
         JDEC_END,
     };
+    static const struct jdec_field bundle[] = {
+        JDEC_OBJECT(struct command_args, key, JD_REQUIRED),
+        JDEC_END,
+    };
     static const struct jdec_field *const by_kind[] = {
         [COMMAND_SELF_CHECK] = none,         [COMMAND_QUEUE_SHOW] = show,
         [COMMAND_QUEUE_FLUSH] = some,        [COMMAND_QUEUE_HOLD] = some,
         [COMMAND_QUEUE_RELEASE] = some,      [COMMAND_QUEUE_DELETE] = some,
         [COMMAND_SERVICE_START] = service,   [COMMAND_SERVICE_STOP] = service,
-        [COMMAND_SERVICE_RESTART] = service,
+        [COMMAND_SERVICE_RESTART] = service, [COMMAND_DEBUG_BUNDLE] = bundle,
     };
     AUTO(json_free) json_t *empty = args == NULL ? json_object() : NULL;
     struct command_args a = {.kind = kind, .limit = 1000};
@@ -95,6 +121,8 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
 
     if (rc == ERR_OK && by_kind[kind] == some)
         rc = check_ids(&a, at, e);
+    if (rc == ERR_OK && by_kind[kind] == bundle)
+        rc = check_key(&a, at, e);
     if (rc == ERR_OK)
         *ret = a;
     return rc;

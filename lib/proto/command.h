@@ -18,6 +18,7 @@ enum command_kind {
     COMMAND_SERVICE_START, /* wanted: running */
     COMMAND_SERVICE_STOP,  /* wanted: stopped, until it is started by an order */
     COMMAND_SERVICE_RESTART,
+    COMMAND_DEBUG_BUNDLE, /* configuration, state and logs without secrets, encrypted to the caller's key */
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
 extern const char *const command_queue_names[]; /* "all" "incoming" "active" "deferred" "hold" */
@@ -53,6 +54,7 @@ struct command_args { /* strings and JSON borrowed from what was read */
     int64_t limit; /* most messages to list */
     json_t *ids;   /* queue ids, each checked by command_queue_id_ok(); NULL: all */
     bool all;
+    json_t *key;   /* public P-256 JWK */
     int service;   /* index into command_service_names */
 };
 extern const char *const command_service_names[]; /* "postfix" */

@@ -1,12 +1,19 @@
 """Tracked commands through the whole pair on the lab: parent, agent, helper and a real Postfix; kills in the middle."""
+import io
 import json
 import os
 import subprocess
+import tarfile
 import time
 import uuid
 
 import parentlib
 import pytest
+import wireclient
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from inarilab import parts
 from inarilab.system import programs
 from parentlib import wait_until
@@ -304,3 +311,48 @@ def test_restart_happens_exactly_once(healthy_lab, serving, part, point):
     done(lab, ident)
     time.sleep(0.3)
     assert starts(lab, child) == before + 1 and master_runs(lab, child)
+
+
+# --- the debug bundle ---
+
+def test_debug_bundle_is_for_the_caller_only_and_holds_no_secret(healthy_lab, child, tmp_path):
+    """Planted secrets are not in it; what the parent stores is not readable for the parent."""
+    lab = healthy_lab
+    main = os.path.join(lab.root(child), "etc/postfix/main.cf")
+    text = open(main).read()
+    with open(main, "a") as f:
+        f.write("my_ldap_bind_pw = Geheim-1\nmy_route = smtp://joe:Geheim-2@mail.test\nmy_password =\n  Geheim-3\n")
+    try:
+        out = tmp_path / "bundle.tar"
+        said = json.loads(cli(lab, "debug-bundle", child, "--out", str(out), "--reason", "ticket 7", "--json").stdout)
+    finally:
+        with open(main, "w") as f:
+            f.write(text)
+    assert out.stat().st_mode & 0o777 == 0o600 and said["bytes"] == out.stat().st_size
+    with tarfile.open(out) as t:
+        files = {m.name: t.extractfile(m).read().decode(errors="replace") for m in t.getmembers()}
+    assert {"postfix/main.cf", "postfix/master.cf", "inari/status.json", "inari/helper.json"} <= set(files)
+    assert "my_ldap_bind_pw = [removed]" in files["postfix/main.cf"]
+    assert f'"device": "{lab.api.ok("GET", f"/devices/{child}")["id"]}"' in files["inari/status.json"]
+    assert not [n for n, x in files.items() if "Geheim" in x]
+    stored = output(lab, said["command"]["id"])
+    assert stored.count(".") == 4 and "myhostname" not in stored  # one compact JWE
+    header = json.loads(wireclient.unb64u(stored.split(".")[0]))
+    assert (header["alg"], header["enc"]) == ("ECDH-ES", "A256GCM")
+
+
+def test_debug_bundle_opens_with_standard_tools(healthy_lab, child):
+    """RFC 7516 and 7518 4.6, by another implementation."""
+    lab, key = healthy_lab, wireclient.Key()
+    c = run(lab, child, "debug-bundle", {"key": key.jwk})
+    head, _, iv, sealed, tag = output(lab, c["id"]).split(".")
+    epk = json.loads(wireclient.unb64u(head))["epk"]
+    there = ec.EllipticCurvePublicNumbers(*(int.from_bytes(wireclient.unb64u(epk[k]), "big") for k in "xy"),
+                                          ec.SECP256R1()).public_key()
+    z = key.private.exchange(ec.ECDH(), there)
+    secret = ConcatKDFHash(hashes.SHA256(), 32, b"\0\0\0\x07A256GCM" + bytes(8) + b"\0\0\x01\0").derive(z)
+    plain = AESGCM(secret).decrypt(wireclient.unb64u(iv), wireclient.unb64u(sealed) + wireclient.unb64u(tag), head.encode())
+    with tarfile.open(fileobj=io.BytesIO(plain)) as t:
+        assert "postfix/main.cf" in t.getnames() and len(t.getnames()) == c["result"]["files"]
+    bad = lab.api.post(f"/devices/{child}/commands", json={"kind": "debug-bundle", "args": {"key": {**key.jwk, "x": "A" * 43}}})
+    assert bad.status_code == 422 and bad.json()["errors"][0]["pointer"] == "/args/key"
