@@ -129,6 +129,7 @@ MUST_USE char *read_secret(const struct cli *c, enum text prompt, bool echo);
 /* --- verbs */
 #define CLI_VERBS(X)                                                                               \
     X(login)                                                                                       \
+    X(rollout)                                                                                     \
     X(logout)                                                                                      \
     X(set) X(preset)                                                                               \
     X(unset) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show)        \

@@ -1,4 +1,5 @@
 #include "draft.h"
+#include "rollout.h"
 #include "wait.h"
 
 #include <stdlib.h>
@@ -34,10 +35,17 @@ static enum cli_exit make_revision(struct cli *c, const char *path)
 {
     struct wait_options o = {0};
     AUTO(json_free) json_t *answer = NULL;
+    json_t *body, *strategy = NULL;
     enum cli_exit rc = wait_options(c, &o);
 
     if (rc == EXIT_OK_)
-        rc = cli_send(c, "POST", path, reason_body(c), &answer);
+        rc = rollout_options(c, &strategy);
+    if (rc != EXIT_OK_)
+        return rc;
+    body = reason_body(c);
+    if (strategy != NULL)
+        (void)json_object_set_new(body, "rollout", strategy);
+    rc = cli_send(c, "POST", path, body, &answer);
     if (rc != EXIT_OK_)
         return rc;
     if (c->dry_run) {

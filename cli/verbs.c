@@ -1,5 +1,5 @@
 /* verbs.c - the table of contents of inarictl: help, the manual page and the parser read it. */
-#include "cli.h"
+#include "rollout.h"
 
 #include <string.h>
 
@@ -43,14 +43,16 @@ const struct verb verbs[] = {
     {"discard", "[KEY[[ROW]] ...] [--device NAME | --group NAME] [--draft ID]", "draft= device= group=", 0, -1, verb_discard,
      {"throw your draft away, or single values of it", "下書き、またはその一部を破棄する"}, {NULL, NULL}},
     {"drafts", "", "", 0, 0, verb_drafts, {"open drafts of everybody", "全員の開いている下書きの一覧"}, {NULL, NULL}},
-    {"publish", "--reason TEXT [--force REASON] [--wait running|fetched|none] [--timeout TIME] [--draft ID]",
-     "reason= force= wait= timeout= draft=", 0, 0, verb_publish,
+    {"publish", "--reason TEXT [--force REASON] [--wait running|fetched|none] [--timeout TIME] [--draft ID] " ROLLOUT_SYNTAX,
+     "reason= force= wait= timeout= draft= " ROLLOUT_OPTIONS, 0, 0, verb_publish,
      {"make your draft a revision and wait until every targeted device runs it", "下書きをリビジョンとして公開し、対象のすべてのデバイスで実行されるまで待つ"},
      {"Waits for --wait running (the default) at most --timeout (120 s): exit status 0 only when desired, on disk and running agree on every managed device, "
       "else 4 with the reason of each device that does not run it. Observed devices are named but not waited for: nothing is written there. "
-      "--force REASON overrides findings that can be forced; the reason is kept in the audit log.",
+      "--force REASON overrides findings that can be forced; the reason is kept in the audit log. "
+      "How it reaches the devices is the fleet's policy (inarictl rollout policy) unless said here: --strategy waves goes in waves with a canary first (--waves 1,10%,50%), each watched for --bake.",
       "既定では --wait running を最大 --timeout (120 秒) 待ちます。管理中のすべてのデバイスで指定・ディスク・実行中が一致したときだけ終了ステータス 0、"
-      "そうでなければデバイスごとの理由を示して 4 で終わります。監視のみのデバイスは表示だけで待ちません。--force 理由 は強行可能な検出事項を上書きし、理由は監査ログに残ります。"}},
+      "そうでなければデバイスごとの理由を示して 4 で終わります。監視のみのデバイスは表示だけで待ちません。--force 理由 は強行可能な検出事項を上書きし、理由は監査ログに残ります。"
+      "配布方法は指定がなければ全体の方針 (inarictl rollout policy) に従います。--strategy waves は先行 1 台から段階的に配布し (--waves 1,10%,50%)、各段階を --bake の間観察します。"}},
     {"get", "KEY [--device NAME | --group NAME]", "device= group=", 1, 1, verb_get,
      {"the published value: of the fleet, of a group, or in force on a device", "公開済みの値を表示する (全体、グループ、またはデバイスで有効な値)"}, {NULL, NULL}},
     {"explain", "KEY --device NAME", "device=", 1, 1, verb_explain,
@@ -93,6 +95,13 @@ const struct verb verbs[] = {
     {"plan", "NAME", "", 1, 1, verb_plan, {"files, ports and services that follow from the settings", "設定から導かれるファイル、ポート、サービスを表示する"}, {NULL, NULL}},
     {"status", "[--watch]", "watch", 0, 0, verb_status, {"parent and devices at a glance", "上位デバイスと全デバイスの状態"}, {NULL, NULL}},
     {"rollouts", "[ID]", "", 0, 1, verb_rollouts, {"how revisions reached the devices", "リビジョンの展開状況"}, {NULL, NULL}},
+    {"rollout", "list | show [ID] | watch [ID] | pause|resume|halt|cancel|approve|promote [ID] [--reason TEXT] | revert [ID] --reason TEXT [--force REASON] | policy [MEMBER=VALUE ...]",
+     "reason= force=", 1, -1, verb_rollout, {"follow a rollout, stop it, take it back; the fleet's policy", "配布の進行状況の確認、停止、取り消しと、全体の配布方針"},
+     {"Without ID it is the newest. watch prints a line at every change and ends with the rollout: exit status 0 when it completed, else 4. halt gives devices on the way back what they had; "
+      "resume goes on, also after a halt; promote begins the next wave now; revert publishes the inverse of its revision to the devices that have it. "
+      "policy MEMBER=default goes back to the built-in value. Examples: inarictl rollout watch; inarictl rollout policy strategy=waves waves=1,10%,50% canary_bake_s=10m",
+      "ID を省くと最新の配布です。watch は変化のたびに 1 行表示し、配布が終わると終了します (完了なら終了ステータス 0、それ以外は 4)。halt は適用途中のデバイスを元の内容に戻し、"
+      "resume は停止後も含めて続行、promote は次の段階をすぐに始め、revert はその変更を受け取ったデバイスに逆の変更を公開します。policy の MEMBER=default は既定値に戻します。"}},
     {"commands", "[--device NAME] [--state STATE] [--kind KIND] [--limit N]", "device= state= kind= limit=", 0, 0, verb_commands,
      {"orders given to devices, newest first", "デバイスへのコマンドの一覧 (新しい順)"}, {NULL, NULL}},
     {"command", "show ID | output ID | cancel ID", "", 2, 2, verb_command,
@@ -138,6 +147,13 @@ const struct verb verbs[] = {
 };
 
 const struct option_text option_texts[] = {
+    {"strategy", {"auto, all or waves: how the revision reaches the devices", "auto、all、waves: リビジョンの配布方法"}},
+    {"waves", {"devices in each wave: 1,per-group,10%,50%; the rest follows", "各段階の台数: 1,per-group,10%,50%。残りは最後に続きます"}},
+    {"max-unavailable", {"devices that may be changing at once: 2 or 10%", "同時に変更してよい台数: 2 または 10%"}},
+    {"bake", {"how long each wave is watched before the next", "次の段階に進む前に観察する時間"}},
+    {"on-failure", {"halt, or revert by itself", "失敗時に停止 (halt) または自動で取り消し (revert)"}},
+    {"approval", {"another account must approve first", "先に別のアカウントの承認を必要とする"}},
+    {"expedite", {"urgent: one device for 30 s, then all", "緊急: 1 台で 30 秒確認後、全デバイスへ"}},
     {"json", {"one JSON document on standard output", "標準出力に JSON を 1 つ出力する"}},
     {"url", {"address of the parent (INARI_API)", "上位デバイスのアドレス (INARI_API)"}},
     {"ca", {"PEM file of the certificate to trust (INARI_CA)", "信頼する証明書の PEM ファイル (INARI_CA)"}},

@@ -1,5 +1,7 @@
 #include "wait.h"
 
+#include "rollout.h"
+
 #include "base/clock.h"
 
 #include <stdlib.h>
@@ -209,6 +211,65 @@ static enum cli_exit ask(struct cli *c, bool may_fail, json_t **ret)
     return fail(c, &e, problem);
 }
 
+/* Is a device of the publication not offered it yet? */
+static bool anybody_waits(const json_t *answer)
+{
+    json_t *d;
+    size_t i;
+
+    json_array_foreach(json_object_get(answer, "devices"), i, d)
+    {
+        if (strcmp(json_str(d, "state", ""), "queued") == 0)
+            return true;
+    }
+    return strcmp(json_str(json_object_get(answer, "rollout"), "strategy", "all"), "waves") == 0 &&
+           !json_is_true(json_object_get(answer, "dry_run"));
+}
+
+/* A rollout in waves: its devices are judged once it is through.  *ret_over: it is, or it will not
+ * go on by itself. */
+static enum cli_exit ask_rollout(struct cli *c, const json_t *answer, bool may_fail, bool *ret_over,
+                                 json_t **ret)
+{
+    const char *id = json_str(answer, "rollout_id", "");
+    AUTO_STR char *path = apiclient_pathf("/api/v1/rollouts/%s", id);
+    struct apireply r = {0};
+    struct err e = {0};
+    enum cli_exit rc = EXIT_OK_;
+
+    *ret_over = true;
+    if (id[0] == '\0' || !anybody_waits(answer))
+        return EXIT_OK_;
+    if (apiclient_call(c->client, &(struct apicall){.method = "GET", .path = path}, &r, &e) ==
+        ERR_OK) {
+        *ret = json_incref(r.json);
+        *ret_over = !rollout_moves(*ret);
+    } else {
+        *ret_over = false;
+        rc = may_fail ? EXIT_OK_ : fail(c, &e, r.json);
+    }
+    apireply_clear(&r);
+    return rc;
+}
+
+static enum cli_exit report_rollout(const struct cli *c, const json_t *answer,
+                                    const json_t *rollout)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(4 * KIB);
+
+    if (c->json) {
+        AUTO(json_free) json_t *out = json_copy((json_t *)(uintptr_t)answer);
+        json_object_set_new(out, "running", json_false());
+        json_object_set(out, "rollout", (json_t *)(uintptr_t)rollout);
+        print_json(out);
+    }
+    strbuf_printf(&b, "%lld/%lld %s", (long long)json_int(rollout, "wave", 0) + 1,
+                  (long long)json_int(rollout, "waves_total", 1),
+                  rollout_reason(c, json_str(rollout, "reason", "")));
+    complain(c, T_RO_WAITS, json_str(rollout, "state", "?"), strbuf_str(&b));
+    return EXIT_NOT_RUNNING;
+}
+
 enum cli_exit wait_for(struct cli *c, const json_t *answer, const struct wait_options *o)
 {
     int64_t end = clock_mono_ms() + o->timeout_s * 1000;
@@ -223,7 +284,21 @@ enum cli_exit wait_for(struct cli *c, const json_t *answer, const struct wait_op
     }
     for (;;) {
         AUTO(json_free) json_t *devices = NULL;
+        AUTO(json_free) json_t *rollout = NULL;
+        bool through = false;
         over = clock_mono_ms() >= end;
+        rc = ask_rollout(c, answer, !over, &through, &rollout);
+        if (rc != EXIT_OK_)
+            break;
+        if (rollout != NULL && (over || through) &&
+            strcmp(json_str(rollout, "state", ""), "completed") != 0) {
+            rc = report_rollout(c, answer, rollout);
+            break;
+        }
+        if (!through) {
+            usleep(WAIT_STEP_MS * 1000);
+            continue;
+        }
         rc = ask(c, !over, &devices);
         if (rc == EXIT_OK_)
             judge_all(c, answer, devices, o->until == WAIT_FETCHED, &t);

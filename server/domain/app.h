@@ -22,4 +22,5 @@ struct app {
     int64_t wake_rate;      /* held polls woken a second; 0: all at once */
     bool lab;               /* first password need not be changed */
     bool fenced;
+    int64_t started_ms;    /* wall clock: whoever was not seen since then may still be there */
 };

@@ -111,7 +111,9 @@ static bool shares_set(const char *sets, const char *busy)
 static const char *skip_reason(const struct rollout_run *x, const struct rollout_device *d)
 {
     static const char *const serving[] = {"observing", "managed", "held", "quarantined", NULL};
-    int64_t silent = x->now_ms - d->seen_ms;
+    /* Presence of the last half minute dies with a parent: nobody is away who was not given time to
+     * come back. */
+    int64_t seen_ms = d->seen_ms > x->app->started_ms ? d->seen_ms : x->app->started_ms;
 
     if (!in_list(d->device_state, serving))
         return "gone";
@@ -121,7 +123,7 @@ static const char *skip_reason(const struct rollout_run *x, const struct rollout
         return "held";
     if (strcmp(d->device_state, "quarantined") == 0)
         return "quarantined";
-    return silent > x->s.offline_after_s * 1000 ? "offline" : NULL;
+    return x->now_ms - seen_ms > x->s.offline_after_s * 1000 ? "offline" : NULL;
 }
 
 struct picking {

@@ -41,7 +41,8 @@ static const char *late(const struct rollout_run *x, const struct rollout_device
     bool seen = d->seen_ms > d->released_ms;
 
     if (strcmp(word, "offered") == 0 && !seen &&
-        x->now_ms - d->released_ms > x->s.offline_after_s * 1000) {
+        x->now_ms - d->released_ms > x->s.offline_after_s * 1000 &&
+        x->now_ms - x->app->started_ms > x->s.offline_after_s * 1000) {
         *reason = "offline";
         return "skipped";
     }

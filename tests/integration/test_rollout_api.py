@@ -3,6 +3,7 @@
 The parent of this file has a clock that the tests move: nothing waits for a bake time.
 """
 import os
+import subprocess
 import time
 import uuid
 
@@ -71,8 +72,18 @@ class Fleet:
     def states(self, made):
         return {x["id"]: x["state"] for x in self.see(made)["devices"]}
 
+    def catch_up(self):
+        """Everybody has and runs what is meant for it."""
+        for d in self.devices.values():
+            while d.desired().status_code == 200:
+                d.fetch()
+            d.put_status()
+
     def until(self, made, test, what):
-        return wait_until(lambda: (r := self.see(made)) and test(r) and r, f"{what}: {self.see(made)['state']}", 12, 0.1)
+        try:
+            return wait_until(lambda: (r := self.see(made)) and test(r) and r, what, 30, 0.1)
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {self.see(made)}") from None
 
     def run(self, made, bad=(), rounds=200, bake=0, fetch_only=()):
         """Every child that is offered something fetches and reports it, until the rollout stops moving; the order."""
@@ -88,7 +99,7 @@ class Fleet:
             if r["state"] == "baking" and bake:
                 self.forward(bake)
             wait_until(lambda: self.see(made)["version"] != r["version"] or self.states(made) != {x["id"]: x["state"] for x in r["devices"]}
-                       or (bake and r["state"] == "baking"), "the rollout to move", 12, 0.05)
+                       or (bake and r["state"] == "baking"), "the rollout to move", 30, 0.05)
         raise AssertionError(self.see(made))
 
     def take(self, i, ok=True, silent=False):
@@ -165,8 +176,8 @@ def test_g1_canary_rejects_and_only_the_canary_was_touched(fleet, six):
     assert "bad" in next(x for x in r["devices"] if x["id"] == first)["problem"]["detail"]
     d = fleet.devices[first]
     have = d.last["rev"]
-    b = d.fetch()  # what it had, under a fresh rev: in sync again
-    assert settings(d) == before and b["rev"] > have
+    b = d.fetch()
+    assert settings(d) == before and b["rev"] > have, "what it had, under a fresh rev: in sync again"
     d.put_status()
     assert fleet.api.ok("GET", f"/devices/{first}")["sync"] == "in-sync"
     for other in six:
@@ -177,3 +188,242 @@ def test_g1_canary_rejects_and_only_the_canary_was_touched(fleet, six):
     fleet.run(made, bake=600)
     r = fleet.see(made)
     assert r["state"] == "completed" and r["counts"] == {"confirmed": 5, "reverted": 1}
+
+
+def test_g3_silence_after_the_fetch_is_a_failure(fleet, six):
+    made = fleet.publish(six, **{**WAVES, "apply_deadline_s": 60})
+    first = next(x["id"] for x in made["devices"] if x["state"] == "offered")
+    fleet.take(first, silent=True)
+    fleet.until(made, lambda r: r["counts"].get("fetched"), "the engine to see it")
+    fleet.forward(50)
+    time.sleep(1)
+    assert fleet.see(made)["state"] == "running"
+    fleet.forward(15)
+    r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    shown = next(x for x in r["devices"] if x["id"] == first)
+    assert (shown["state"], shown["reason"]) == ("timed-out", "deadline")
+    r = fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {"reason": "enough"})
+    assert r["state"] == "cancelled" and r["counts"] == {"timed-out": 1, "skipped": 5}
+    fleet.catch_up()
+
+
+def test_g4_offline_devices_do_not_block_and_catch_up(fleet, six):
+    away = six[2]
+    away.online = False
+    try:
+        fleet.forward(400)
+        made = fleet.publish(six, **{**WAVES, "offline_after_s": 300, "canary_bake_s": 0, "bake_s": 0, "waves": ["1"]})
+        fleet.run(made)
+        r = fleet.see(made)
+        assert r["state"] == "completed" and r["counts"] == {"confirmed": 5, "skipped": 1}
+        assert [(x["id"], x["reason"]) for x in r["devices"] if x["state"] == "skipped"] == [(away.id, "offline")]
+    finally:
+        away.online = True
+    fleet.forward(1)
+    away.fetch()
+    assert settings(away) == fleet.size, "what was completed meanwhile waits for it"
+    away.put_status()
+    # one that goes away after it was offered something is not waited for either
+    away.online = False
+    try:
+        made = fleet.publish([away], strategy="waves", waves=["1"], offline_after_s=300, canary_bake_s=0)
+        assert made["rollout"]["waves"] == 1 and fleet.states(made) == {away.id: "offered"}
+        fleet.forward(301)
+        r = fleet.until(made, lambda r: r["state"] == "completed", "the end")
+        assert r["counts"] == {"skipped": 1}
+    finally:
+        away.online = True
+    fleet.forward(1)
+    away.fetch()
+    assert settings(away) == fleet.size
+    away.put_status()
+
+
+def test_g7_parent_killed_between_transitions(fleet, six):
+    made = fleet.publish(six, **{**WAVES, "canary_bake_s": 0, "bake_s": 0})
+    for _ in range(3):
+        offered = [i for i, s in fleet.states(made).items() if s == "offered"]
+        for i in offered:
+            fleet.take(i)
+        fleet.parent.kill()
+        fleet.parent.start({"INARI_CLOCK_FILE": fleet.clock})
+        fleet.until(made, lambda r: r["state"] == "completed" or r["counts"].get("offered"), "the next wave")
+    fleet.run(made)
+    r = fleet.see(made)
+    assert r["state"] == "completed" and r["counts"] == {"confirmed": 6}
+    revs = fleet.parent.postgres.psql(f"SELECT count(*), count(DISTINCT device_id) FROM bundle WHERE rollout_id = '{made['rollout_id']}'")
+    assert revs == [["6", "6"]], "each device was given it exactly once"
+    done = [a for a in fleet.api.ok("GET", "/audit?action=rollout.completed&limit=50")["items"] if made["rollout_id"] in a["object"]]
+    assert len(done) == 1 and fleet.api.ok("GET", "/audit/verify")["ok"]
+
+
+def test_g8_newer_publication_supersedes(fleet, six):
+    before = fleet.size
+    made = fleet.publish(six, **WAVES)
+    first = next(x["id"] for x in made["devices"] if x["state"] == "offered")
+    newer = fleet.publish(six, **WAVES)
+    r = fleet.see(made)
+    assert r["state"] == "superseded" and r["counts"] == {"superseded": 6}
+    d = fleet.devices[first]
+    if fleet.states(newer)[first] != "offered":  # what it was offered and had not fetched is not given to it any more
+        d.fetch()
+        assert settings(d) == before
+        d.put_status()
+    fleet.run(newer, bake=600)
+    assert fleet.see(newer)["counts"] == {"confirmed": 6} and {settings(d) for d in six} == {fleet.size}
+
+
+def test_g9_device_joins_meanwhile(fleet, six):
+    before = fleet.size
+    fleet.size += 1
+    made = fleet.api.publish({"fleet": {KEY: fleet.size}}, rollout={**WAVES, "canary_bake_s": 60, "bake_s": 0})
+    # devices have their own value: nothing changes for them, so nothing is rolled out
+    assert made["rollout"]["waves"] == 1 and fleet.see(made)["state"] == "completed"
+    made = fleet.api.publish({"fleet": {"smtp.relay_domains": {f"d{fleet.size}.example.org": {}}}},
+                             rollout={**WAVES, "canary_bake_s": 60, "bake_s": 0})
+    first = next(x["id"] for x in made["devices"] if x["state"] == "offered")
+    new = fleet.add()
+    rows = lambda d: d.last["sections"]["postfix"]["settings"]["smtp.relay_domains"]  # noqa: E731
+    assert f"d{fleet.size}.example.org" not in str(rows(new)), "a newcomer gets what everybody has"
+    fleet.take(first)
+    fleet.run(made, bake=60)
+    assert f"d{fleet.size}.example.org" in str(rows(fleet.devices[first])) and before
+    new.fetch()
+    assert f"d{fleet.size}.example.org" in str(rows(new)), "and then what everybody got"
+    new.put_status()
+    new.leave()
+    del fleet.devices[new.id]
+
+
+def test_g10_members_of_one_mx_set_are_never_on_the_way_together(fleet, six):
+    group = fleet.api.ok("POST", "/groups", {"name": f"mx-{uuid.uuid4().hex[:6]}", "kind": "mx"})
+    pair = {six[0].id, six[1].id}
+    for i in pair:
+        fleet.api.request("PUT", f"/groups/{group['id']}/members/{i}")
+    try:
+        made = fleet.publish(six, strategy="all")
+        seen, end = [], time.monotonic() + 30
+        while fleet.see(made)["state"] != "completed" and time.monotonic() < end:
+            on_the_way = {i for i, x in fleet.states(made).items() if x in ("offered", "fetched")}
+            assert len(on_the_way & pair) <= 1
+            seen += [len(on_the_way)] if on_the_way else []
+            for i in on_the_way:
+                fleet.take(i)
+            time.sleep(0.1)
+        assert seen == [5, 1] and fleet.see(made)["counts"] == {"confirmed": 6}
+    finally:
+        for i in pair:
+            fleet.api.request("DELETE", f"/groups/{group['id']}/members/{i}")
+
+
+def test_revert_takes_it_back_from_those_that_have_it(fleet, six):
+    before = fleet.size
+    made = fleet.publish(six, **{**WAVES, "waves": ["2"], "on_failure": "revert"})
+    # a third device fails after two confirmed: the failure is taken back everywhere by itself
+    for i in [x["id"] for x in made["devices"] if x["state"] == "offered"]:
+        fleet.take(i)
+    fleet.until(made, lambda r: r["state"] == "baking", "baking")
+    fleet.forward(600)
+    r = fleet.until(made, lambda r: r["counts"].get("offered"), "the second wave")
+    bad = [x["id"] for x in r["devices"] if x["state"] == "offered"][:2]
+    for i in bad:
+        fleet.take(i, ok=False)
+    r = fleet.until(made, lambda r: r["state"] == "reverting", "the revert")
+    back = next(x for x in fleet.api.ok("GET", "/rollouts?limit=5")["items"] if x["reverts"] == made["rollout_id"])
+    assert fleet.api.ok("GET", f"/revisions/{back['pub']}")["kind"] == "undo"
+    back = {"rollout_id": back["id"]}
+    fleet.run(back, bake=30)
+    r = fleet.until(made, lambda r: r["state"] == "reverted", "the end")
+    assert r["counts"].get("reverted") == 2
+    fleet.catch_up()
+    assert {settings(d) for d in six} == {before}
+
+
+def test_two_drivers_and_only_the_lease_counts(fleet, six):
+    """Somebody else takes the lease: this parent writes nothing until it has it again, in a later term."""
+    psql = fleet.parent.postgres.psql
+    made = fleet.publish(six, **{**WAVES, "canary_bake_s": 0, "bake_s": 0, "waves": ["1"]})
+    term = int(psql("SELECT term FROM lease WHERE name = 'engine'")[0][0])
+    psql("UPDATE lease SET holder = 'another', term = term + 1, expires_at = now() + interval '4 s' WHERE name = 'engine'")
+    first = next(x["id"] for x in made["devices"] if x["state"] == "offered")
+    version = fleet.see(made)["version"]
+    fleet.take(first)
+    time.sleep(2)
+    assert fleet.see(made)["version"] == version and fleet.states(made).get(first) == "confirmed"
+    assert psql(f"SELECT state FROM rollout_device WHERE rollout_id = '{made['rollout_id']}' AND device_id = '{first}'") == [["offered"]]
+    fleet.run(made)
+    r = fleet.see(made)
+    assert r["state"] == "completed" and r["term"] == term + 2
+
+
+def test_g15_thirty_devices_in_waves(fleet, six):
+    more = [fleet.add() for _ in range(24)]
+    made = fleet.publish(six + more, strategy="auto", canary_bake_s=0, bake_s=0, waves=["1", "10%", "50%"], offline_after_s=86400)
+    assert made["rollout"]["strategy"] == "waves" and [w["devices"] for w in fleet.see(made)["waves"]] == [1, 2, 12, 15]
+    order = fleet.run(made, rounds=60)
+    assert [w for w, _ in order] == sorted(w for w, _ in order), "no wave before the one before it"
+    assert len(order) == 30 and fleet.see(made)["counts"] == {"confirmed": 30}
+    # at most a tenth at once
+    page = fleet.api.ok("GET", f"/rollouts/{made['rollout_id']}/devices?limit=20")
+    rest = fleet.api.ok("GET", f"/rollouts/{made['rollout_id']}/devices?limit=20&cursor={page['next']}")
+    assert len(page["items"]) == 20 and len(rest["items"]) == 10 and rest["next"] is None
+    assert fleet.api.ok("GET", f"/rollouts/{made['rollout_id']}/devices?wave=1")["items"][0]["wave"] == 1
+
+
+def test_g5_failures_beyond_the_budget_halt_a_later_wave(fleet, six):
+    made = fleet.publish(fleet.devices.values(), strategy="waves", waves=["1", "20%"], canary_bake_s=0, bake_s=0,
+                         max_unavailable="100%", offline_after_s=86400)
+    fleet.take(next(x["id"] for x in made["devices"] if x["state"] == "offered"))
+    r = fleet.until(made, lambda r: r["counts"].get("offered") == 5, "the second wave")
+    bad = [x["id"] for x in r["devices"] if x["state"] == "offered"]
+    fleet.take(bad[0], ok=False)  # one is borne
+    fleet.take(bad[1])
+    time.sleep(1.2)
+    assert fleet.see(made)["state"] == "running"
+    fleet.take(bad[2], ok=False)
+    r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    assert r["counts"]["queued"] == 24 and r["counts"]["reverted"] == 2
+    for d in fleet.devices.values():
+        if r["devices"] and next(x for x in r["devices"] if x["id"] == d.id)["state"] == "queued":
+            assert d.desired().status_code == 304
+            break
+    # the halted revision is still the newest one: taking it back keeps the next publication from bringing it along
+    back = fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/revert", {"reason": "it was wrong"})
+    assert {x["id"] for x in back["devices"] if x["changed"]} == {x["id"] for x in r["devices"] if x["state"] == "confirmed"}
+    fleet.catch_up()
+    fleet.run(back, bake=30)
+    fleet.until(made, lambda r: r["state"] == "reverted", "the end of the revert")
+
+
+def ctl(fleet, programs, *argv, want=0):
+    env = {**os.environ, "INARI_API": fleet.parent.base, "INARI_CA": fleet.parent.ca, "LC_ALL": "C.UTF-8",
+           "INARI_TOKEN": fleet.api.headers["Authorization"].removeprefix("Bearer "), "HOME": fleet.parent.dir}
+    r = subprocess.run([programs["inarictl"], *argv], env=env, capture_output=True, text=True, timeout=60)
+    assert r.returncode == want, f"{argv}: {r.returncode} {r.stdout} {r.stderr}"
+    return r.stdout + r.stderr
+
+
+def test_inarictl_follows_and_orders(fleet, six, programs):
+    made = fleet.publish(six, **WAVES)
+    text = ctl(fleet, programs, "rollout", "list")
+    assert made["rollout_id"] in text and "1/3" in text and "queued 5, offered 1" in text, text
+    assert "waiting" in ctl(fleet, programs, "rollout", "show")
+    assert "paused" in ctl(fleet, programs, "rollout", "pause", "--reason", "lunch")
+    text = ctl(fleet, programs, "rollout", "show", "--lang", "ja")
+    assert "段階" in text and "lunch" in text
+    assert "halted" in ctl(fleet, programs, "rollout", "halt", made["rollout_id"])
+    assert "halted" in ctl(fleet, programs, "rollout", "watch", want=4)
+    ctl(fleet, programs, "rollout", "approve", want=8)
+    ctl(fleet, programs, "rollout", "revert", want=2)
+    ctl(fleet, programs, "rollout", "cancel")
+    fleet.catch_up()
+    assert "bake_s" in ctl(fleet, programs, "rollout", "policy", "bake_s=2m", "waves=1,20%")
+    assert fleet.api.ok("GET", "/rollout-policy")["policy"] == {"bake_s": 120, "waves": ["1", "20%"]}
+    ctl(fleet, programs, "rollout", "policy", "bake_s=default", "waves=default")
+    assert fleet.api.ok("GET", "/rollout-policy")["policy"] == {}
+    # publish --strategy waits for the waves, and says where they stand when the time is over
+    ctl(fleet, programs, "set", f"{KEY}={fleet.size + 1000}", "--device", six[0].name)
+    text = ctl(fleet, programs, "publish", "--reason", "r", "--strategy", "waves", "--bake", "5m", "--timeout", "1", want=4)
+    assert "1/3" in text and "running" in text  # what was cancelled is still in the newest revision
+    fleet.catch_up()
+    ctl(fleet, programs, "rollout", "cancel")
