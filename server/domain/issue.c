@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { PUT_BUNDLES = 128, PUT_BYTES = 4 * 1024 * 1024 /* stored at a time, whichever is less */ };
+
 /* The content of one set of layers, rendered once however many devices share it. */
 struct rendering {
     struct rendering *next;
@@ -264,14 +266,33 @@ static char *payload_text(const json_t *payload, const char *sections)
     return out;
 }
 
-static enum err_code put_bundle(struct issue *is, const struct bundle_target *t,
-                                const struct rendering *r, int64_t rev, struct err *e)
+/* Bundles that are stored by one statement. */
+struct batch {
+    struct arena *a; /* their texts */
+    struct bundle_new v[PUT_BUNDLES];
+    size_t n, bytes;
+};
+
+static enum err_code flush(const struct issue *is, struct batch *b, struct err *e)
+{
+    enum err_code rc = bundle_store_put(is->db, b->v, b->n, e);
+
+    arena_reset(b->a);
+    b->n = b->bytes = 0;
+    return rc;
+}
+
+static enum err_code make_bundle(struct issue *is, const struct bundle_target *t,
+                                 const struct rendering *r, int64_t rev, struct batch *b,
+                                 struct err *e)
 {
     AUTO(json_free) json_t *payload = make_payload(is, t, r, rev);
     AUTO_STR char *text = payload == NULL ? NULL : payload_text(payload, r->sections);
     AUTO_STR char *jws = NULL;
     char etag[SHA256_HEX_SIZE], now[64];
+    struct bundle_new *new = &b->v[b->n];
     enum err_code rc;
+    size_t n;
 
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -279,40 +300,51 @@ static enum err_code put_bundle(struct issue *is, const struct bundle_target *t,
                        &jws, e);
     if (rc != ERR_OK)
         return rc;
-    if (strlen(jws) > PROTO_BUNDLE_MAX)
+    n = strlen(jws);
+    if (n > PROTO_BUNDLE_MAX)
         return err_set(
             e, ERR_TOO_LARGE,
             "the settings of device \"%s\" make a bundle of %zu bytes; at most %d are possible",
-            t->name, strlen(jws), PROTO_BUNDLE_MAX);
+            t->name, n, PROTO_BUNDLE_MAX);
     sha256_hex(slice_of(jws), etag);
-    return bundle_store_put(is->db,
-                            &(struct bundle_new){.device_id = t->id,
-                                                 .digest = r->digest,
-                                                 .etag = etag,
-                                                 .made_for = made_for(t, now),
-                                                 .rollout_id = is->rollout_id,
-                                                 .jws = jws,
-                                                 .epoch = is->app->epoch,
-                                                 .rev = rev,
-                                                 .pub = is->pub,
-                                                 .offer = !t->held},
-                            e);
+    *new = (struct bundle_new){.device_id = t->id,
+                               .digest = r->digest,
+                               .etag = arena_strdup(b->a, etag),
+                               .made_for = arena_strdup(b->a, made_for(t, now)),
+                               .rollout_id = is->rollout_id,
+                               .jws = arena_strdup(b->a, jws),
+                               .epoch = is->app->epoch,
+                               .rev = rev,
+                               .pub = is->pub,
+                               .offer = !t->held};
+    if (new->etag == NULL || new->made_for == NULL || new->jws == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    b->n++;
+    b->bytes += n;
+    return b->n == PUT_BUNDLES || b->bytes > PUT_BYTES ? flush(is, b, e) : ERR_OK;
 }
 
 static enum err_code put_all(struct issue *is, struct err *e)
 {
+    AUTO(arena_free) struct arena *texts = arena_new(PUT_BYTES + 2 * PROTO_BUNDLE_MAX);
     const char **ids = arena_alloc(is->a, (is->n_changed + 1) * sizeof *ids);
+    struct batch *batch = arena_alloc(is->a, sizeof *batch);
     int64_t *revs = NULL;
     size_t k = 0;
-    enum err_code rc = ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                   : bundle_store_revs(is->db, is->n_changed, is->a, &revs, e);
+    enum err_code rc = ids == NULL || texts == NULL || batch == NULL
+                           ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                           : bundle_store_revs(is->db, is->n_changed, is->a, &revs, e);
 
+    if (rc == ERR_OK)
+        batch->a = texts;
     for (size_t i = 0; i < is->n_targets && rc == ERR_OK; i++) {
         if (is->chosen[i] == NULL)
             continue;
-        rc = put_bundle(is, &is->targets[i], is->chosen[i], revs[k], e);
+        rc = make_bundle(is, &is->targets[i], is->chosen[i], revs[k], batch, e);
         ids[k++] = is->targets[i].id;
     }
+    if (rc == ERR_OK)
+        rc = flush(is, batch, e);
     if (rc == ERR_OK && k > 0)
         rc = rollout_device_store_follow(is->db, issue_id_array(ids, k, is->a), e);
     if (rc == ERR_OK && k > 0)

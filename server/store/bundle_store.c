@@ -1,5 +1,9 @@
 #include "store/bundle_store.h"
 
+#include "base/strbuf.h"
+
+#include <stdio.h>
+
 static const struct stmt LOCK = {"bundle_lock", 0, "SELECT pg_advisory_xact_lock(8445, 2)"};
 
 enum err_code bundle_store_lock(struct db *db, struct err *e)
@@ -84,24 +88,74 @@ enum err_code bundle_store_revs(struct db *db, size_t n, struct arena *a, int64_
     return ERR_OK;
 }
 
-static const struct stmt PUT = {"bundle_put", 10,
-                                "WITH b AS (INSERT INTO bundle (device_id, epoch, rev, pub, "
-                                "content_digest, etag, mode, rollout_id, jws) VALUES"
-                                " ($1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::text, "
-                                "$6::text, $7::text, $8::uuid, $9::text) RETURNING rev)"
-                                " UPDATE device SET desired_rev = b.rev, offered_rev = CASE WHEN "
-                                "$10::boolean OR offered_rev = 0 THEN b.rev ELSE"
-                                " offered_rev END FROM b WHERE id = $1::uuid"};
+static const struct stmt PUT = {
+    "bundle_put", 10,
+    "WITH n AS (SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[],"
+    " $6::text[], $7::boolean[]) AS x(id, rev, digest, etag, mode, jws, offer)), b AS (INSERT INTO"
+    " bundle (device_id, epoch, rev, pub, content_digest, etag, mode, rollout_id, jws) SELECT id,"
+    " $8::bigint, rev, $9::bigint, digest, etag, mode, $10::uuid, jws FROM n)"
+    " UPDATE device d SET desired_rev = n.rev, offered_rev = CASE WHEN n.offer OR d.offered_rev = 0"
+    " THEN n.rev ELSE d.offered_rev END FROM n WHERE d.id = n.id"};
 
-enum err_code bundle_store_put(struct db *db, const struct bundle_new *b, struct err *e)
+/* One more element of an array's text. */
+static void element(struct strbuf *b, const char *text)
 {
-    return db_run(db, &PUT,
-                  (struct db_param[]){P_TEXT(b->device_id), P_INT(b->epoch), P_INT(b->rev),
-                                      P_INT(b->pub), P_TEXT(b->digest), P_TEXT(b->etag),
-                                      P_TEXT(b->made_for),
-                                      b->rollout_id == NULL ? P_NULL : P_TEXT(b->rollout_id),
-                                      P_TEXT(b->jws), P_BOOL(b->offer)},
-                  NULL, NULL, e);
+    strbuf_puts(b, b->n == 0 ? "{\"" : ",\"");
+    while (*text != '\0') {
+        size_t plain = strcspn(text, "\"\\");
+        strbuf_add(b, (struct slice){text, plain});
+        text += plain;
+        if (*text != '\0') {
+            strbuf_putc(b, '\\');
+            strbuf_putc(b, *text++);
+        }
+    }
+    strbuf_putc(b, '"');
+}
+
+enum { ID, REV, DIGEST, ETAG, MADE_FOR, JWS, OFFER, ARRAYS };
+
+static enum err_code put_arrays(struct db *db, struct strbuf *arrays, const struct bundle_new *v,
+                                struct err *e)
+{
+    struct db_param params[ARRAYS + 3];
+
+    for (int i = 0; i < ARRAYS; i++) {
+        strbuf_putc(&arrays[i], '}');
+        if (strbuf_check(&arrays[i], e) != ERR_OK)
+            return e->code;
+        params[i] = P_SLICE(strbuf_slice(&arrays[i]));
+    }
+    params[ARRAYS] = P_INT(v->epoch);
+    params[ARRAYS + 1] = P_INT(v->pub);
+    params[ARRAYS + 2] = v->rollout_id == NULL ? P_NULL : P_TEXT(v->rollout_id);
+    return db_run(db, &PUT, params, NULL, NULL, e);
+}
+
+enum err_code bundle_store_put(struct db *db, const struct bundle_new *v, size_t n, struct err *e)
+{
+    struct strbuf arrays[ARRAYS];
+    char rev[24];
+    enum err_code rc;
+
+    if (n == 0)
+        return ERR_OK;
+    for (int i = 0; i < ARRAYS; i++)
+        arrays[i] = STRBUF_INIT(64 * MIB);
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(rev, sizeof rev, "%lld", (long long)v[i].rev);
+        element(&arrays[ID], v[i].device_id);
+        element(&arrays[REV], rev);
+        element(&arrays[DIGEST], v[i].digest);
+        element(&arrays[ETAG], v[i].etag);
+        element(&arrays[MADE_FOR], v[i].made_for);
+        element(&arrays[JWS], v[i].jws);
+        element(&arrays[OFFER], v[i].offer ? "t" : "f");
+    }
+    rc = put_arrays(db, arrays, v, e);
+    for (int i = 0; i < ARRAYS; i++)
+        strbuf_clear(&arrays[i]);
+    return rc;
 }
 
 static const struct stmt TRIM = {

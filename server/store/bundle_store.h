@@ -31,8 +31,9 @@ struct bundle_new {
     int64_t epoch, rev, pub;
     bool offer; /* offered at once (not held) */
 };
-/* Stores it and moves the device's desired_rev (and offered_rev). */
-MUST_USE enum err_code bundle_store_put(struct db *db, const struct bundle_new *b, struct err *e);
+/* Stores n of them, all of one epoch, publication and rollout, and moves each device's desired_rev (and offered_rev), by
+ * one statement. */
+MUST_USE enum err_code bundle_store_put(struct db *db, const struct bundle_new *v, size_t n, struct err *e);
 /* Forget the signed bytes that no device may still fetch: all but the newest keep of each device.  The rows stay: rollouts
  * are read from them. */
 MUST_USE enum err_code bundle_store_trim(struct db *db, int keep, struct err *e);
