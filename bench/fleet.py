@@ -22,6 +22,7 @@ PARTS = os.environ.get("INARI_FLEET_PARTS", "idle publish restart latency").spli
 KEY = "smtp.message_size_limit"
 IDLE_S = 60
 APPLY_MS = (1000, 2000)
+BAKE_S = 5
 
 
 def figure(name, value, unit, bar=None):
@@ -87,13 +88,19 @@ def idle(p):
     yield figure("idle.sql.all", sql, f"statements a minute whatever the number of children ({rest})")
 
 
-def publish(api, value):
-    """(wall ms at which the publication was asked for, seconds it took, seconds the draft took)."""
+ALL_AT_ONCE = {"strategy": "all", "max_unavailable": "100%"}
+# The built-in waves; only the time each is watched is short, since it would be all that is measured.
+WAVES = {"strategy": "waves", "waves": ["1", "10%", "50%"], "max_unavailable": "100%", "canary_bake_s": BAKE_S, "bake_s": BAKE_S}
+
+
+def publish(api, value, rollout=None):
+    """(wall ms at which the publication was asked for, seconds it took, seconds the draft took, the answer)."""
     t = time.monotonic()
     draft = api.ok("POST", "/drafts", {"title": "bench"})
     api.change(f"/drafts/{draft['id']}", {"fleet": {KEY: value}})
     drafted, began, wall = time.monotonic() - t, time.monotonic(), time.time() * 1000
-    made = api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "bench", "rollout": {"strategy": "all"}}, timeout=300)
+    made = api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "bench", "rollout": rollout or ALL_AT_ONCE},
+                  timeout=300)
     return wall, time.monotonic() - began, drafted, made
 
 
@@ -142,7 +149,7 @@ def manage(api):
         list(pool.map(lambda d: api.change(f"/devices/{d['id']}", {"mode": "manage"}), devices))
 
 
-def latency(name, **settings):
+def latency(name, rollout=None, **settings):
     """Publish to running, as the children see it: from asking for the publication to the acknowledged report."""
     with _front.parent(enrol__rate=2000, **settings) as p, \
             crowd(p, MANAGED, apply_ms=f"{APPLY_MS[0]}-{APPLY_MS[1]}") as (sim, api):
@@ -150,7 +157,7 @@ def latency(name, **settings):
         manage(api)
         # Each took its own bundle when it was told to manage; all of them have to have reported that it runs.
         sim.wait(lambda r: r["waiting"] == MANAGED and r["running_wall_ms"]["n"] == MANAGED, "all to be managed", 180)
-        wall, took, _, made = publish(api, 20000002)
+        wall, took, _, made = publish(api, 20000002, rollout)
         r = sim.wait(lambda r: r["pub"] == made["pub"] and r["running_wall_ms"]["n"] == MANAGED, "all to run it", 600)
         for key in ("p50", "p99"):
             yield figure(f"latency.{name}.{key}", round((r["running_wall_ms"][key] - wall) / 1000, 2),
@@ -186,3 +193,4 @@ def run():
     if "latency" in PARTS:
         yield from latency("unpaced", poll__wake_rate=0)
         yield from latency("paced")
+        yield from latency("waves", WAVES)
