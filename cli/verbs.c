@@ -82,6 +82,8 @@ const struct verb verbs[] = {
      {"publish the inverse of one revision, keeping later changes", "後の変更を残したまま、指定したリビジョンの変更だけを元に戻す"}, {NULL, NULL}},
     {"devices", "", "", 0, 0, verb_devices, {"every device: desired, on disk, running, last attempt", "すべてのデバイスの指定・ディスク・実行中の状態"}, {NULL, NULL}},
     {"device", "NAME", "", 1, 1, verb_device, {"one device in full", "1 台のデバイスの詳細"}, {NULL, NULL}},
+    {"drift", "NAME", "", 1, 1, verb_drift,
+     {"what stands on a device otherwise than published, and who set what was published", "公開した設定と異なるデバイス上の項目と、その設定を行った人を表示する"}, {NULL, NULL}},
     {"mode", "NAME observe|manage", "", 2, 2, verb_mode, {"only watch a device, or write to it", "デバイスを監視のみにする、または管理する"}, {NULL, NULL}},
     {"rename", "NAME NEW-NAME", "", 2, 2, verb_rename, {"give a device another name", "デバイスの名前を変える"}, {NULL, NULL}},
     {"hold", "NAME --reason TEXT [--for TIME]", "reason= for=", 1, 1, verb_hold, {"freeze a device for a while (1h)", "デバイスを一定時間保留する (既定 1h)"}, {NULL, NULL}},

@@ -160,6 +160,7 @@ def test_answers_are_as_described(parent, api, device, described):
     go.change(at, {"mode": "manage"})
     go("POST", f"{at}/hold", {"reason": "contract", "minutes": 5})
     go("POST", f"{at}/release", {})
+    go("GET", f"{at}/drift")
     given = go("POST", f"{at}/commands", {"kind": "self-check"}, want=201)
     go("POST", f"{at}/commands", {"kind": "nonsense"}, want=422)
     go("GET", "/commands")

@@ -182,3 +182,21 @@ def test_survives_a_parent_killed_in_the_middle(new_parent):
     assert wait_until(lambda: d.desired().headers.get("Inari-Commands"), "a poll", 10) == "1"
     assert d.tell(c["id"], "done", output_from=4, output="whole").status_code == 200
     assert api.ok("GET", f"/commands/{c['id']}/output")["text"] == "halfwhole"
+
+
+def test_drift_names_who_set_what_should_stand_there(parent, api, device):
+    """Each item with expected and found value, and author and revision of what was published; derived ones without."""
+    pub = api.publish({"devices": {device.name: {"smtp.message_size_limit": 23456789}}}, "for drift")["pub"]
+    device.fetch()
+    rows = [{"file": "main.cf", "item": "message_size_limit", "expected": "23456789", "found": "77777",
+             "since": "2026-01-01T00:00:00Z", "action": "reported"},
+            {"file": "master.cf", "item": "smtp/inet", "expected": "x", "found": None, "since": "2026-01-01T00:00:00Z",
+             "action": "reported"}]
+    assert device.put_status(device.status(drift=rows)).status_code == 204
+    said = api.ok("GET", f"/devices/{device.name}/drift")
+    assert said["policy"] == "report" and [i["found"] for i in said["items"]] == ["77777", None]
+    first, second = said["items"]
+    assert (first["key"], first["set_by"]["layer"], first["set_by"]["pub"]) == ("smtp.message_size_limit", "device", pub)
+    assert first["set_by"]["author"].startswith("token:") and first["set_by"]["reason"] == "for drift"
+    assert second["key"] is None and second["set_by"] is None
+    assert api.get("/devices/nobody/drift").status_code == 404
