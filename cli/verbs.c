@@ -143,6 +143,10 @@ const struct verb verbs[] = {
      "role= language= disable enable yes", 0, 2, verb_accounts, {"accounts of people", "アカウントの管理"}, {NULL, NULL}},
     {"audit", "[--since TIME] [--action ACTION] [--actor NAME] [--limit N] | --verify", "since= action= actor= limit= verify", 0, 0, verb_audit,
      {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
+    {"recovery", "[show | continue --reason TEXT --yes]", "reason= yes", 0, 1, verb_recovery,
+     {"a parent that may know less than its devices: which are ahead, and the decision", "上位デバイスが古い可能性がある場合の確認と再開"},
+     {"After a restore, or when a device is ahead, the parent gives nothing out. continue makes what it holds count again: every device gets it under a fresh revision.",
+      "復元の後や、デバイスの方が新しい場合、上位デバイスは何も配布しません。continue を実行すると、保持している設定が新しい改訂番号で全デバイスに配布されます。"}},
     {"version", "", "", 0, 0, verb_version, {"version of inarictl, and of the parent when it is known", "inarictl と上位デバイスのバージョン"}, {NULL, NULL}},
     {"help", "[VERB]", "roff", 0, 1, verb_help, {"this text, or a verb's", "この説明、または動詞の説明"}, {NULL, NULL}},
     {NULL, NULL, NULL, 0, 0, NULL, {NULL, NULL}, {NULL, NULL}}

@@ -7,6 +7,7 @@
 #include "domain/account.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/recovery.h"
 #include "jobs/jobs.h"
 #include "store/migrate.h"
 
@@ -82,8 +83,12 @@ static enum err_code load(struct startup *s, struct db *db, struct err *e)
 
     if (migrate_run(db, e) != ERR_OK)
         return err_wrap(e, "schema");
+    if (recovery_check_witness(db, app, e) != ERR_OK)
+        return e->code;
     if (first_start(app, db, e) != ERR_OK)
         return err_wrap(e, "keys and accounts");
+    if (recovery_write_witness(db, app, e) != ERR_OK)
+        return err_wrap(e, "witness");
     if (app->fleet != NULL)
         return ERR_OK;
     fleet = fleet_cache_new();

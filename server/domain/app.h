@@ -21,6 +21,6 @@ struct app {
     int64_t enrol_rate;     /* enrolments a second */
     int64_t wake_rate;      /* held polls woken a second; 0: all at once */
     bool lab;               /* first password need not be changed */
-    bool fenced;
     int64_t started_ms;    /* wall clock: whoever was not seen since then may still be there */
+    int64_t ahead_seen;     /* the job thread's: the highest revision of a device it has looked into (recovery.h) */
 };

@@ -321,6 +321,46 @@ json_t *fleet_revoked(struct fleet_cache *f)
     return a;
 }
 
+void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev)
+{
+    struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
+    long long seen;
+
+    if (en != NULL) {
+        en->v.ahead_epoch = epoch;
+        en->v.ahead_rev = rev;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    seen = atomic_load(&f->ahead);
+    while (rev > seen && !atomic_compare_exchange_weak(&f->ahead, &seen, rev))
+        ;
+}
+
+int64_t fleet_highest_ahead(struct fleet_cache *f)
+{
+    return atomic_load(&f->ahead);
+}
+
+static void add_ahead(const struct fleet_view *v, void *ctx)
+{
+    bool ahead = v->ahead_epoch > v->epoch || (v->ahead_epoch == v->epoch && v->ahead_rev > v->rev);
+
+    if (ahead && json_array_size(ctx) < 1000)
+        (void)json_array_append_new(
+            ctx, json_pack("{s:s,s:I,s:I,s:I}", "id", v->id, "epoch", (json_int_t)v->ahead_epoch,
+                           "rev", (json_int_t)v->ahead_rev, "offered", (json_int_t)v->rev));
+}
+
+json_t *fleet_ahead(struct fleet_cache *f)
+{
+    json_t *a = json_array();
+
+    if (a != NULL)
+        each(f, add_ahead, a);
+    return a;
+}
+
 static void count_one(const struct fleet_view *v, void *ctx)
 {
     (void)v;

@@ -42,6 +42,7 @@ struct fleet_view { /* a copy of one row */
     int64_t seq;
     char boot[40];
     int64_t limited;             /* polls refused by the device's bucket since start */
+    int64_t ahead_epoch, ahead_rev; /* what the device says it has, when that is more than is offered; else 0 0 */
 };
 void fleet_view_clear(struct fleet_view *v);
 
@@ -78,6 +79,12 @@ struct fleet_poll {
 };
 enum fleet_poll_result { FLEET_POLL_OK, FLEET_POLL_UNKNOWN, FLEET_POLL_SOON /* the bucket is empty: answer 429 */ };
 enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const struct fleet_poll *p, struct fleet_view *ret);
+/* The device says that it has verified more than this parent knows (Inari-Have). */
+void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev);
+/* The highest revision of an epoch any device said it has, above what it is offered; 0: none since start. */
+int64_t fleet_highest_ahead(struct fleet_cache *f);
+/* [{"id","epoch","rev","offered"}] of the devices that are ahead, at most 1000; new reference. */
+json_t *fleet_ahead(struct fleet_cache *f);
 /* The device shows this ETag: its bytes are no longer needed. */
 void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag);
 /* Have the job thread load the offered bundle and wake the device's poll. */

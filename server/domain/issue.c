@@ -5,6 +5,7 @@
 #include "base/rand.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/recovery.h"
 #include "proto/proto.h"
 #include "store/bundle_store.h"
 #include "store/fleet_store.h"
@@ -468,9 +469,13 @@ enum err_code issue_reissue(struct db *db, struct app *app, const char *const *d
 
 enum err_code issue_committed(struct db *db, struct app *app, struct err *e)
 {
+    struct err second;
     enum err_code rc = app->fleet == NULL ? ERR_OK : fleet_cache_refresh(app->fleet, db, e);
 
     if (rc != ERR_OK)
         log_event(LOG_LEVEL_WARN, "fleet.refresh_failed", KV_STR("error", err_word(rc)));
+    /* The commit stands whatever happens here; the next publication, or start, writes it again. */
+    if (recovery_write_witness(db, app, &second) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "witness.not_written", KV_STR("error", second.msg));
     return rc;
 }

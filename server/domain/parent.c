@@ -42,7 +42,7 @@ enum err_code parent_describe(struct db *db, const struct app *app, struct arena
         "{s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:I,s:b,s:b,s:{s:s,s:I,s:I},s:{s:o,s:o}}", "version",
         INARI_VERSION, "fleet", app->fleet_id, "epoch", (json_int_t)app->epoch, "issuer",
         app->issuer, "addresses", words(app->addresses), "time", at(clock_wall_ms()), "pub",
-        (json_int_t)f.pub, "devices", (json_int_t)f.devices, "fenced", app->fenced, "lab", app->lab,
+        (json_int_t)f.pub, "devices", (json_int_t)f.devices, "fenced", f.fenced, "lab", app->lab,
         "database", "version", f.server_version, "size_bytes", (json_int_t)f.size_bytes, "schema",
         (json_int_t)f.schema, "certificate", "pins", words(app->tls_pins), "not_after", at(end));
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;

@@ -1,6 +1,8 @@
-/* parent.h - GET /api/v1/parent. */
+/* parent.h - GET /api/v1/parent, GET /api/v1/recovery, POST /api/v1/recovery/continue. */
 #pragma once
 
 #include "http/request.h"
 
 enum err_code parent_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code recovery_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code recovery_continue_post(struct req *rq, struct reply *rp, struct err *e);

@@ -38,7 +38,9 @@ json_t *problem_json(const struct err *err, const struct findings *findings, enu
 {
     const struct problem_text *t = &problem_texts[err->code];
     const char *detail =
-        t->status >= 500 || err->msg[0] == '\0' ? t->title[lang] : err_text(err, lang);
+        (t->status >= 500 && err->code != ERR_FENCED) || err->msg[0] == '\0'
+            ? t->title[lang]
+            : err_text(err, lang);
     AUTO(json_free) json_t *doc = NULL;
     json_t *errors = NULL;
     char type[96];

@@ -7,6 +7,7 @@
 #include "domain/device.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/recovery.h"
 #include "domain/rollout.h"
 #include "store/bundle_store.h"
 #include "store/command_store.h"
@@ -37,6 +38,11 @@ static enum err_code poll_changes(struct jobs *j, struct err *e)
     if (rc == ERR_OK && fleet_take_trust_changed(j->app->fleet))
         rc = keyring_reload(j->db, j->app, e);
     return rc;
+}
+
+static enum err_code watch_ahead(struct jobs *j, struct err *e)
+{
+    return recovery_watch(j->db, j->app, e);
 }
 
 static enum err_code flush_presence(struct jobs *j, struct err *e)
@@ -97,6 +103,8 @@ static struct job {
     int64_t due_ms;
 } table[] = {
     {"changes", 1000, poll_changes, 0},
+    {"ahead", 1000, watch_ahead, 0},
+
     {"lease", 5000, lead, 0},
     {"rollouts", 500, engine, 0},
     {"holds", 10000, end_holds, 0},

@@ -1,6 +1,7 @@
 #include "store/bundle_store.h"
 
 #include "base/strbuf.h"
+#include "store/recovery_store.h"
 
 #include <stdio.h>
 
@@ -8,7 +9,19 @@ static const struct stmt LOCK = {"bundle_lock", 0, "SELECT pg_advisory_xact_lock
 
 enum err_code bundle_store_lock(struct db *db, struct err *e)
 {
-    return db_run(db, &LOCK, NULL, NULL, NULL, e);
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    const json_t *fence = NULL;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : db_run(db, &LOCK, NULL, NULL, NULL, e);
+
+    if (rc == ERR_OK)
+        rc = recovery_store_fenced(db, a, &fence, e);
+    if (rc != ERR_OK || fence == NULL)
+        return rc;
+    return err_set(e, ERR_FENCED,
+                   "this parent is fenced since %s (%s): it may know less than the devices do, and "
+                   "gives nothing out until an administrator has decided",
+                   json_str(fence, "since", "?"), json_str(fence, "reason", "?"));
 }
 
 #define TARGETS                                                                                    \

@@ -5,7 +5,7 @@
 
 extern const struct stmt *const bundle_store_stmts[];
 
-/* One issuer at a time, until the end of the transaction. */
+/* One issuer at a time, until the end of the transaction.  ERR_FENCED: nothing may be given out (recovery_store.h). */
 MUST_USE enum err_code bundle_store_lock(struct db *db, struct err *e);
 struct bundle_target { /* a device that gets configuration, with its newest bundle */
     const char *id, *name, *mode, *placement, *drift;

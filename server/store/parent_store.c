@@ -4,7 +4,8 @@ static const struct stmt FACTS = {
     "parent_facts", 0,
     "SELECT current_setting('server_version'), pg_database_size(current_database()), "
     "(SELECT coalesce(max(number), 0) FROM schema_migration), "
-    "(SELECT coalesce(max(pub), 0) FROM revision), (SELECT count(*) FROM device)"};
+    "(SELECT coalesce(max(pub), 0) FROM revision), (SELECT count(*) FROM device), "
+    "EXISTS (SELECT FROM meta WHERE key = 'fence')"};
 
 const struct stmt *const parent_store_stmts[] = {&FACTS, NULL};
 
@@ -20,6 +21,7 @@ enum err_code parent_store_facts(struct db *db, struct arena *a, struct parent_f
                                  .size_bytes = rows_int(r, 0, 1),
                                  .schema = rows_int(r, 0, 2),
                                  .pub = rows_int(r, 0, 3),
-                                 .devices = rows_int(r, 0, 4)};
+                                 .devices = rows_int(r, 0, 4),
+                                 .fenced = rows_bool(r, 0, 5)};
     return ERR_OK;
 }

@@ -56,8 +56,27 @@ static const struct stmt FENCE = {"recovery_fence", 1,
                                   "INSERT INTO meta (key, value) VALUES ('fence', $1::jsonb) "
                                   "ON CONFLICT (key) DO UPDATE SET value = excluded.value"};
 
-const struct stmt *const recovery_store_stmts[] = {&FACTS, &PARENTS, &STATE, &RESTORED,
-                                                   &NOTED, &FENCE,   NULL};
+static const struct stmt FENCED = {"recovery_fenced", 0,
+                                   "SELECT value FROM meta WHERE key = 'fence'"};
+static const struct stmt FENCE_FIRST = {
+    "recovery_fence_first", 1,
+    "INSERT INTO meta (key, value) VALUES ('fence', $1::jsonb) ON CONFLICT (key) DO NOTHING"};
+static const struct stmt LIFT = {"recovery_lift", 0, "DELETE FROM meta WHERE key = 'fence'"};
+static const struct stmt ABOVE = {
+    "recovery_above", 1,
+    "SELECT setval('bundle_rev', greatest((SELECT last_value FROM bundle_rev), $1::bigint))"};
+static const struct stmt AFRESH = {
+    "recovery_afresh", 0,
+    "UPDATE bundle b SET mode = '' FROM device d WHERE b.device_id = d.id AND "
+    "b.rev = d.desired_rev"};
+static const struct stmt NAMES = {
+    "recovery_names", 1,
+    "SELECT coalesce(jsonb_object_agg(id, name), '{}') FROM device WHERE id = "
+    "ANY ($1::uuid[])"};
+
+const struct stmt *const recovery_store_stmts[] = {
+    &FENCED,  &FENCE_FIRST, &LIFT,     &ABOVE, &AFRESH, &NAMES, &FACTS,
+    &PARENTS, &STATE,       &RESTORED, &NOTED, &FENCE,  NULL};
 
 enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret,
                                    struct err *e)
@@ -178,6 +197,45 @@ enum err_code recovery_store_back(struct db *db, struct err *e)
 enum err_code recovery_store_fence(struct db *db, const json_t *detail, struct err *e)
 {
     return db_run(db, &FENCE, (struct db_param[]){P_JSON(detail)}, NULL, NULL, e);
+}
+
+enum err_code recovery_store_fenced(struct db *db, struct arena *a, const json_t **ret,
+                                    struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_run(db, &FENCED, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_count(r) == 0 ? NULL : rows_json(r, 0, 0);
+    return rc;
+}
+
+enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, struct err *e)
+{
+    return db_run(db, &FENCE_FIRST, (struct db_param[]){P_JSON(detail)}, NULL, NULL, e);
+}
+
+enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e)
+{
+    int64_t n = 0;
+    enum err_code rc = db_change(db, &LIFT, NULL, &n, e);
+
+    if (rc == ERR_OK && n == 0)
+        return err_set(e, ERR_CONFLICT, "this parent is not fenced");
+    if (rc == ERR_OK)
+        rc = db_run(db, &ABOVE, (struct db_param[]){P_INT(above)}, NULL, NULL, e);
+    return rc == ERR_OK ? db_run(db, &AFRESH, NULL, NULL, NULL, e) : rc;
+}
+
+enum err_code recovery_store_names(struct db *db, const char *ids, struct arena *a, json_t **ret,
+                                   struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &NAMES, (struct db_param[]){P_TEXT(ids)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_json(r, 0, 0);
+    return rc;
 }
 
 static void free_options(void *p)

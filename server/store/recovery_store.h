@@ -36,6 +36,16 @@ MUST_USE enum err_code recovery_store_back(struct db *db, struct err *e);
 /* Make, or replace, the fence; detail is for people and programs. */
 MUST_USE enum err_code recovery_store_fence(struct db *db, const json_t *detail, struct err *e);
 
+/* *ret: the fence (borrowed from a), or NULL: there is none. */
+MUST_USE enum err_code recovery_store_fenced(struct db *db, struct arena *a, const json_t **ret, struct err *e);
+/* Only when there is none: what came first stays. */
+MUST_USE enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, struct err *e);
+/* The end of a fence, inside a transaction: no revision below above is given out any more, and every device's next
+ * bundle differs from its last, so that issuing gives it a fresh revision.  ERR_CONFLICT: there is no fence. */
+MUST_USE enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e);
+/* Names of devices, by id: {"id": "name"}; ids: array text.  Borrowed from a. */
+MUST_USE enum err_code recovery_store_names(struct db *db, const char *ids, struct arena *a, json_t **ret, struct err *e);
+
 /* conninfo as environment variables of PostgreSQL's programs ("PGHOST=..."), so that no password stands in an argument
  * list.  *ret: NULL-terminated, in the arena; *ret_dbname likewise.  ERR_INVALID: what is wrong with it. */
 MUST_USE enum err_code recovery_store_env(const char *conninfo, struct arena *a, const char *const **ret,

@@ -1,0 +1,238 @@
+#include "domain/recovery.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "domain/fleet_cache.h"
+#include "domain/issue.h"
+#include "store/bundle_store.h"
+#include "store/recovery_store.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    WITNESS_MAX = 4096,
+    MARGIN = 1000 /* revisions that devices not heard of may have seen */
+};
+
+static enum err_code fence(struct db *db, const char *reason, int64_t known, int64_t seen,
+                           struct err *e)
+{
+    char now[CLOCK_TEXT_SIZE];
+    AUTO(json_free) json_t *detail = NULL;
+
+    clock_format(clock_wall_ms(), now);
+    detail = json_pack("{s:s,s:s,s:I,s:I}", "reason", reason, "since", now, "rev",
+                       (json_int_t)known, "highest", (json_int_t)seen);
+    if (detail == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    log_event(LOG_LEVEL_ERROR, "parent.fenced", KV_STR("reason", reason), KV_INT("known", known),
+              KV_INT("seen", seen));
+    return recovery_store_fence_first(db, detail, e);
+}
+
+/* --- witness --- */
+
+static void witness_path(const struct app *app, char path[512])
+{
+    (void)snprintf(path, 512, "%s/witness.json", app->state_dir);
+}
+
+/* *ret NULL: there is none. */
+static enum err_code read_witness(const struct app *app, json_t **ret, struct err *e)
+{
+    char path[512];
+    AUTO_STR char *text = NULL;
+    size_t n = 0;
+    enum err_code rc;
+
+    witness_path(app, path);
+    rc = file_read(path, WITNESS_MAX, &text, &n, e);
+    if (rc == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (rc == ERR_OK)
+        rc = json_in_parse((struct slice){text, n}, WITNESS_MAX, ret, e);
+    return rc == ERR_OK ? ERR_OK : err_wrap(e, "%s", path);
+}
+
+enum err_code recovery_check_witness(struct db *db, const struct app *app, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    AUTO(json_free) json_t *w = NULL;
+    struct recovery_facts f;
+    const char *fleet;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (recovery_store_facts(db, a, &f, e) != ERR_OK || read_witness(app, &w, e) != ERR_OK)
+        return e->code;
+    if (w == NULL)
+        return ERR_OK;
+    fleet = json_str(w, "fleet", "");
+    if (strcmp(fleet, f.fleet) != 0)
+        return err_set(e, ERR_REFUSED,
+                       "the database holds %s%s, but this parent has served fleet %s: correct "
+                       "db.conninfo, or restore a "
+                       "backup (inarid restore); to begin anew with this database, remove "
+                       "witness.json in the state folder",
+                       f.fleet[0] == '\0' ? "no fleet" : "fleet ", f.fleet, fleet);
+    if (json_int(w, "epoch", 0) <= f.epoch && json_int(w, "rev", 0) <= f.rev &&
+        json_int(w, "pub", 0) <= f.pub)
+        return ERR_OK;
+    return fence(db, "database-behind", f.rev, json_int(w, "rev", 0), e);
+}
+
+enum err_code recovery_write_witness(struct db *db, const struct app *app, struct err *e)
+{
+    static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    AUTO(json_free) json_t *w = NULL, *old = NULL;
+    AUTO_STR char *text = NULL;
+    struct recovery_facts f;
+    char path[512];
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    (void)pthread_mutex_lock(&one); /* read and written in this order, or an older one could win */
+    rc = recovery_store_facts(db, a, &f, e);
+    if (rc == ERR_OK)
+        rc = read_witness(app, &old, e);
+    /* While fenced, the witness keeps what it saw. */
+    if (rc == ERR_OK && f.fence[0] == '\0' &&
+        (old == NULL || json_int(old, "rev", 0) != f.rev || json_int(old, "pub", 0) != f.pub ||
+         json_int(old, "epoch", 0) != f.epoch ||
+         strcmp(json_str(old, "fleet", ""), f.fleet) != 0)) {
+        w = json_pack("{s:s,s:I,s:I,s:I}", "fleet", f.fleet, "epoch", (json_int_t)f.epoch, "pub",
+                      (json_int_t)f.pub, "rev", (json_int_t)f.rev);
+        text = w == NULL ? NULL : json_canonical(w);
+        witness_path(app, path);
+        rc = text == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                          : file_write_atomic(path, slice_of(text), 0600, e);
+    }
+    (void)pthread_mutex_unlock(&one);
+    return rc;
+}
+
+/* --- children that know more --- */
+
+enum err_code recovery_watch(struct db *db, struct app *app, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = NULL;
+    int64_t ahead = fleet_highest_ahead(app->fleet);
+    struct recovery_facts f;
+    enum err_code rc;
+
+    if (ahead <= app->ahead_seen)
+        return ERR_OK;
+    a = arena_new(64 * KIB);
+    rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : recovery_store_facts(db, a, &f, e);
+    /* A device behind a rollout that another parent has just moved on is no sign of anything. */
+    if (rc == ERR_OK && f.fence[0] == '\0' && ahead > f.rev)
+        rc = fence(db, "device-ahead", f.rev, ahead, e);
+    if (rc == ERR_OK)
+        app->ahead_seen = ahead;
+    return rc;
+}
+
+static enum err_code name_ahead(struct db *db, json_t *ahead, struct arena *a, struct err *e)
+{
+    const char **ids = arena_alloc(a, (json_array_size(ahead) + 1) * sizeof *ids);
+    json_t *names = NULL, *one;
+    size_t i;
+    enum err_code rc = ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+
+    for (i = 0; rc == ERR_OK && i < json_array_size(ahead); i++)
+        ids[i] = json_str(json_array_get(ahead, i), "id", "");
+    if (rc == ERR_OK)
+        rc = recovery_store_names(db, issue_id_array(ids, json_array_size(ahead), a), a, &names, e);
+    if (rc != ERR_OK)
+        return rc;
+    json_array_foreach(ahead, i, one)(void)
+        json_object_set_new(one, "name", json_string(json_str(names, json_str(one, "id", ""), "")));
+    return ERR_OK;
+}
+
+enum err_code recovery_describe(struct db *db, struct app *app, struct arena *a, json_t **ret,
+                                struct err *e)
+{
+    AUTO(json_free) json_t *ahead = app->fleet == NULL ? json_array() : fleet_ahead(app->fleet);
+    const json_t *row = NULL;
+    struct recovery_facts f;
+    int64_t highest;
+    enum err_code rc = ahead == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                     : recovery_store_facts(db, a, &f, e);
+
+    if (rc == ERR_OK)
+        rc = recovery_store_fenced(db, a, &row, e);
+    if (rc == ERR_OK)
+        rc = name_ahead(db, ahead, a, e);
+    if (rc != ERR_OK)
+        return rc;
+    highest = json_int(row, "highest", 0);
+    for (size_t i = 0; i < json_array_size(ahead); i++)
+        if (json_int(json_array_get(ahead, i), "rev", 0) > highest)
+            highest = json_int(json_array_get(ahead, i), "rev", 0);
+    *ret = json_pack("{s:b,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I,s:O}", "fenced", row != NULL, "reason",
+                     json_str(row, "reason", NULL), "since", json_str(row, "since", NULL),
+                     "backup_of", json_str(row, "backup_of", NULL), "epoch", (json_int_t)f.epoch,
+                     "pub", (json_int_t)f.pub, "rev", (json_int_t)f.rev, "highest",
+                     (json_int_t)(highest > f.rev ? highest : f.rev), "ahead", ahead);
+    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
+/* --- the decision --- */
+
+struct decision {
+    struct app *app;
+    const struct actor *by;
+    const char *reason;
+};
+
+static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
+{
+    struct decision *d = ctx;
+    AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
+    AUTO(json_free) json_t *seen = NULL, *detail = NULL;
+    struct bundle_target *t = NULL;
+    const char **ids;
+    size_t n = 0;
+    int64_t above;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : recovery_describe(db, d->app, a, &seen, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    above = json_int(seen, "highest", 0) + MARGIN;
+    rc = recovery_store_lift(db, above, e);
+    if (rc == ERR_OK)
+        rc = bundle_store_targets(db, NULL, a, &t, &n, e);
+    ids = rc == ERR_OK ? arena_alloc(a, (n + 1) * sizeof *ids) : NULL;
+    if (rc == ERR_OK && ids == NULL)
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        ids[i] = t[i].id;
+    if (rc == ERR_OK && n > 0)
+        rc = issue_reissue(db, d->app, ids, n, a, e);
+    detail = rc == ERR_OK ? json_pack("{s:s,s:O,s:I}", "reason", d->reason, "fence", seen, "above",
+                                      (json_int_t)above)
+                          : NULL;
+    if (rc == ERR_OK && detail == NULL)
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+    return rc == ERR_OK ? audit_append(db, d->by, "recovery.continue", "parent", detail, e) : rc;
+}
+
+enum err_code recovery_continue(struct db *db, struct app *app, const struct actor *by,
+                                const char *reason, struct err *e)
+{
+    struct decision d = {app, by, reason};
+    struct err ignored;
+    enum err_code rc = tx_run(db, "recovery.continue", continue_tx, &d, e);
+
+    if (rc == ERR_OK)
+        (void)issue_committed(db, app, &ignored);
+    return rc;
+}

@@ -1,0 +1,128 @@
+"""A parent that knows less than its children harms nobody: it is fenced until an administrator has decided."""
+import json
+import os
+import subprocess
+
+import parentlib
+import pytest
+from parentlib import as_user, wait_until
+from test_agent_api_poll import make_device, word
+from test_backup import pub_of, tool
+
+
+@pytest.fixture
+def passphrase(workdir, system_users):
+    d = parentlib.folder(workdir, f"keep-{os.urandom(2).hex()}")
+    with open(f"{d}/pass", "w") as f:
+        f.write("correct horse battery\n")
+    subprocess.run(["chown", "-R", "inari:inari", d], check=True)
+    return d
+
+
+def settled(api, parent):
+    d = make_device(api, parent)
+    d.fetch()
+    assert d.put_status(d.status(running=False)).status_code == 204
+    return d
+
+
+def ctl(parent, api, *args):
+    env = {**os.environ, **parentlib.SAN_ENV, "LC_ALL": "C.UTF-8", "INARI_API": parent.base, "INARI_CA": parent.ca,
+           "INARI_TOKEN": api.headers["Authorization"].split()[1]}
+    return subprocess.run([parent.programs["inarictl"], *args], capture_output=True, text=True, env=env, timeout=60)
+
+
+def publish(api, size):
+    draft = api.ok("POST", "/drafts", {"title": "t"})
+    api.change(f"/drafts/{draft['id']}", {"fleet": {"smtp.message_size_limit": size}})
+    return api.post(f"/drafts/{draft['id']}/publish", json={"reason": "t"})
+
+
+def test_restored_parent_downgrades_nobody_until_told(new_parent, passphrase):
+    parent = new_parent()
+    api = parent.token()
+    ahead, other = settled(api, parent), settled(api, parent)
+    tool(parent, "backup", f"{passphrase}/b", "--passphrase-file", f"{passphrase}/pass")
+    assert publish(api, 11_000_000).status_code == 201
+    ahead.fetch()
+    had = int(ahead.have.split(".")[1])
+    parent.stop()
+    tool(parent, "restore", f"{passphrase}/b", "--passphrase-file", f"{passphrase}/pass", "--replace")
+    parent.start()
+
+    # Children: who knows more keeps it, who does not goes on.
+    assert word(ahead.desired()) == "parent-behind"
+    assert other.desired().status_code in (200, 304)
+    # Administrators: it says so, and nothing is given out, also after a restart.
+    parent.restart()
+    assert word(ahead.desired()) == "parent-behind"
+    r = publish(api, 12_000_000)
+    assert r.status_code == 503 and word(r) == "fenced" and "restored" in r.json()["detail"]
+    shown = api.ok("GET", "/recovery")
+    assert shown["fenced"] and shown["reason"] == "restored" and shown["backup_of"]
+    assert [x["id"] for x in shown["ahead"]] == [ahead.id] and shown["ahead"][0]["rev"] == had
+    r = ctl(parent, api, "recovery")
+    assert r.returncode == 1 and "restored" in r.stdout and shown["ahead"][0]["name"] in r.stdout
+    assert ctl(parent, api, "recovery", "continue", "--reason", "x").returncode == 2  # asks for --yes
+
+    # The decision: everything anew, above what any device has seen.
+    r = ctl(parent, api, "recovery", "continue", "--reason", "the backup counts", "--yes", "--json")
+    assert r.returncode == 0 and json.loads(r.stdout)["fenced"] is False, r.stderr
+    for d in (ahead, other):
+        d.fetch()
+        assert int(d.have.split(".")[1]) > had
+    assert publish(api, 12_000_000).status_code == 201
+    assert api.get("/recovery").json()["ahead"] == []
+    r = api.post("/recovery/continue", json={"reason": "again"})
+    assert r.status_code == 409 and "not fenced" in r.json()["detail"]
+    audit = api.ok("GET", "/audit?action=recovery.continue")["items"]
+    assert len(audit) == 1 and audit[0]["detail"]["reason"] == "the backup counts"
+    assert api.ok("GET", "/audit/verify")["ok"]
+
+
+def test_device_ahead_of_everything_fences(new_parent):
+    """What never was given out here was given out by this fleet's parent in a life that this database does not know."""
+    parent = new_parent()
+    api = parent.token()
+    d, liar = settled(api, parent), settled(api, parent)
+    epoch, rev = d.have.split(".")
+    assert word(liar.desired(etag=None, have=f"{epoch}.{int(rev) + 500}")) == "parent-behind"
+    wait_until(lambda: api.ok("GET", "/recovery")["fenced"], "the fence")
+    shown = api.ok("GET", "/recovery")
+    assert shown["reason"] == "device-ahead" and shown["highest"] == int(rev) + 500
+    assert word(publish(api, 11_000_000)) == "fenced"
+    assert d.desired().status_code == 304
+    api.ok("POST", "/recovery/continue", {"reason": "a test"})
+    d.fetch()
+    assert int(d.have.split(".")[1]) > int(rev) + 500
+
+
+def test_database_behind_its_witness_fences(new_parent):
+    """An older copy of the database (a snapshot, a standby promoted with lost transactions): the witness has seen more."""
+    parent = new_parent()
+    api = parent.token()
+    for size in (11_000_000, 12_000_000):
+        assert publish(api, size).status_code == 201
+    with open(os.path.join(parent.state, "witness.json")) as f:
+        assert json.load(f)["pub"] == pub_of(parent)
+    parent.stop()
+    parent.postgres.psql("DELETE FROM leaf_origin; DELETE FROM rollout; DELETE FROM revision WHERE pub > 1")
+    parent.start()
+    assert api.ok("GET", "/recovery")["reason"] == "database-behind"
+    assert word(publish(api, 13_000_000)) == "fenced"
+
+
+def test_another_database_is_refused(new_parent):
+    """A parent that has served a fleet starts neither a second fleet in an empty database nor somebody else's."""
+    parent = new_parent()
+    fleet = parent.token().ok("GET", "/parent")["fleet"]
+    parent.stop()
+    parent.postgres.psql("DROP SCHEMA public CASCADE; CREATE SCHEMA public AUTHORIZATION inari")
+    parent.start(wait=False)
+    wait_until(lambda: f"has served fleet {fleet}" in parent.log(), "the refusal")
+    assert parent.session().get("/readyz").status_code == 503
+    assert parent.postgres.psql("SELECT count(*) FROM revision") == [["0"]]
+    os.unlink(os.path.join(parent.state, "witness.json"))
+    parent.wait_ready()
+    parent.admin = None  # a new fleet has a new administrator
+    assert parent.token().ok("GET", "/parent")["fleet"] != fleet
