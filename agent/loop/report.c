@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS_MAX = 500, ROWS_FEW = 20 };
+enum { ROWS_MAX = 500, ROWS_FEW = 20, DEFERRED_STEP = 50 };
 
 static void set(json_t *j, const char *name, json_t *value)
 {
@@ -171,9 +171,13 @@ static bool change_digest(struct loop *l, char ret[65])
 {
     static const char *const moving[] = {"seq", "time", "uptime_s", "clock_offset_ms", "health"};
     AUTO(json_free) json_t *doc = report_build(l, 0);
+    int64_t deferred = json_int(json_object_get(l->work.running, "queue"), "deferred", 0);
 
     for (size_t i = 0; i < COUNT_OF(moving) && doc != NULL; i++)
         (void)json_object_del(doc, moving[i]);
+    /* A queue that grows is news to whoever watches a rollout; its every message is not. */
+    if (doc != NULL)
+        set(doc, "deferred", json_integer(deferred / DEFERRED_STEP));
     return doc != NULL && json_digest(doc, ret);
 }
 

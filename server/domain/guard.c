@@ -29,9 +29,18 @@ static int64_t deferred(const json_t *health)
     return json_int(json_object_get(health, "queue"), "deferred", -1);
 }
 
+bool guard_growth(const json_t *before, const json_t *now, int64_t *ret)
+{
+    if (deferred(before) < 0 || deferred(now) < 0)
+        return false;
+    *ret = deferred(now) - deferred(before);
+    return true;
+}
+
 enum guard_verdict guard_judge(const struct guard_input *in, char *why, size_t size)
 {
-    int64_t before = deferred(in->before), now = deferred(json_object_get(in->status, "health"));
+    const json_t *health = json_object_get(in->status, "health");
+    int64_t growth;
     int64_t others = in->sibling_deferred < 0 ? 0 : in->sibling_deferred;
 
     (void)snprintf(why, size, "%s", "");
@@ -47,11 +56,10 @@ enum guard_verdict guard_judge(const struct guard_input *in, char *why, size_t s
             return GUARD_BAD;
         }
     }
-    if (before < 0 || now < 0)
-        return GUARD_GOOD;
-    if (now - before >= GROWTH_MIN && now - before > GROWTH_FACTOR * others) {
-        (void)snprintf(why, size, "health.queue.deferred: %lld -> %lld", (long long)before,
-                       (long long)now);
+    if (guard_growth(in->before, health, &growth) && growth >= GROWTH_MIN &&
+        growth > GROWTH_FACTOR * others) {
+        (void)snprintf(why, size, "health.queue.deferred: %lld -> %lld",
+                       (long long)deferred(in->before), (long long)deferred(health));
         return GUARD_BAD;
     }
     return GUARD_GOOD;

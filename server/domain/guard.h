@@ -15,5 +15,7 @@ struct guard_input {
     const json_t *status;     /* its newest status document: "health", "conditions"; NULL none */
     int64_t sibling_deferred; /* mean growth of the deferred queue of devices not updated yet; -1 none */
 };
+/* How many more deferred messages than before; false: one of the two does not say. */
+bool guard_growth(const json_t *before, const json_t *now, int64_t *ret);
 /* why: the condition or figure that speaks against it, for people; "" when good. */
 enum guard_verdict guard_judge(const struct guard_input *in, char *why, size_t size);

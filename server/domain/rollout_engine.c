@@ -121,23 +121,34 @@ static bool too_many_failures(const struct rollout_run *x)
     return false;
 }
 
+/* What queues did in the same time where the publication is not: mean growth, -1 when nobody is
+ * left to compare with. */
 static int64_t siblings(const struct rollout_run *x)
 {
-    (void)x;
-    return -1;
+    int64_t sum = 0, n = 0, growth;
+
+    for (size_t i = 0; i < x->n; i++) {
+        if (strcmp(x->d[i].state, "queued") != 0 ||
+            !guard_growth(x->d[i].health, json_object_get(x->d[i].status, "health"), &growth))
+            continue;
+        sum += growth;
+        n++;
+    }
+    return n == 0 ? -1 : sum < 0 ? 0 : sum / n;
 }
 
 /* Worst of the confirmed devices; those that are bad become "unhealthy". */
 static enum err_code guard(struct rollout_run *x, enum guard_verdict *ret, struct err *e)
 {
     AUTO(json_free) json_t *rows = json_array();
+    int64_t elsewhere = siblings(x);
     enum err_code rc;
     char why[320];
 
     *ret = GUARD_GOOD;
     for (size_t i = 0; i < x->n; i++) {
         const struct rollout_device *d = &x->d[i];
-        const struct guard_input in = {d->health, d->status, siblings(x)};
+        const struct guard_input in = {d->health, d->status, elsewhere};
         enum guard_verdict v;
         if (strcmp(d->state, "confirmed") != 0)
             continue;

@@ -2,11 +2,11 @@
 
 static const struct stmt ADD = {
     "rollout_device_add", 2,
-    "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason, from_pub) "
-    "SELECT"
-    " $1::uuid, x.device_id, x.wave, x.place, x.state, x.reason, x.from_pub FROM"
-    " jsonb_to_recordset($2::jsonb) AS x(device_id uuid, wave integer, place integer, state text,"
-    " reason text, from_pub bigint)"};
+    "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason, from_pub, "
+    "health)"
+    " SELECT $1::uuid, x.device_id, x.wave, x.place, x.state, x.reason, x.from_pub, s.doc->'health'"
+    " FROM jsonb_to_recordset($2::jsonb) AS x(device_id uuid, wave integer, place integer, state"
+    " text, reason text, from_pub bigint) LEFT JOIN device_status s ON s.device_id = x.device_id"};
 
 enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, const json_t *rows,
                                        struct err *e)
@@ -21,8 +21,9 @@ static const struct stmt LIST = {
     "rollout_device_list", 5,
     "SELECT d.id, d.name, d.state, d.mode, rd.state, rd.reason, rd.wave, rd.place, rd.rev,"
     " rd.from_pub, rd.released_at, rd.fetched_at, rd.ended_at, p.seen_at, rd.forgiven, rd.problem,"
-    " rd.health, b.content_digest, b.etag, b.mode, d.desired_rev, d.offered_rev, CASE WHEN s.doc IS"
-    " NULL OR rd.state NOT IN ('offered', 'fetched', 'confirmed') THEN NULL ELSE"
+    " rd.health, b.content_digest, b.etag, b.mode, d.desired_rev, d.offered_rev, CASE WHEN"
+    " rd.state = 'queued' THEN jsonb_build_object('health', s.doc->'health') WHEN s.doc IS NULL OR"
+    " rd.state NOT IN ('offered', 'fetched', 'confirmed') THEN NULL ELSE"
     " jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running',"
     " s.doc->'running', 'last_attempt', s.doc->'last_attempt', 'conditions', s.doc->'conditions',"
     " 'health', s.doc->'health') END, (SELECT string_agg(m.group_id::text, ',') FROM device_member"

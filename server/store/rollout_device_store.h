@@ -13,8 +13,9 @@ struct rollout_device { /* borrowed from the arena */
     int64_t rev, from_pub;
     int64_t released_ms, fetched_ms, ended_ms, seen_ms;
     bool forgiven;
-    const json_t *problem, *health;
-    /* what its stored state is judged against; only while it is on its way or confirmed */
+    const json_t *problem;
+    const json_t *health; /* its figures when it was released; of a queued one when the rollout began */
+    /* what its stored state is judged against; only while it is on its way or confirmed (queued: status has its health) */
     const char *digest, *etag, *made_for; /* of the bundle rev */
     int64_t desired_rev, offered_rev;
     const json_t *status; /* NULL none */

@@ -135,7 +135,11 @@ def fleet(workdir, postgres, programs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def six(fleet):
-    return [fleet.add() for _ in range(6)]
+    devices = [fleet.add() for _ in range(6)]
+    made = fleet.publish(devices, strategy="all")
+    fleet.catch_up()
+    fleet.until(made, lambda r: r["state"] == "completed", "a common beginning")
+    return devices
 
 
 def settings(d):
@@ -393,6 +397,33 @@ def test_g5_failures_beyond_the_budget_halt_a_later_wave(fleet, six):
     fleet.catch_up()
     fleet.run(back, bake=30)
     fleet.until(made, lambda r: r["state"] == "reverted", "the end of the revert")
+
+
+def test_queue_that_grows_after_the_change_halts_and_one_that_grows_everywhere_does_not(fleet, six):
+    def say(devices, deferred):
+        for d in devices:
+            assert d.put_status(d.status(health={"queue": {"deferred": deferred}})).status_code == 204
+
+    for everywhere in (False, True):
+        say(six, 10)
+        made = fleet.publish(six, **WAVES)
+        first = next(x["id"] for x in made["devices"] if x["state"] == "offered")
+        d = fleet.devices[first]
+        d.fetch()
+        say([d], 10)
+        fleet.until(made, lambda r: r["state"] == "baking", "baking")
+        if everywhere:
+            say([x for x in six if x is not d], 310)
+        say([d], 310)
+        if everywhere:
+            fleet.forward(600)
+            r = fleet.until(made, lambda r: r["wave"] == 1, "the second wave")
+            fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+        else:
+            r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+            shown = next(x for x in r["devices"] if x["id"] == first)
+            assert r["reason"] == "unhealthy" and shown["state"] == "unhealthy" and "10 -> 310" in shown["problem"]["detail"]
+        fleet.catch_up()
 
 
 def ctl(fleet, programs, *argv, want=0):
