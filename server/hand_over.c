@@ -22,7 +22,8 @@ bool hand_over_wanted(int argc, char **argv)
 int hand_over(char **argv)
 {
     /* As installed, and as built. */
-    static const char *const places[] = {"../libexec/inari/inari-backup", "../backup/inari-backup"};
+    static const char *const places[] = {"../libexec/inari/inari-backup",
+                                         "../lib/inari/inari-backup", "../backup/inari-backup"};
     char self[4096], path[4200];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 

@@ -92,9 +92,10 @@ enum err_code config_export(struct db *db, enum lang lang, json_t **ret, struct 
     if (content == NULL || !json_digest(content, digest))
         return no_memory(e);
     clock_format(clock_wall_ms(), at);
-    *ret = json_pack("{s:s,s:i,s:s,s:s,s:I,s:O,s:s,s:o}", "format", "inari.config", "version",
+    *ret = json_pack("{s:s,s:i,s:s,s:s,s:I,s:O,s:s,s:O,s:o}", "format", "inari.config", "version",
                      CONFIG_DOC_VERSION, "product", INARI_VERSION, "exported_at", at, "pub",
-                     (json_int_t)x.pub, "content", content, "digest", digest, "left_out",
+                     (json_int_t)x.pub, "content", content, "digest", digest,
+                     "identities", x.identities, "left_out",
                      left_out_json(lang));
     return *ret == NULL ? no_memory(e) : ERR_OK;
 }

@@ -50,7 +50,9 @@ static const struct stmt EXPORT =
      "g.name, 'kind', g.kind, 'priority', g.priority, 'members', coalesce((SELECT jsonb_agg(d.name "
      "ORDER BY d.name) FROM device_member m JOIN device d ON d.id = m.device_id WHERE m.group_id = "
      "g.id), '[]'))) FROM device_group g), '[]'), coalesce((SELECT jsonb_object_agg(id, name) FROM "
-     "device), '{}') FROM revision r ORDER BY r.pub DESC LIMIT 1"};
+     "device), '{}'), coalesce((SELECT jsonb_agg(jsonb_build_object('device', name, 'id', id, "
+     "'state', state, 'mode', mode, 'key', kid) ORDER BY name) FROM device), '[]') "
+     "FROM revision r ORDER BY r.pub DESC LIMIT 1"};
 
 static const struct stmt NOTIFY = {"revision_notify", 1,
                                    "SELECT pg_notify('inari_change', 'revision ' || $1::bigint)"};
@@ -213,7 +215,8 @@ enum err_code revision_store_export(struct db *db, struct arena *a, struct expor
         *ret = (struct export_row){.pub = rows_int(r, 0, 0),
                                    .content = rows_json(r, 0, 1),
                                    .groups = rows_json(r, 0, 2),
-                                   .devices = rows_json(r, 0, 3)};
+                                   .devices = rows_json(r, 0, 3),
+                                   .identities = rows_json(r, 0, 4)};
     return rc;
 }
 

@@ -46,6 +46,7 @@ struct export_row { /* borrowed from the arena */
     const json_t *content;
     const json_t *groups;  /* [{"id","name","kind","priority","members":[names]}] */
     const json_t *devices; /* {id: name} */
+    const json_t *identities; /* [{"device","id","state","mode","key"}]; key: thumbprint (RFC 7638) */
 };
 /* The newest revision with the groups and names of the same moment. */
 MUST_USE enum err_code revision_store_export(struct db *db, struct arena *a, struct export_row *ret,

@@ -197,6 +197,8 @@ def test_export_has_names_and_no_secret(clean):
     assert doc["content"]["fleet"] == SITE["fleet"] and doc["content"]["devices"] == SITE["devices"]
     osaka = doc["content"]["groups"]["osaka"]
     assert osaka == {"kind": "set", "priority": 50, "members": ["mx1"], "settings": {"smtp.recipient_limit": 55}}
+    mine = next(x for x in doc["identities"] if x["device"] == "mx1")
+    assert mine["key"] == clean.ok("GET", "/devices/mx1")["kid"] and '"d":' not in json.dumps(doc)  # no private key
     assert len(doc["left_out"]) >= 5 and all(x["what"] and x["why"] for x in doc["left_out"])
     assert clean.get("/config/export", headers={"Accept-Language": "ja"}).json()["left_out"][0]["why"] != doc["left_out"][0]["why"]
 
