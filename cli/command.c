@@ -437,3 +437,37 @@ enum cli_exit verb_service(struct cli *c)
     given_clear(&g);
     return rc;
 }
+
+/* --- test message --- */
+
+enum cli_exit verb_test_message(struct cli *c)
+{
+    static const struct column cols[] = {{T_STATUS, "status", COL_TEXT},
+                                         {T_ID, "queue_id", COL_TEXT},
+                                         {T_RELAY, "relay", COL_TEXT},
+                                         {T_MESSAGE, "text", COL_TEXT}};
+    json_t *args = json_object();
+    const json_t *r;
+    struct given g;
+    enum cli_exit rc;
+
+    if (cli_opt(c, "to") == NULL) {
+        json_decref(args);
+        return usage(c, T_OPTION_NEEDED, "to");
+    }
+    (void)json_object_set_new(args, "recipient", json_string(cli_opt(c, "to")));
+    if (cli_opt(c, "from") != NULL)
+        (void)json_object_set_new(args, "sender", json_string(cli_opt(c, "from")));
+    rc = command_run(c, c->arg[0], "test-message", args, false, &g);
+    r = json_object_get(g.command, "result");
+    if (c->json && g.command != NULL)
+        print_json(g.command);
+    else if (rc == EXIT_OK_ && command_is_done(&g))
+        show_object(c, r, cols, COUNT_OF(cols));
+    else if (rc == EXIT_OK_)
+        note_id(c, &g);
+    if (rc == EXIT_OK_ && command_is_done(&g) && strcmp(json_str(r, "status", ""), "sent") != 0)
+        rc = EXIT_NOT_RUNNING;
+    given_clear(&g);
+    return rc;
+}

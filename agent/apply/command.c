@@ -123,7 +123,8 @@ static order_fn *const doers[] = {
     [COMMAND_QUEUE_FLUSH] = order_queue_change,        [COMMAND_QUEUE_HOLD] = order_queue_change,
     [COMMAND_QUEUE_RELEASE] = order_queue_change,      [COMMAND_QUEUE_DELETE] = order_queue_change,
     [COMMAND_SERVICE_START] = order_service_start,     [COMMAND_SERVICE_STOP] = order_service_stop,
-    [COMMAND_SERVICE_RESTART] = order_service_restart, [COMMAND_DEBUG_BUNDLE] = order_debug_bundle,
+    [COMMAND_SERVICE_RESTART] = order_service_restart, [COMMAND_TEST_MESSAGE] = order_test_message,
+    [COMMAND_DEBUG_BUNDLE] = order_debug_bundle,
 };
 
 struct asked {

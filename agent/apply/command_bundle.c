@@ -174,7 +174,7 @@ static void add_logs(struct bundle *b)
 
     if (access("/run/systemd/system", F_OK) == 0)
         add_run(b, "logs/journal.txt", journal);
-    add_tail(b, "logs/mail.log", "/var/log/mail.log");
+    add_tail(b, "logs/mail.log", b->o->h->s->postfix_log);
 }
 
 enum err_code order_debug_bundle(struct order *o, struct err *e)

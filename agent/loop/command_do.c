@@ -39,8 +39,11 @@ static void through_helper(struct loop *l, struct order *o)
                     : NULL;
     problem = json_object_get(answer, "problem");
     if (json_is_object(problem))
-        order_fail(o, COMMAND_FAILED, json_str(problem, "error", "internal"), "%s",
-                   json_str(problem, "message", ""));
+        order_fail(o,
+                   strcmp(json_str(problem, "error", ""), "outcome-unknown") == 0
+                       ? COMMAND_INTERRUPTED
+                       : COMMAND_FAILED,
+                   json_str(problem, "error", "internal"), "%s", json_str(problem, "message", ""));
     else
         o->state = COMMAND_DONE;
 }
@@ -109,6 +112,7 @@ void command_step(struct loop *l, struct order *o)
     case COMMAND_QUEUE_HOLD:
     case COMMAND_QUEUE_RELEASE:
     case COMMAND_QUEUE_DELETE:
+    case COMMAND_TEST_MESSAGE:
     case COMMAND_DEBUG_BUNDLE:
         through_helper(l, o);
         return;

@@ -4,17 +4,10 @@
 
 #include <stdio.h>
 
-const char *const command_kind_names[] = {"self-check",
-                                          "queue-show",
-                                          "queue-flush",
-                                          "queue-hold",
-                                          "queue-release",
-                                          "queue-delete",
-                                          "service-start",
-                                          "service-stop",
-                                          "service-restart",
-                                          "debug-bundle",
-                                          NULL};
+const char *const command_kind_names[] = {"self-check",    "queue-show",    "queue-flush",
+                                          "queue-hold",    "queue-release", "queue-delete",
+                                          "service-start", "service-stop",  "service-restart",
+                                          "test-message",  "debug-bundle",  NULL};
 const char *const command_service_names[] = {"postfix", NULL};
 const char *const command_queue_names[] = {"all", "incoming", "active", "deferred", "hold", NULL};
 const char *const command_state_names[] = {"queued",  "delivered",   "running", "done",
@@ -72,6 +65,35 @@ static enum err_code check_ids(const struct command_args *a, const char *at, str
     return ERR_OK;
 }
 
+/* Plain "user@domain": nothing that a program could take for something else. */
+static bool address_ok(const char *s)
+{
+    const char *sign = strrchr(s, '@');
+    size_t local = sign == NULL ? 0 : (size_t)(sign - s);
+
+    if (local == 0 || local > 64 || s[0] == '-' || strchr(sign, '.') == NULL)
+        return false;
+    for (const char *p = s; *p != '\0'; p++) {
+        bool plain = (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') ||
+                     (*p >= 'a' && *p <= 'z') || *p == '.' || *p == '-';
+        if (p != sign && !plain && (p > sign || strchr("_+=%", *p) == NULL))
+            return false;
+    }
+    return true;
+}
+
+static enum err_code check_addresses(const struct command_args *a, const char *at, struct err *e)
+{
+    bool recipient = !address_ok(a->recipient);
+    char pointer[160];
+
+    (void)snprintf(pointer, sizeof pointer, "%s/%s", at, recipient ? "recipient" : "sender");
+    return !recipient && (a->sender == NULL || address_ok(a->sender))
+               ? ERR_OK
+               : err_field(e, ERR_INVALID, pointer,
+                           "a plain address like user@example.com is needed");
+}
+
 static enum err_code check_key(const struct command_args *a, const char *at, struct err *e)
 {
     AUTO(jose_key_free) struct jose_key *key = NULL;
@@ -107,12 +129,18 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         JDEC_OBJECT(struct command_args, key, JD_REQUIRED),
         JDEC_END,
     };
+    static const struct jdec_field message[] = {
+        JDEC_STR(struct command_args, recipient, JD_REQUIRED, 3, 320),
+        JDEC_STR(struct command_args, sender, 0, 3, 320),
+        JDEC_END,
+    };
     static const struct jdec_field *const by_kind[] = {
         [COMMAND_SELF_CHECK] = none,         [COMMAND_QUEUE_SHOW] = show,
         [COMMAND_QUEUE_FLUSH] = some,        [COMMAND_QUEUE_HOLD] = some,
         [COMMAND_QUEUE_RELEASE] = some,      [COMMAND_QUEUE_DELETE] = some,
         [COMMAND_SERVICE_START] = service,   [COMMAND_SERVICE_STOP] = service,
-        [COMMAND_SERVICE_RESTART] = service, [COMMAND_DEBUG_BUNDLE] = bundle,
+        [COMMAND_SERVICE_RESTART] = service, [COMMAND_TEST_MESSAGE] = message,
+        [COMMAND_DEBUG_BUNDLE] = bundle,
     };
     AUTO(json_free) json_t *empty = args == NULL ? json_object() : NULL;
     struct command_args a = {.kind = kind, .limit = 1000};
@@ -121,6 +149,8 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
 
     if (rc == ERR_OK && by_kind[kind] == some)
         rc = check_ids(&a, at, e);
+    if (rc == ERR_OK && by_kind[kind] == message)
+        rc = check_addresses(&a, at, e);
     if (rc == ERR_OK && by_kind[kind] == bundle)
         rc = check_key(&a, at, e);
     if (rc == ERR_OK)

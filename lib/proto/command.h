@@ -18,6 +18,7 @@ enum command_kind {
     COMMAND_SERVICE_START, /* wanted: running */
     COMMAND_SERVICE_STOP,  /* wanted: stopped, until it is started by an order */
     COMMAND_SERVICE_RESTART,
+    COMMAND_TEST_MESSAGE, /* send one, follow it to its result */
     COMMAND_DEBUG_BUNDLE, /* configuration, state and logs without secrets, encrypted to the caller's key */
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
@@ -54,6 +55,7 @@ struct command_args { /* strings and JSON borrowed from what was read */
     int64_t limit; /* most messages to list */
     json_t *ids;   /* queue ids, each checked by command_queue_id_ok(); NULL: all */
     bool all;
+    const char *recipient, *sender; /* plain addresses; sender NULL: none, so nothing bounces */
     json_t *key;   /* public P-256 JWK */
     int service;   /* index into command_service_names */
 };

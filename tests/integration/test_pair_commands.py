@@ -101,6 +101,7 @@ def test_self_check_and_queue_by_inarictl(lab):
     assert "queue-show" in rows and "self-check" in rows and "done" in rows
 
 
+@pytest.mark.slow
 def test_waits_while_the_device_is_away_and_expires(healthy_lab, child):
     """Queued for an agent that is down: one runs on its return, one has expired by then and never runs."""
     lab, host = healthy_lab, healthy_lab.lab.host(child)
@@ -132,6 +133,7 @@ def test_killed_in_the_middle_and_still_done(healthy_lab, child, part, point):
     assert len(output(lab, ident).encode()) == c["output_bytes"]
 
 
+@pytest.mark.slow
 def test_parent_killed_in_the_middle(healthy_lab, child):
     lab = healthy_lab
     ident = give(lab, child, "queue-show")
@@ -183,6 +185,7 @@ def test_queue_hold_release_delete(healthy_lab, stuck):
     assert set(senders(lab, child)) >= {f"{mark}-0", f"{mark}-2"} and f"{mark}-1" not in senders(lab, child)
 
 
+@pytest.mark.slow
 def test_queue_by_inarictl(healthy_lab, stuck):
     lab, child = healthy_lab, stuck
     mark = put_in_queue(lab, child, 2)
@@ -196,6 +199,7 @@ def test_queue_by_inarictl(healthy_lab, stuck):
     assert "2 of 2" in cli(lab, "queue", child, "delete", "--all", "--queue", "hold", "--yes").stdout
 
 
+@pytest.mark.slow
 def test_flush_delivers_now(healthy_lab, child):
     lab = healthy_lab
     lab.verb("kill", "inside/sink")
@@ -250,6 +254,7 @@ def master_runs(lab, child):
     return lab.execute(child, "postfix", "status", check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_stopped_stays_stopped(healthy_lab, serving):
     """Pain 5: what is wanted is kept apart from what is seen: neither restarts of agent and helper nor a publication
     start a Postfix that was stopped on purpose; the order that starts it brings the change as well."""
@@ -276,6 +281,7 @@ def test_stopped_stays_stopped(healthy_lab, serving):
     assert "postfix" in cli(lab, "service", child).stdout.lower() or "running" in cli(lab, "service", child).stdout
 
 
+@pytest.mark.slow
 def test_seen_stopped_is_never_remembered_as_wanted(healthy_lab, serving):
     """Pain 5: a Postfix that somebody killed is reported as not running, and still wanted; with drift to be enforced it
     is started again."""
@@ -341,6 +347,7 @@ def test_debug_bundle_is_for_the_caller_only_and_holds_no_secret(healthy_lab, ch
     assert (header["alg"], header["enc"]) == ("ECDH-ES", "A256GCM")
 
 
+@pytest.mark.slow
 def test_debug_bundle_opens_with_standard_tools(healthy_lab, child):
     """RFC 7516 and 7518 4.6, by another implementation."""
     lab, key = healthy_lab, wireclient.Key()
@@ -356,3 +363,42 @@ def test_debug_bundle_opens_with_standard_tools(healthy_lab, child):
         assert "postfix/main.cf" in t.getnames() and len(t.getnames()) == c["result"]["files"]
     bad = lab.api.post(f"/devices/{child}/commands", json={"kind": "debug-bundle", "args": {"key": {**key.jwk, "x": "A" * 43}}})
     assert bad.status_code == 422 and bad.json()["errors"][0]["pointer"] == "/args/key"
+
+
+# --- the test message ---
+
+def test_test_message_is_followed_to_its_result(healthy_lab, child):
+    """Sent, bounced and deferred, in the words of the next hop; a bad address is refused before anything is sent."""
+    lab = healthy_lab
+    sent = run(lab, child, "test-message", {"recipient": "user@example.test"})["result"]
+    assert sent["status"] == "sent" and sent["queue_id"] and sent["relay"] and sent["text"].startswith("(250 ")
+    wait_until(lambda: len(lab.arrived(sent["message_id"])) == 1, "the message to arrive", 20, 0.2)
+    bounced = run(lab, child, "test-message", {"recipient": "user@nowhere.invalid"})["result"]
+    assert bounced["status"] in ("bounced", "deferred") and bounced["text"]
+    assert "sent" in cli(lab, "test-message", child, "--to", "user@example.test", "--from", "me@example.test").stdout
+    lab.verb("kill", "inside/sink")
+    try:
+        late = run(lab, child, "test-message", {"recipient": "user@example.test"})["result"]
+        assert late["status"] == "deferred" and late["text"]
+    finally:
+        lab.verb("start", "inside")
+        run(lab, child, "queue-delete", {"all": True})
+    for bad in ("-oQ/tmp@example.test", "a b@example.test", "nobody", "a@b@c.test", "x@$(id).test"):
+        r = lab.api.post(f"/devices/{child}/commands", json={"kind": "test-message", "args": {"recipient": bad}})
+        assert r.status_code == 422 and r.json()["errors"][0]["pointer"] == "/args/recipient", bad
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part,point,ends", [("helper", "command-chosen", "interrupted"), ("helper", "command-sent", "done"),
+                                             ("helper", "command-done", "done"), ("agent", "command-done", "done")])
+def test_test_message_is_sent_at_most_once(healthy_lab, child, part, point, ends):
+    """kill -9 before and after the sending: never two; when nobody can know, it says so instead of sending again."""
+    lab = healthy_lab
+    respawn(lab, child, part, INARI_CRASH_AT=point)
+    ident = give(lab, child, "test-message", {"recipient": "user@example.test"})
+    wait_until(lambda: not lab.lab.host(child).named(parts.PARTS[part]), f"{part} to die at {point}", 20)
+    respawn(lab, child, part)
+    c = ended(lab, ident)
+    assert c["state"] == ends, c
+    time.sleep(1)
+    assert len(lab.arrived(ident)) == (1 if ends == "done" else 0) and set(lab.arrived(ident).values()) <= {1}
