@@ -142,6 +142,11 @@ def six(fleet):
     return devices
 
 
+@pytest.fixture(scope="module")
+def thirty(fleet, six):
+    return six + [fleet.add() for _ in range(24)]
+
+
 def settings(d):
     return d.last["sections"]["postfix"]["settings"][KEY]
 
@@ -194,6 +199,7 @@ def test_g1_canary_rejects_and_only_the_canary_was_touched(fleet, six):
     assert r["state"] == "completed" and r["counts"] == {"confirmed": 5, "reverted": 1}
 
 
+@pytest.mark.slow
 def test_g3_silence_after_the_fetch_is_a_failure(fleet, six):
     made = fleet.publish(six, **{**WAVES, "apply_deadline_s": 60})
     first = next(x["id"] for x in made["devices"] if x["state"] == "offered")
@@ -243,6 +249,7 @@ def test_g4_offline_devices_do_not_block_and_catch_up(fleet, six):
     away.put_status()
 
 
+@pytest.mark.slow
 def test_g7_parent_killed_between_transitions(fleet, six):
     made = fleet.publish(six, **{**WAVES, "canary_bake_s": 0, "bake_s": 0})
     for _ in range(3):
@@ -343,6 +350,7 @@ def test_revert_takes_it_back_from_those_that_have_it(fleet, six):
     assert {settings(d) for d in six} == {before}
 
 
+@pytest.mark.slow
 def test_two_drivers_and_only_the_lease_counts(fleet, six):
     """Somebody else takes the lease: this parent writes nothing until it has it again, in a later term."""
     psql = fleet.parent.postgres.psql
@@ -360,9 +368,9 @@ def test_two_drivers_and_only_the_lease_counts(fleet, six):
     assert r["state"] == "completed" and r["term"] == term + 2
 
 
-def test_g15_thirty_devices_in_waves(fleet, six):
-    more = [fleet.add() for _ in range(24)]
-    made = fleet.publish(six + more, strategy="auto", canary_bake_s=0, bake_s=0, waves=["1", "10%", "50%"], offline_after_s=86400)
+@pytest.mark.slow
+def test_g15_thirty_devices_in_waves(fleet, thirty):
+    made = fleet.publish(thirty, strategy="auto", canary_bake_s=0, bake_s=0, waves=["1", "10%", "50%"], offline_after_s=86400)
     assert made["rollout"]["strategy"] == "waves" and [w["devices"] for w in fleet.see(made)["waves"]] == [1, 2, 12, 15]
     order = fleet.run(made, rounds=60)
     assert [w for w, _ in order] == sorted(w for w, _ in order), "no wave before the one before it"
@@ -374,8 +382,9 @@ def test_g15_thirty_devices_in_waves(fleet, six):
     assert fleet.api.ok("GET", f"/rollouts/{made['rollout_id']}/devices?wave=1")["items"][0]["wave"] == 1
 
 
-def test_g5_failures_beyond_the_budget_halt_a_later_wave(fleet, six):
-    made = fleet.publish(fleet.devices.values(), strategy="waves", waves=["1", "20%"], canary_bake_s=0, bake_s=0,
+@pytest.mark.slow
+def test_g5_failures_beyond_the_budget_halt_a_later_wave(fleet, thirty):
+    made = fleet.publish(thirty, strategy="waves", waves=["1", "20%"], canary_bake_s=0, bake_s=0,
                          max_unavailable="100%", offline_after_s=86400)
     fleet.take(next(x["id"] for x in made["devices"] if x["state"] == "offered"))
     r = fleet.until(made, lambda r: r["counts"].get("offered") == 5, "the second wave")
@@ -399,6 +408,7 @@ def test_g5_failures_beyond_the_budget_halt_a_later_wave(fleet, six):
     fleet.until(made, lambda r: r["state"] == "reverted", "the end of the revert")
 
 
+@pytest.mark.slow
 def test_queue_that_grows_after_the_change_halts_and_one_that_grows_everywhere_does_not(fleet, six):
     def say(devices, deferred):
         for d in devices:
@@ -434,6 +444,7 @@ def ctl(fleet, programs, *argv, want=0):
     return r.stdout + r.stderr
 
 
+@pytest.mark.slow
 def test_inarictl_follows_and_orders(fleet, six, programs):
     made = fleet.publish(six, **WAVES)
     text = ctl(fleet, programs, "rollout", "list")
