@@ -48,9 +48,12 @@ def crowd(p, count, **options):
 
 
 def cpu_of_database(p):
-    """CPU seconds of PostgreSQL's processes alive now."""
-    pids = [p.postgres.pid, *_front.children(p.postgres.pid)]
-    return sum(_front.cpu_s(pid) for pid in pids)
+    """CPU seconds of PostgreSQL's processes alive now; autovacuum's come and go."""
+    total = 0
+    for pid in [p.postgres.pid, *_front.children(p.postgres.pid)]:
+        with contextlib.suppress(OSError):
+            total += _front.cpu_s(pid)
+    return total
 
 
 @contextlib.contextmanager

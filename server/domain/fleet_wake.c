@@ -152,6 +152,9 @@ enum err_code fleet_wake_queued(struct fleet_cache *f, struct db *db, size_t max
         rc = rc == ERR_OK ? one : rc;
         wake(ids, n);
         max -= n;
+        /* Polls that came by themselves meanwhile wait for their bytes only for a few seconds. */
+        one = n == 0 ? ERR_OK : fleet_load_wanted(f, db, e);
+        rc = rc == ERR_OK ? one : rc;
     } while (n > 0 && max > 0);
     return rc;
 }

@@ -15,7 +15,8 @@ enum {
     INTERVAL_S = 60,
     WAIT_MAX_S = 60,
     BEHIND_MS = 1500, /* time for our own table to catch up with another parent's publication */
-    BYTES_MS = 3000,  /* time for the job thread to fetch a bundle */
+    BYTES_MS =
+        10000, /* time for the job thread to fetch a bundle, also amid a publication to all */
     FRESH_S = 7 * 86400
 };
 

@@ -108,17 +108,18 @@ def test_a_half_open_line_is_given_up(net, agent, api):
 
 
 def test_a7_a_middlebox_that_cuts_long_polls(net, agent, api):
-    """Cut once after 17 s of silence: the next poll is shorter, nothing is alarmed, and no further one is cut."""
+    """Cut once after 12.5 s of silence: the next polls take 10 s, nothing is alarmed, and none of them is cut."""
     net.cut_now()
     wait_until(lambda: net.open_lines() > 0 and agent.status()["parent"]["reachable"], "a poll to be held", 60)
-    net.silence_s, cuts, accepted = 17, net.cuts, net.accepted
+    net.silence_s, cuts, accepted = 12.5, net.cuts, net.accepted
     wait_until(lambda: net.cuts > cuts, "the held poll to be cut", 40, 0.2)
     good(agent)
     wait_until(lambda: net.open_lines() > 0, "the agent to be back", 10)
     assert net.accepted - accepted <= 2, "one cut line, one new line: no herd"
     first = net.cuts
-    with pytest.raises(AssertionError, match="waited 30 s"):  # longer than two polls of the shorter wait
-        wait_until(lambda: net.cuts > first + 1, "a further cut", 30, 0.5)
+    # Polls of 25 s would be cut twice in this time; a second line of before, idle now, may be cut once.
+    with pytest.raises(AssertionError, match="waited 34 s"):
+        wait_until(lambda: net.cuts > first + 1, "a further cut", 34, 0.5)
     pub = publish(api, agent)
     wait_until(lambda: observed(agent) == pub, "the bundle", 20)
     good(agent)
