@@ -268,6 +268,7 @@ static int run(struct parent *p)
         return complain(&e);
     watch(p, &signals);
     log_event(LOG_LEVEL_INFO, "parent.stopping", KV_INT("drain_ms", p->set.drain_ms));
+    startup_quit(p->startup);
     if (!http_stop(p->http, p->set.drain_ms)) {
         log_event(LOG_LEVEL_ERROR, "parent.not_drained", KV_STR("effect", "requests were cut off"));
         _exit(EXIT_FAILURE);

@@ -151,12 +151,18 @@ enum err_code startup_begin(struct app *app, struct http *http, const char *conn
     return ERR_OK;
 }
 
-void startup_stop(struct startup *s)
+void startup_quit(struct startup *s)
 {
     if (s == NULL)
         return;
     atomic_store(&s->stop, true);
     (void)pthread_join(s->thread, NULL);
+}
+
+void startup_stop(struct startup *s)
+{
+    if (s == NULL)
+        return;
     jobs_stop(s->jobs);
     fleet_cache_free(s->app->fleet);
     keyring_free(s->app->keys);

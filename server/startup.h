@@ -12,5 +12,7 @@ struct startup;
 /* app and conninfo: borrowed until startup_stop(). */
 MUST_USE enum err_code startup_begin(struct app *app, struct http *http, const char *conninfo, struct startup **ret,
                                      struct err *e);
-/* Joins the thread (at most one try's time) and frees what it made in app.  After http_stop(). */
+/* Ends the tries: joins the thread (at most one try's time).  Before http_stop(): the thread tells the listener. */
+void startup_quit(struct startup *s);
+/* Frees what it made in app.  After http_stop(). */
 void startup_stop(struct startup *s);

@@ -13,6 +13,18 @@ def pytest_configure(config):
     parentlib.Session.description = apischema.Description()
 
 
+# Their agents listen on the fixed port of test messages: one file after another, however many run side by side.
+SHARE_A_PORT = {"test_agent_api_poll", "test_agent_join", "test_agent_network"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file is a group (pytest-xdist, --dist loadgroup): its tests share what its fixtures start."""
+    for item in items:
+        name = item.module.__name__
+        item.add_marker(pytest.mark.xdist_group("agents" if name in SHARE_A_PORT else name))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """Fixtures learn whether a test failed (rep_call), to keep its logs."""

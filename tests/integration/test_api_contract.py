@@ -245,11 +245,19 @@ def test_rollout_orders_are_as_described(parent, api, device, described):
     go.delete(f"/accounts/{account['id']}")
 
 
+def test_recovery_is_as_described(api, described):
+    go = Caller(api, described)
+    assert go("GET", "/recovery")["fenced"] is False
+    go("POST", "/recovery/continue", {"reason": "no need"}, want=409)
+    go("POST", "/recovery/continue", {}, want=422)
+
+
 def test_every_route_was_called(described):
     """The last word: an admin route whose success no test above has seen is not covered."""
     succeeded = {s.rpartition(" ")[0] for s in described.seen if s[-3] == "2"}
     refused_only = {"POST /api/v1/devices/{id}/approve", "POST /api/v1/devices/{id}/reject",  # test_agent_api_enrol.py
                     "PUT /api/v1/session/password",  # tests/browser
+                    "POST /api/v1/recovery/continue",  # test_recovery.py
                     "GET /metrics"}
     missing = {f"{m} {p}" for m, p, op in described.operations()
                if not p.startswith(("/api/agent/", "/oauth2/"))} - succeeded - refused_only

@@ -162,7 +162,7 @@ def test_what_lies_in_the_spool_is_data(device, sink):
                 and b"nosuchtransport:[127.0.0.1]" in open(os.path.join(d, f), "rb").read()]
     wait_until(stuck, "the message to be stuck")
     assert c.call("revert")["healthy"]
-    wait_until(lambda: "real" in subjects(device), "the message", 5)
+    wait_until(lambda: "real" in subjects(device), "the message", 30)
     assert subjects(device) == ["real"]
     assert os.path.islink(link) and c.call("hello")
     assert "ERROR: AddressSanitizer" not in device.log_text() and "runtime error" not in device.log_text()

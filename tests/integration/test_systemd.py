@@ -5,6 +5,7 @@ import os
 import random
 import re
 import signal
+import time
 
 import pytest
 import systemdlib
@@ -71,7 +72,14 @@ run(lambda api: api.post("/api-tokens", {{"name": "t", "scopes": s["permissions"
         return self.api('api.device("mx1")')
 
     def publish(self, settings):
-        return self.api(f'api.publish({{"devices": {{"mx1": {settings!r}}}}}, "test")')["pub"]
+        """Again while the parent still finds connections that its database's death has cut (503: try again)."""
+        for left in range(9, -1, -1):
+            try:
+                return self.api(f'api.publish({{"devices": {{"mx1": {settings!r}}}}}, "test")')["pub"]
+            except AssertionError as e:
+                if left == 0 or "Unavailable: " not in str(e):
+                    raise
+                time.sleep(0.5)
 
     def wait_committed(self, pub, timeout=60):
         """The device runs what was published, as read back from its Postfix."""
