@@ -48,7 +48,8 @@ static const char usage[] =
     "  reset-admin      give account \"admin\" a new password and print it\n"
     "  may-remove       whether this parent can be taken away: not while it has children\n"
     "  --force          with may-remove: although it has children\n"
-    "  backup FILE      everything the parent is, in one encrypted file (see inarid backup --help)\n"
+    "  backup FILE      everything the parent is, in one encrypted file (see inarid backup "
+    "--help)\n"
     "  check-backup FILE, restore FILE, restore --undo\n"
     "The settings file is " INARID_CONFIG " unless --config names another.\n";
 
@@ -186,7 +187,8 @@ static enum err_code serve(struct parent *p, struct err *e)
         .tls = p->tls,
         .files = p->files,
         .hooks = {auth_session, auth_api_token, auth_device_token, db_open, db_close,
-                  db_statement_count, idempotent_post, db_reached, usable},
+                  db_statement_count, db_request_statement_count, idempotent_post, db_reached,
+                  usable},
         .conninfo = p->set.conninfo,
         .io_threads = (unsigned)p->set.io_threads,
         .workers = (unsigned)p->set.workers,

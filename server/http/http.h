@@ -24,6 +24,7 @@ struct http_hooks {
     struct db *(*db_open)(const char *conninfo, const char *application_name);
     void (*db_close)(struct db *db);
     uint64_t (*db_statements)(void);
+    uint64_t (*db_request_statements)(void);
     /* Runs the handler of a POST on a worker; NULL: it is called as it is. */
     enum err_code (*post)(handler_fn handler, struct req *rq, struct reply *rp, struct err *e);
     bool (*db_reached)(void); /* what is known of the database now; asks nobody */

@@ -79,6 +79,10 @@ enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
          atomic_load(&h->running)},
         {"inari_db_statements_total", "counter", "SQL statements run.",
          h->cfg.hooks.db_statements == NULL ? 0 : (double)h->cfg.hooks.db_statements()},
+        {"inari_db_request_statements_total", "counter", "SQL statements run for requests.",
+         h->cfg.hooks.db_request_statements == NULL
+             ? 0
+             : (double)h->cfg.hooks.db_request_statements()},
         {"inari_db_reached", "gauge", "1: the database answered when it was last tried.",
          h->cfg.hooks.db_reached == NULL || h->cfg.hooks.db_reached()},
         {"inari_ready", "gauge", "1: database and keys are there.", atomic_load(&h->ready)},

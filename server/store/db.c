@@ -18,7 +18,7 @@ static const char SESSION_SQL[] = "SET statement_timeout = '5s'; SET lock_timeou
                                   "SET TIME ZONE 'UTC'; SET DateStyle = 'ISO, YMD'; "
                                   "SET bytea_output = 'hex'; SET search_path = public";
 
-static atomic_uint_fast64_t statements_run;
+static atomic_uint_fast64_t statements_run, statements_asked; /* asked: for a request */
 
 /* Of all connections, which are to one server. */
 static atomic_bool refused;         /* the last try of any to open itself failed */
@@ -34,6 +34,18 @@ uint64_t db_statement_count(void)
     return atomic_load_explicit(&statements_run, memory_order_relaxed);
 }
 
+uint64_t db_request_statement_count(void)
+{
+    return atomic_load_explicit(&statements_asked, memory_order_relaxed);
+}
+
+static void count_statement(const struct db *db)
+{
+    atomic_fetch_add_explicit(&statements_run, 1, memory_order_relaxed);
+    if (db->for_requests)
+        atomic_fetch_add_explicit(&statements_asked, 1, memory_order_relaxed);
+}
+
 struct db *db_open(const char *conninfo, const char *application_name)
 {
     struct db *db = calloc(1, sizeof *db);
@@ -42,6 +54,7 @@ struct db *db_open(const char *conninfo, const char *application_name)
         return NULL;
     db->conninfo = strdup(conninfo);
     db->application_name = strdup(application_name);
+    db->for_requests = strcmp(application_name, DB_WORKER) == 0;
     if (db->conninfo == NULL || db->application_name == NULL) {
         db_close(db);
         return NULL;
@@ -182,7 +195,7 @@ enum err_code db_simple(struct db *db, const char *sql, int limit_ms, char *tag,
     PGresult *res;
     enum err_code rc = ERR_OK;
 
-    atomic_fetch_add_explicit(&statements_run, 1, memory_order_relaxed);
+    count_statement(db);
     if (!PQsendQuery(db->conn, sql))
         return lost(db, "send", e);
     res = collect(db, limit_ms);
@@ -399,7 +412,7 @@ static enum err_code execute(struct db *db, const struct stmt *stmt, const struc
         encoded_clear(&x);
         return err_set(e, ERR_INVALID, "a value cannot be stored");
     }
-    atomic_fetch_add_explicit(&statements_run, 1, memory_order_relaxed);
+    count_statement(db);
     sent = PQsendQueryPrepared(db->conn, stmt->name, stmt->n_params, x.value, x.length, x.format,
                                0) != 0;
     if (sent)

@@ -105,3 +105,6 @@ bool db_reached(void);
 /* Statements run by all connections since start: the test "unchanged polls cost zero SQL" reads it
  * through /metrics. */
 uint64_t db_statement_count(void);
+/* Those of them on connections named DB_WORKER: what requests cost, without the parent's own jobs. */
+#define DB_WORKER "inarid worker"
+uint64_t db_request_statement_count(void);

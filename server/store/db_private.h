@@ -24,6 +24,7 @@ struct after {
 struct db {
     char *conninfo;
     char *application_name;
+    bool for_requests; /* a worker's */
     PGconn *conn;
     const struct stmt
         *prepared[PREPARED_SLOTS]; /* on this connection; open addressing by pointer */
