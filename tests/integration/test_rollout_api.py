@@ -140,17 +140,22 @@ def fleet(workdir, postgres, programs, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def six(fleet):
-    devices = [fleet.add() for _ in range(6)]
-    made = fleet.publish(devices, strategy="all")
+def the_six(fleet):
+    return [fleet.add() for _ in range(6)]
+
+
+@pytest.fixture
+def six(fleet, the_six):
+    """With a value of their own that all of them run, whatever the test before left."""
+    made = fleet.publish(the_six, strategy="all")
     fleet.catch_up()
     fleet.until(made, lambda r: r["state"] == "completed", "a common beginning")
-    return devices
+    return the_six
 
 
 @pytest.fixture(scope="module")
-def thirty(fleet, six):
-    return six + [fleet.add() for _ in range(24)]
+def thirty(fleet, the_six):
+    return the_six + [fleet.add() for _ in range(24)]
 
 
 def settings(d):
