@@ -127,6 +127,7 @@ def test_unchanged_polls_cost_no_sql(settled, parent, api):
     assert statements(nobody, asked) > before_asked
 
 
+@pytest.mark.slow
 def test_held_poll_is_woken_by_a_change_and_only_that_one(settled, api):
     d, other = settled(), settled()
     held, quiet = Held(d), Held(other, wait=8)

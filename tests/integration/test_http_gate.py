@@ -286,6 +286,7 @@ def test_bogus_connections_leave_room_for_children(new_parent):
         s.close()
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_exhausted_descriptors_pause_and_resume(new_parent, workdir):
     """With 600 descriptors the parent takes 100 connections (500 are for all else), lets others wait, and goes on."""

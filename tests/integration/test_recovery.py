@@ -38,6 +38,7 @@ def publish(api, size):
     return api.post(f"/drafts/{draft['id']}/publish", json={"reason": "t"})
 
 
+@pytest.mark.slow
 def test_restored_parent_downgrades_nobody_until_told(new_parent, passphrase):
     parent = new_parent()
     api = parent.token()

@@ -338,6 +338,7 @@ def test_g10_members_of_one_mx_set_are_never_on_the_way_together(fleet, six):
             fleet.api.request("DELETE", f"/groups/{group['id']}/members/{i}")
 
 
+@pytest.mark.slow
 def test_revert_takes_it_back_from_those_that_have_it(fleet, six):
     before = fleet.size
     made = fleet.publish(six, **{**WAVES, "waves": ["2"], "on_failure": "revert"})
