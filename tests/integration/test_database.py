@@ -88,7 +88,10 @@ def test_two_parents_share_one_database(parent, programs, workdir):
     try:
         second.start()
         token = parent.token(["device:read"]).headers["Authorization"].split()[1]
-        assert second.session(token).ok("GET", "/devices") == parent.session(token).ok("GET", "/devices")
+        def devices(p):  # when a device was seen, and how often it was told to slow down, each parent knows of its own
+            return [{k: d[k] for k in ("id", "name", "state", "mode", "placement", "drift", "kid", "groups", "desired", "version")}
+                    for d in p.session(token).ok("GET", "/devices?limit=500")["items"]]
+        assert devices(second) == devices(parent)
     finally:
         second.stop()
 
