@@ -95,7 +95,7 @@ def test_c7_full_disk(healthy_lab, child):
     lab, before = healthy_lab, digests(healthy_lab, child)
     keep = os.path.join(lab.dir, f"{child}-state")
     lab.execute(child, "cp", "-a", STATE, keep)
-    lab.execute(child, "mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", STATE)
+    lab.execute(child, "mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tmpfs", STATE)
     try:
         lab.execute(child, "sh", "-c", f"cp -a {keep}/. {STATE}/")
         respawn(lab, child, "helper")
