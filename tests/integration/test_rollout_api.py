@@ -102,10 +102,15 @@ class Fleet:
             for i in offered:
                 self.take(i, ok=i not in bad, silent=i in fetch_only)
                 order.append((x_wave(r, i), i))
+            def moved():
+                return self.see(made)["version"] != r["version"] or self.states(made) != {x["id"]: x["state"] for x in r["devices"]}
             if r["state"] == "baking" and bake:
-                self.forward(bake)
-            wait_until(lambda: self.see(made)["version"] != r["version"] or self.states(made) != {x["id"]: x["state"] for x in r["devices"]}
-                       or (bake and r["state"] == "baking"), "the rollout to move", 30, 0.05)
+                self.forward(bake)  # once for each look at it: twice would be a deadline for those that come next
+                end = time.monotonic() + 1.5
+                while not moved() and time.monotonic() < end:
+                    time.sleep(0.05)
+            else:
+                wait_until(moved, "the rollout to move", 30, 0.05)
         raise AssertionError(self.see(made))
 
     def take(self, i, ok=True, silent=False):
