@@ -1,6 +1,7 @@
 """The lab as tests use it: deploy/lab itself, its lab.json, its API, mail through its children."""
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -98,6 +99,13 @@ class Rig:
                         ident = line.split("<", 1)[1].split(">")[0]
                         found[ident] = found.get(ident, 0) + 1
         return found
+
+    def story(self, child, ident):
+        """What the child's mail log says of the message with this id: what a test that misses it has to print."""
+        lines = self.log(child).splitlines()
+        queue = {x.group(1) for x in (re.search(rf": ([0-9A-Za-z]+): message-id=<{re.escape(ident)}", n) for n in lines)
+                 if x}
+        return [n for n in lines if any(f" {q}:" in n or f" {q}," in n for q in queue)]
 
     def wait_arrived(self, mark, count, timeout=60):
         """All `count` messages with the mark, each exactly once."""

@@ -80,7 +80,10 @@ class Pair:
         end = time.monotonic() + 20
         while missing() and time.monotonic() < end:
             time.sleep(0.2)
-        assert not missing()
+        gone = missing()
+        for mark in gone:
+            print(mark, *self.lab.story(self.child, mark), sep="\n  ")
+        assert not gone
 
 
 @pytest.fixture(scope="module")
