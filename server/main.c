@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "domain/account.h"
 #include "domain/auth.h"
 #include "domain/device_auth.h"
 #include "domain/fleet_cache.h"
@@ -13,10 +12,10 @@
 #include "http/http.h"
 #include "http/static.h"
 #include "http/tls.h"
+#include "operate.h"
 #include "sandbox.h"
 #include "settings.h"
 #include "startup.h"
-#include "store/migrate.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -46,6 +45,7 @@ static const char usage[] =
     "  --version        print the version\n"
     "  migrate          bring the database to this program's schema\n"
     "  reset-admin      give account \"admin\" a new password and print it\n"
+    "  make-join        print a join string: for one child, for ten minutes\n"
     "  may-remove       whether this parent can be taken away: not while it has children\n"
     "  --force          with may-remove: although it has children\n"
     "  backup FILE      everything the parent is, in one encrypted file (see inarid backup "
@@ -66,12 +66,6 @@ struct parent {
     struct http *http;
     struct startup *startup;
 };
-
-static int complain(const struct err *e)
-{
-    (void)fprintf(stderr, "inarid: %s\n", e->msg);
-    return EXIT_FAILURE;
-}
 
 static enum log_level level_of(const char *word)
 {
@@ -267,7 +261,7 @@ static int run(struct parent *p)
     (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     if (prepare(p, &e) != ERR_OK || sandbox_enter(&e) != ERR_OK || serve(p, &e) != ERR_OK)
-        return complain(&e);
+        return operate_complain(&e);
     watch(p, &signals);
     log_event(LOG_LEVEL_INFO, "parent.stopping", KV_INT("drain_ms", p->set.drain_ms));
     startup_quit(p->startup);
@@ -286,52 +280,6 @@ static void parent_clear(struct parent *p)
     static_free(p->files);
     free(p->addresses_text);
     inarid_settings_clear(&p->set);
-}
-
-static int migrate(const struct inarid_settings *set)
-{
-    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid migrate");
-    struct err e = {0};
-
-    if (db == NULL || migrate_run(db, &e) != ERR_OK)
-        return complain(&e);
-    (void)printf("the schema is at version %d\n", migrate_latest());
-    return EXIT_SUCCESS;
-}
-
-static int reset_admin(const struct inarid_settings *set)
-{
-    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid reset-admin");
-    char password[BOOTSTRAP_PASSWORD_SIZE] = "";
-    struct err e = {0};
-
-    if (db == NULL || migrate_run(db, &e) != ERR_OK ||
-        account_reset_admin(db, password, &e) != ERR_OK)
-        return complain(&e);
-    (void)printf("user: admin\npassword: %s\n", password);
-    secret_wipe(password, sizeof password);
-    return EXIT_SUCCESS;
-}
-
-static int may_remove(const struct inarid_settings *set, bool force)
-{
-    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid may-remove");
-    size_t children = 0;
-    struct err e = {0};
-
-    if (db == NULL || migrate_run(db, &e) != ERR_OK ||
-        parent_may_remove(db, force, &children, &e) != ERR_OK)
-        return complain(&e);
-    if (children > 0)
-        (void)fprintf(
-            stderr,
-            "inarid: warning: %zu children are left without a parent. Mail goes on as they "
-            "are set, for any length of time; nobody can change or see them until each has "
-            "left (inari-agent leave) and joined another parent.\n",
-            children);
-    else
-        (void)puts("no children are registered here");
-    return EXIT_SUCCESS;
 }
 
 static int show(const struct inarid_settings *set, bool sample)
@@ -370,17 +318,39 @@ static int show_routes(void)
     return EXIT_SUCCESS;
 }
 
+/* Names, addresses and pins of this parent, as the running one gives them to its children. */
+static int make_join(struct parent *p)
+{
+    struct err e;
+
+    if (geteuid() == 0) { /* it may write below the state folder, which is another user's */
+        (void)fputs("inarid: does not run as root: sudo -u inari inarid make-join\n", stderr);
+        return EXIT_FAILURE;
+    }
+    (void)umask(077);
+    if (operate_fleet(&p->set, &p->app, &e) != ERR_OK || prepare(p, &e) != ERR_OK)
+        return operate_complain(&e);
+    return operate_make_join(&p->set, &p->app);
+}
+
 static int command(struct parent *p, const char *word, bool force)
 {
+    if (strcmp(word, "make-join") == 0)
+        return make_join(p);
     if (strcmp(word, "migrate") == 0)
-        return migrate(&p->set);
-    return strcmp(word, "reset-admin") == 0 ? reset_admin(&p->set) : may_remove(&p->set, force);
+        return operate_migrate(&p->set);
+    return strcmp(word, "reset-admin") == 0 ? operate_reset_admin(&p->set)
+                                            : operate_may_remove(&p->set, force);
 }
 
 static bool known_command(const char *word, bool force)
 {
-    return strcmp(word, "may-remove") == 0 ||
-           (!force && (strcmp(word, "migrate") == 0 || strcmp(word, "reset-admin") == 0));
+    static const char *const words[] = {"migrate", "reset-admin", "make-join"};
+
+    for (size_t i = 0; i < COUNT_OF(words) && !force; i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return strcmp(word, "may-remove") == 0;
 }
 
 int main(int argc, char **argv)
@@ -425,7 +395,7 @@ int main(int argc, char **argv)
     if (what == 'e' || what == 'r')
         return what == 'e' ? show(NULL, true) : show_routes();
     if (inarid_settings_load(p.config, &p.set, &e) != ERR_OK)
-        return complain(&e);
+        return operate_complain(&e);
     log_init("inarid", level_of(p.set.log_level));
     rc = what == 's'      ? show(&p.set, false)
          : what == 'k'    ? EXIT_SUCCESS

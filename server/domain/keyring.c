@@ -195,6 +195,19 @@ static enum err_code load_meta(struct db *db, struct app *app, struct arena *a, 
     return ERR_OK;
 }
 
+enum err_code keyring_fleet(struct db *db, struct app *app, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    enum err_code rc;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = load_meta(db, app, a, e);
+    if (rc == ERR_NOT_FOUND)
+        rc = err_set(e, ERR_UNAVAILABLE, "the parent has not started yet: its fleet is not made");
+    return rc;
+}
+
 enum err_code keyring_bootstrap(struct db *db, struct app *app, struct keyring_first *ret_first,
                                 struct err *e)
 {

@@ -25,6 +25,9 @@ struct keyring_first {
  * ERR_STORAGE: the database holds keys of a fleet but parent.key is missing or another one (copy it from the first
  * parent). */
 MUST_USE enum err_code keyring_bootstrap(struct db *db, struct app *app, struct keyring_first *ret_first, struct err *e);
+/* For a process beside the server: sets app->{fleet_id,epoch}, no keys.  ERR_UNAVAILABLE: no parent has started on this
+ * database yet. */
+MUST_USE enum err_code keyring_fleet(struct db *db, struct app *app, struct err *e);
 void keyring_free(struct keyring *k);
 /* Read token keys again (another parent rotated them). */
 MUST_USE enum err_code keyring_reload(struct db *db, struct app *app, struct err *e);

@@ -70,7 +70,7 @@ def check(*args, prepare="", port=None):
     script = (f"set -e\nmount -t tmpfs tmpfs $PRIVATE\nip link set lo up\n{prepare}\n{listener}"
               f"rc=0; {COMMAND} --no-start --check {' '.join(args)} || rc=$?\n{'kill $!' if port else ''}\nexit $rc")
     with tempfile.TemporaryDirectory() as private:
-        r = subprocess.run(["unshare", "-m", "-n", "sh", "-c", script], capture_output=True, text=True, timeout=60,
+        r = subprocess.run(["unshare", "-m", "-n", "-u", "sh", "-c", script], capture_output=True, text=True, timeout=60,
                            env={**os.environ, "PRIVATE": private})
     return r.returncode, r.stdout + r.stderr
 
@@ -101,15 +101,17 @@ HIDE_POSTFIX = ("mkdir $PRIVATE/u $PRIVATE/w; mount -t overlay overlay -o lowerd
     (["--role", "parent"], {"prepare": "mount -t tmpfs -o mode=700 tmpfs /var/lib"},
      ["/var/lib cannot be read by ordinary users (mode 700)", "chmod o+rx /var/lib"]),
     (["--role", "parent"], {"prepare": "mount -t tmpfs -o mode=755,size=100m tmpfs /var/lib"}, ["/var/lib has 100 MB free", "500 MB"]),
+    (["--role", "single"], {"prepare": "hostname nobody-knows-me.invalid"}, ["nobody-knows-me.invalid, has no address", "/etc/hosts"]),
+    (["--role", "single"], {"port": 25}, ["port 25 is taken by python3 (pid"]),
     (["--role", "child", "--join-file", "/no/such"], {}, ["--join-file /no/such: cannot be read"]),
-], ids=["foreign program on 25", "foreign program on 8445", "no Postfix", "folder closed to daemons", "little room", "no join file"])
+], ids=["foreign program on 25", "foreign program on 8445", "no Postfix", "folder closed to daemons", "little room", "name without address", "single: foreign program on 25", "no join file"])
 def test_what_stands_in_the_way_is_named(args, how, words):
     rc, text = check(*args, *build_args(), **how)
     assert rc == 1 and "nothing was changed" in text, text
     assert all(w in text for w in words), text
 
 
-@pytest.mark.parametrize("args,word", [([], "--role parent or --role child is needed"), (["--role", "both"], "must be parent or child"),
+@pytest.mark.parametrize("args,word", [([], "--role single, --role parent or --role child is needed"), (["--role", "both"], "must be single, parent or child"),
                                        (["--role", "parent", "--join-file", "x"], "is for a child"), (["--what"], "unknown option"),
                                        (["--role"], "needs a value")])
 def test_wrong_use_is_explained(args, word):
@@ -147,10 +149,10 @@ class Host(systemdlib.Machine):
     def api(self, code):
         return json.loads(self.run("/usr/bin/python3", "-c", f"{API}\nrun({code})", self.token).stdout)
 
-    def sign_in(self):
-        first = wait_until(lambda: self.run("cat", "/var/lib/inari-parent/first-login.txt", check=False).stdout,
+    def sign_in(self, old=None):
+        first = "" if old else wait_until(lambda: self.run("cat", "/var/lib/inari-parent/first-login.txt", check=False).stdout,
                            "the first password", 60, 0.3)
-        old = re.search(r"^password: (\S+)", first, re.M).group(1)
+        old = old or re.search(r"^password: (\S+)", first, re.M).group(1)
         self.run("/usr/bin/python3", "-c", f"""{API}
 api.login("admin", {old!r})
 api.call("PUT", "/session/password", {{"old": {old!r}, "new": "quite another phrase"}})""", "")
@@ -159,23 +161,74 @@ s = api.login("admin", "quite another phrase")
 run(api.post("/api-tokens", {{"name": "t", "scopes": s["permissions"], "expires_at": None}}))""", "").stdout)["token"]
 
 
+UNITS = ("inari-postgres", "inarid", "inari-helper", "inari-agent")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not systemdlib.possible(), reason="needs root, systemd and a writable cgroup2")
+def test_one_command_makes_a_site_of_one_machine(workdir):
+    """Parent and child with --role single: cut off in the middle it says so and goes on when run again; the password is
+    shown once; the child is observed and its mail as it was; both go with one command."""
+    m = Host(folder(workdir, "single"))
+    broken = "/etc/systemd/system/inarid.service.d/broken.conf"
+    try:
+        m.start()
+        for unit in UNITS:
+            m.write(f"/etc/systemd/system/{unit}.service.d/sanitizers.conf", SANITIZERS)
+        postfix = {n: open(m.path(f"/etc/postfix/{n}")).read() for n in ("main.cf", "master.cf")}
+        m.write(broken, "[Service]\nExecStartPre=/bin/false\n")
+        r = m.install("--role", "single", check=False)
+        assert r.returncode != 0 and "failed while starting the parent" in r.stderr, r.stderr
+        assert "run the same command again" in r.stderr and "password" not in r.stdout
+        os.unlink(m.path(broken))
+        r = m.install("--role", "single")
+        assert "https://" in r.stdout and "observed" in r.stdout and r.stdout.endswith("done\n"), r.stdout
+        password = re.search(r"^user: admin\npassword: (\S+)$", r.stdout, re.M).group(1)
+        assert "passphrase of root.key.pem" not in r.stdout
+        for unit in UNITS:
+            assert m.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
+        m.sign_in(password)
+        device = wait_until(lambda: next((d for d in m.api('api.get("/devices")')["items"] if d["presence"] == "online"), None),
+                            "the device, online", 60, 0.3)
+        assert device["state"] == "observing" and device["mode"] == "observe"
+        assert [t["created_by"] for t in m.api('api.get("/enrolment-tokens")')["items"]] == ["inarid"]
+        # again: the same device, no new token, no password
+        r = m.install("--role", "single")
+        assert password not in r.stdout and "was shown before" in r.stdout, r.stdout
+        assert [d["id"] for d in m.api('api.get("/devices")')["items"]] == [device["id"]]
+        assert len(m.api('api.get("/enrolment-tokens")')["items"]) == 1
+        assert postfix == {n: open(m.path(f"/etc/postfix/{n}")).read() for n in postfix}
+        r = m.install("--role", "single", "--remove", check=False)
+        assert r.returncode == 1 and "1 children are registered here" in r.stderr
+        assert os.path.exists(m.path("/usr/local/bin/inari-agent")), "nothing goes when one of both may not"
+        m.install("--role", "single", "--remove", "--force")
+        for name in ("sbin/inarid", "bin/inari-agent"):
+            assert not os.path.exists(m.path(f"/usr/local/{name}"))
+        # a child whose parent is elsewhere is not made a site of its own by mistake
+        m.run("rm", "-r", "/var/lib/inari-parent")
+        r = m.install("--role", "single", check=False)
+        assert r.returncode == 1 and "child of another parent" in r.stderr and "nothing was changed" in r.stderr
+    finally:
+        m.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not systemdlib.possible(), reason="needs root, systemd and a writable cgroup2")
 def test_one_machine_is_parent_and_child_and_neither_again(workdir):
     m = Host(folder(workdir, "install"))
     try:
         m.start()
-        for unit in ("inari-postgres", "inarid", "inari-helper", "inari-agent"):
+        for unit in UNITS:
             m.write(f"/etc/systemd/system/{unit}.service.d/sanitizers.conf", SANITIZERS)
         assert "done" in m.install("--role", "parent").stdout
         assert not os.path.exists(m.path("/usr/local/bin/inari-agent"))
         m.sign_in()
         joined = m.api('api.post("/enrolment-tokens", {"name": "t", "uses": 1, "expires_in_s": 600})')["join"]
-        m.write("/root/join", joined, 0o600)
-        m.install("--role", "child", "--join-file", "/root/join")
+        m.write("/var/tmp/join", joined, 0o600)
+        m.install("--role", "child", "--join-file", "/var/tmp/join")
         device = wait_until(lambda: next((d for d in m.api('api.get("/devices")')["items"] if d["presence"] == "online"), None),
                             "the device, online", 60, 0.3)
-        for unit in ("inari-postgres", "inarid", "inari-helper", "inari-agent"):
+        for unit in UNITS:
             assert m.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
         # again: nothing is lost
         m.install("--role", "parent")
