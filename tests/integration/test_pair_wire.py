@@ -1,6 +1,7 @@
 """What arrives is not what was sent: fault cases A4, A5, A8, A9, A13, A15 and D24 of the protocol, on the lab, with the real
 parent, agent, helper and Postfix.  Only the wire between them lies (wireproxy.py); whatever it says, nothing of it is
 written, the device runs on, says why at the parent, and takes the genuine bundle as soon as it gets it."""
+import contextlib
 import gzip
 import json
 import os
@@ -59,8 +60,9 @@ class Wire:
         rows = self.lab.api.ok("GET", f"/devices/{self.child}/status")["status"]["conditions"]
         return next(c for c in rows if c["type"] == "ConfigVerified")
 
-    def refuses(self, change, reason=None, also=lambda: None):
-        """A publication whose bundle `change` spoils: not a byte is written.  Then the genuine one is taken."""
+    def refuses(self, change, reason=None, also=lambda: None, times=1):
+        """A publication whose bundle `change` spoils (that often, at least): not a byte is written.  Then the genuine one
+        is taken."""
         before, running, size = self.files(), digests(self.lab, self.child), size_of(self.lab, self.child)
         pid, told = self.agent_pid(), []
 
@@ -70,7 +72,7 @@ class Wire:
         self.proxy.change = spoil
         wanted = new_size()
         pub = publish_for(self.lab, self.child, wanted)
-        wait_until(lambda: len(told) >= (1 if reason else 2), "the spoilt bundle to be fetched", 60)
+        wait_until(lambda: len(told) >= (times if reason else 2), "the spoilt bundle to be fetched", 60)
         if reason:
             wait_until(lambda: self.verified()["reason"] == reason and self.verified()["status"] == "False",
                        f"the parent to be told {reason} (is {self.verified()})", 30, 0.2)
@@ -85,8 +87,9 @@ class Wire:
         wait_until(lambda: self.verified()["status"] == "True", "the condition to clear", 30, 0.2)
 
 
-@pytest.fixture(scope="module")
-def wire(lab):
+@contextlib.contextmanager
+def behind_a_liar(lab):
+    """The last child's Wire; afterwards it talks to its parent as before, and mail went through it."""
     w = Wire(lab)
     try:
         wait_until(lambda: w.lab.api.ok("GET", f"/devices/{w.child}")["presence"] == "online", "the child behind the proxy", 60)
@@ -96,6 +99,12 @@ def wire(lab):
         w.close()
         lab.api.publish({"devices": {w.child: {"smtp.message_size_limit": {"$inherit": True}}}}, "back to the fleet's")
         lab.wait_in_sync()
+
+
+@pytest.fixture(scope="module")
+def wire(lab):
+    with behind_a_liar(lab) as w:
+        yield w
 
 
 def flip(body, member):

@@ -17,6 +17,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 AGENT = "/api/agent/v1"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -35,10 +36,10 @@ def dumps(value):
 
 
 class Key:
-    """A P-256 key pair with its RFC 7638 thumbprint."""
+    """A P-256 key pair with its RFC 7638 thumbprint; a new one, or the one of a PEM text."""
 
-    def __init__(self):
-        self.private = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, pem=None):
+        self.private = load_pem_private_key(pem, None) if pem else ec.generate_private_key(ec.SECP256R1())
         n = self.private.public_key().public_numbers()
         self.jwk = {"crv": "P-256", "kty": "EC", "x": b64u(n.x.to_bytes(32, "big")), "y": b64u(n.y.to_bytes(32, "big"))}
         self.kid = thumbprint(self.jwk)

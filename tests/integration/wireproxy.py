@@ -10,8 +10,7 @@ import ssl
 import threading
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from wireclient import Key, b64u, dumps, thumbprint, unb64u
+from wireclient import Key, dumps, unb64u
 
 HOP = ("connection", "content-length", "transfer-encoding")
 
@@ -30,11 +29,28 @@ class Answer:
         return self
 
 
+class Request:
+    """What a child asks; ask() may change it before the parent hears it."""
+
+    def __init__(self, method, path, headers, body, send):
+        self.method, self.path, self.headers, self.body = method, path, headers, body
+        self._send = send  # send(request): the parent's Answer, on the same connection
+
+    def is_(self, method, path):
+        return self.method == method and self.path == path
+
+    def also(self, body, **headers):
+        """What the parent answers to the same with another body, sent before it."""
+        return self._send(Request(self.method, self.path, {**self.headers, **headers}, body, self._send))
+
+
 class Proxy:
-    """change(answer): called with each bundle (200 of GET desired); None: nothing is changed."""
+    """change(answer): called with each bundle (200 of GET desired); None: nothing is changed.
+    ask(request): called with each request before it goes to the parent.  polls: how many there were."""
 
     def __init__(self, address, parent, cert, key):
         self.parent, self.change, self.seen = parent, None, []
+        self.ask, self.polls = None, 0
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
         self.upstream = ssl.create_default_context(cafile=cert)
@@ -73,15 +89,23 @@ class Proxy:
         body = f.read(int(head.get("Content-Length", 0)))
         if head.get("Expect"):
             raise ValueError("nobody here waits for 100")
-        up.request(line[0], line[1], body, {k: v for k, v in head.items() if k.lower() not in HOP and k.lower() != "host"}
-                   | {"Host": f"{self.parent[0]}:{self.parent[1]}"})
-        r = up.getresponse()
-        a = Answer(r.status, {k: v for k, v in r.getheaders() if k.lower() not in HOP}, r.read())
-        if line[0] == "GET" and line[1] == "/api/agent/v1/desired" and a.status == 200:
+        asked = Request(line[0], line[1], {k: v for k, v in head.items() if k.lower() not in HOP and k.lower() != "host"},
+                        body, lambda r: self._up(up, r))
+        poll = asked.is_("GET", "/api/agent/v1/desired")
+        self.polls += poll
+        if self.ask is not None:
+            self.ask(asked)
+        a = self._up(up, asked)
+        if poll and a.status == 200:
             self.seen.append(a.body)
             if self.change is not None:
                 self.change(a)
         return self._send(tls, a)
+
+    def _up(self, up, r):
+        up.request(r.method, r.path, r.body, {**r.headers, "Host": f"{self.parent[0]}:{self.parent[1]}"})
+        got = up.getresponse()
+        return Answer(got.status, {k: v for k, v in got.getheaders() if k.lower() not in HOP}, got.read())
 
     @staticmethod
     def _send(tls, a):
@@ -100,11 +124,7 @@ class BundleKey(Key):
     """The parent's own bundle key, opened with its key file: what only a captured parent could do."""
 
     def __init__(self, kid, sealed, parent_key):
-        pem = AESGCM(parent_key).decrypt(sealed[:12], sealed[12:], kid.encode())
-        self.private = load_pem_private_key(pem, None)
-        n = self.private.public_key().public_numbers()
-        self.jwk = {"crv": "P-256", "kty": "EC", "x": b64u(n.x.to_bytes(32, "big")), "y": b64u(n.y.to_bytes(32, "big"))}
-        self.kid = thumbprint(self.jwk)
+        super().__init__(AESGCM(parent_key).decrypt(sealed[:12], sealed[12:], kid.encode()))
         assert self.kid == kid
 
     def again(self, bundle, **members):
