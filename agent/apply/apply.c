@@ -264,6 +264,11 @@ static enum err_code take_over(struct helper *h, const struct rendition *r, cons
     enum err_code rc = journal_phase(&h->j, PHASE_RELOADING, e);
 
     crash_at("reloading");
+    if (rc == ERR_OK && h->j.s.restart && postfix_pid(h->s->postfix_queue) != 0) {
+        rc = postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
+        if (rc == ERR_OK) /* nothing delivers now: the last look before something does */
+            rc = compare_live(h, r, stage, e);
+    }
     if (rc == ERR_OK)
         rc = activate(h, restarted, e);
     if (compare_live(h, r, stage, &other) == ERR_CHANGED_MEANWHILE)
@@ -277,6 +282,8 @@ static enum err_code cross_over(struct helper *h, const struct rendition *r, con
     int first = h->j.s.main_first ? 0 : 1;
     enum err_code rc;
 
+    if (h->j.s.was_running && !h->j.s.restart) /* a stop ends the queue manager by itself */
+        (void)queue_hold_begin(&h->pf, &h->hold);
     h->j.s.switched_ms = clock_wall_ms();
     rc = journal_phase(&h->j, PHASE_SWITCHING, e);
 
@@ -295,6 +302,8 @@ static enum err_code cross_over(struct helper *h, const struct rendition *r, con
     crash_at("reloaded");
     if (rc == ERR_OK)
         rc = journal_phase(&h->j, PHASE_PROBING, e);
+    if (rc == ERR_OK)
+        queue_hold_end(&h->pf, &h->hold, true);
     mutate_live(MUTATE_PROBE, h->s->postfix_config);
     crash_at("probing");
     return rc;
@@ -359,6 +368,7 @@ enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_resta
     rc = cross_over(h, &r, stage, ret_restarted, e);
     if (rc != ERR_OK && apply_revert(h, "reverted", e->msg, &healthy, &ignored) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "apply.revert-failed", KV_STR("reason", ignored.msg));
+    queue_hold_end(&h->pf, &h->hold, true);
     if (rc == ERR_CHANGED_MEANWHILE)
         h->output.n = 0; /* the difference is the reason, not what Postfix said to it */
     return rc;

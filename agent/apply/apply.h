@@ -8,6 +8,7 @@
 #include "apply/after_revert.h"
 #include "apply/journal.h"
 #include "targets/postfix.h"
+#include "targets/queue_hold.h"
 #include "targets/relay_client.h"
 
 struct helper {
@@ -15,6 +16,7 @@ struct helper {
     struct postfix pf;
     struct journal j;
     struct after_revert after;
+    struct queue_hold hold;       /* while the files are switched and reloaded */
     struct relay_clients clients; /* of the rendering with clients_of, "": not known yet */
     char clients_of[DIGEST_SIZE];
     struct strbuf output; /* the daemons' own words of the request being served */

@@ -85,6 +85,7 @@ static int run(const struct agent_settings *set)
         if (apply_recover(&h, &e) !=
             ERR_OK) /* serve all the same: the journal stays open and is tried again */
             log_event(LOG_LEVEL_ERROR, "helper.recover-failed", KV_STR("reason", e.msg));
+        queue_hold_release_left(&h.pf);
         after_revert_resume(&h);
         if (server_listen(&s, set, &e) != ERR_OK) {
             (void)fail("could not start", &e);

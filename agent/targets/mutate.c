@@ -4,6 +4,7 @@
 #include "targets/cf_lines.h"
 #include "targets/postfix_stage.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,9 @@ void crash_at(const char *point)
 
     if (s != NULL && strcmp(s, point) == 0)
         (void)kill(getpid(), SIGKILL);
+    s = getenv("INARI_PAUSE_AT");
+    if (s != NULL && strncmp(s, point, strlen(point)) == 0 && s[strlen(point)] == ':')
+        (void)poll(NULL, 0, (int)strtol(s + strlen(point) + 1, NULL, 10));
 }
 
 static void replace(struct strbuf *b, struct strbuf *with)

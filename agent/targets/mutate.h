@@ -33,4 +33,6 @@ bool mutate_apply(const char *name, struct strbuf *main_cf, struct strbuf *maste
                   bool *ret_remove_main);
 /* Apply what is wanted at this moment to the two files in directory config. */
 void mutate_live(enum mutate_when when, const char *config);
+/* INARI_CRASH_AT=<point>: end here by SIGKILL.  INARI_PAUSE_AT=<point>:<ms>: stay here that long.
+ */
 void crash_at(const char *point);
