@@ -374,3 +374,16 @@ size_t fleet_count(struct fleet_cache *f)
     each(f, count_one, &n);
     return n;
 }
+
+static void count_report(const struct fleet_view *v, void *ctx)
+{
+    *(int64_t *)ctx += v->status_digest[0] != '\0';
+}
+
+int64_t fleet_count_reports(struct fleet_cache *f)
+{
+    int64_t n = 0;
+
+    each(f, count_report, &n);
+    return n;
+}

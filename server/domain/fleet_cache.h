@@ -1,7 +1,7 @@
 /*
  * fleet_cache.h - every device in memory, so that an unchanged poll costs no SQL (protocol.md 6.7, 6.18).
- * Filled from the database at start, then by the sequence of the change table: once a second, and at once after our own
- * commits.  While the database is away the table answers on for FLEET_STALE_MS, then fleet_usable() is false.
+ * Filled from the database at start, then by the sequence of the change table: at once after our own commits and when a
+ * hint of another parent's comes, and each 30 s in case one was missed.  While the database is away the table answers on for FLEET_STALE_MS, then fleet_usable() is false.
  * Bundle BYTES are kept only from the moment they are wanted until the device confirms their ETag, so that an idle child
  * costs well under 1 KiB: a poll that needs bytes which are not here asks for them (fleet_want_bundle) and waits.
  * Threads: any; one mutex a shard, held for a lookup and a copy.  Bundle bytes are immutable and counted.
@@ -50,10 +50,17 @@ MUST_USE struct fleet_cache *fleet_cache_new(void);
 void fleet_cache_free(struct fleet_cache *f);
 /* First call: everything; later: what changed.  Wakes the polls of devices whose offer or state changed. */
 MUST_USE enum err_code fleet_cache_refresh(struct fleet_cache *f, struct db *db, struct err *e);
-/* Compare the stored status digests (a row deleted behind our back heals through Inari-Report: full). */
-MUST_USE enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct db *db, struct err *e);
-/* One upsert of who was seen since the last flush. */
-MUST_USE enum err_code fleet_cache_flush_presence(struct fleet_cache *f, struct db *db, struct err *e);
+/* For the job thread: one statement that writes who was seen since the last look and says what there is to do; with it
+ * the stored status digests are followed (what another parent took in; a row deleted behind our back heals through
+ * Inari-Report: full).  token_age_s: a token key older than that is to be replaced.  An error leaves *ret alone. */
+struct fleet_news {
+    bool changes;  /* fleet_cache_refresh() has something to read */
+    bool rollouts; /* rollout_engine() has something to drive */
+    bool token_key_old;
+    int64_t hold_in_ms, command_in_ms; /* until the next hold ends, the next command expires; -1: none will */
+};
+MUST_USE enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t token_age_s,
+                                        struct fleet_news *ret, struct err *e);
 bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms);
 /* For the job thread: wait up to ms for something to do; wake up to max of the queued polls, their bundles loaded
  * (*ret_left: how many still wait; they are woken also when the bundles could not be read); load the bundles that polls

@@ -7,13 +7,16 @@
 #include "base/strbuf.h"
 #include "http/park.h"
 #include "store/fleet_store.h"
+#include "store/look_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum {
     FULL_AFTER_MS = 3600 * 1000, /* away from the change table for longer: read everything again */
-    PRESENCE_CHUNK = 25000       /* by one statement; its texts stay below 1 MiB */
+    PRESENCE_CHUNK = 25000,      /* by one statement; its texts stay below 1 MiB */
+    OVERLAP_MS =
+        30 * 1000 /* longer than the transaction of a report, which bears the time of its begin */
 };
 
 bool fleet_take_trust_changed(struct fleet_cache *f)
@@ -238,7 +241,29 @@ enum err_code fleet_cache_refresh(struct fleet_cache *f, struct db *db, struct e
     return rc;
 }
 
-enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct db *db, struct err *e)
+/* --- the look --- */
+
+static void collect_seen(struct fleet_cache *f, struct shard *s, struct strbuf *ids,
+                         struct strbuf *times, size_t *n)
+{
+    (void)f;
+    (void)pthread_mutex_lock(&s->lock);
+    for (int b = 0; b < FLEET_BUCKETS; b++) {
+        for (struct entry *en = s->bucket[b]; en != NULL && *n < PRESENCE_CHUNK; en = en->next) {
+            if (!en->seen_dirty)
+                continue;
+            strbuf_printf(ids, "%s%s", *n == 0 ? "" : ",", en->v.id);
+            strbuf_printf(times, "%s%lld", *n == 0 ? "" : ",", (long long)en->v.seen_wall_ms);
+            en->seen_dirty = false;
+            (*n)++;
+        }
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Each report is as the database has it: one that was deleted behind our back is asked for again.
+ */
+static enum err_code compare_reports(struct fleet_cache *f, struct db *db, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     struct fleet_row *v = NULL;
@@ -253,47 +278,67 @@ enum err_code fleet_cache_refresh_status(struct fleet_cache *f, struct db *db, s
     return rc;
 }
 
-/* --- presence --- */
-
-static void collect_seen(struct fleet_cache *f, struct shard *s, struct strbuf *ids,
-                         struct strbuf *times, size_t *n)
+/* What other parents took in since the last look. */
+static enum err_code follow_reports(struct fleet_cache *f, struct db *db, const struct look *l,
+                                    struct err *e)
 {
-    (void)f;
-    (void)pthread_mutex_lock(&s->lock);
-    for (int b = 0; b < FLEET_BUCKETS; b++) {
-        for (struct entry *en = s->bucket[b]; en != NULL && *n < PRESENCE_CHUNK; en = en->next) {
-            if (!en->seen_dirty)
-                continue;
-            strbuf_printf(ids, "%s%s", *n == 0 ? "{" : ",", en->v.id);
-            strbuf_printf(times, "%s%lld", *n == 0 ? "{" : ",", (long long)en->v.seen_wall_ms);
-            en->seen_dirty = false;
-            (*n)++;
-        }
-    }
-    (void)pthread_mutex_unlock(&s->lock);
+    const char *id;
+    json_t *digest;
+
+    json_object_foreach((json_t *)(uintptr_t)l->digests, id, digest)
+        fleet_set_status(f, id, json_string_value(digest));
+    f->looked_ms = l->now_ms;
+    return fleet_count_reports(f) == l->n_reports ? ERR_OK : compare_reports(f, db, e);
 }
 
-enum err_code fleet_cache_flush_presence(struct fleet_cache *f, struct db *db, struct err *e)
+/* Is there nothing in the change table that we have not seen? */
+static bool up_to_date(struct fleet_cache *f, const struct look *l)
 {
-    for (;;) {
+    bool same;
+
+    (void)pthread_mutex_lock(&f->refresh);
+    same = f->loaded && l->last_change <= f->last_seq &&
+           clock_mono_ms() - atomic_load(&f->fresh_ms) <= FULL_AFTER_MS;
+    if (same)
+        atomic_store(&f->fresh_ms, clock_mono_ms());
+    (void)pthread_mutex_unlock(&f->refresh);
+    return same;
+}
+
+enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t token_age_s,
+                               struct fleet_news *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
+    struct look l = {0};
+    size_t n = PRESENCE_CHUNK;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+
+    while (rc == ERR_OK && n == PRESENCE_CHUNK) {
         AUTO_STRBUF struct strbuf ids = STRBUF_INIT(1 * MIB);
         AUTO_STRBUF struct strbuf times = STRBUF_INIT(1 * MIB);
-        size_t n = 0;
-        enum err_code rc;
+        struct look_ask ask = {.since_ms = f->looked_ms == 0 ? 0 : f->looked_ms - OVERLAP_MS,
+                               .token_age_s = token_age_s};
+        n = 0;
+        strbuf_putc(&ids, '{');
+        strbuf_putc(&times, '{');
         for (int i = 0; i < FLEET_SHARDS; i++)
             collect_seen(f, &f->shard[i], &ids, &times, &n);
-        if (n == 0)
-            return ERR_OK;
         strbuf_putc(&ids, '}');
         strbuf_putc(&times, '}');
         rc = strbuf_check(&ids, e);
         if (rc == ERR_OK)
             rc = strbuf_check(&times, e);
+        ask.ids = strbuf_str(&ids);
+        ask.times = strbuf_str(&times);
         if (rc == ERR_OK)
-            rc = fleet_store_presence(db, strbuf_str(&ids), strbuf_str(&times), e);
-        if (rc != ERR_OK || n < PRESENCE_CHUNK)
-            return rc;
+            rc = look_store_run(db, &ask, a, &l, e);
     }
+    if (rc == ERR_OK)
+        rc = follow_reports(f, db, &l, e);
+    if (rc == ERR_OK)
+        *ret = (struct fleet_news){!up_to_date(f, &l), l.rollouts, l.token_key_old, l.hold_in_ms,
+                                   l.command_in_ms};
+    return rc;
 }
 
 void fleet_put_for_test(struct fleet_cache *f, const char *id, enum device_state state, int64_t gen)

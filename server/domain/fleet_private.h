@@ -33,6 +33,7 @@ struct fleet_cache {
     struct shard shard[FLEET_SHARDS];
     pthread_mutex_t refresh; /* one refresh at a time; guards last_seq, loaded, round */
     int64_t last_seq;
+    int64_t looked_ms;       /* the database's clock at the last look; the job thread's */
     bool loaded;
     unsigned round;
     atomic_llong fresh_ms; /* mono time of the last good refresh */
@@ -47,6 +48,8 @@ struct shard *fleet_shard_of(struct fleet_cache *f, const char *id);
 /* Slot of an id in a locked shard; *slot is NULL when it is not there. */
 struct entry **fleet_slot_of(struct shard *s, const char *id);
 void fleet_entry_free(struct entry *en);
+/* Devices whose status is known to be stored. */
+int64_t fleet_count_reports(struct fleet_cache *f);
 void fleet_idlist_add(struct idlist *l, const char *id);
 /* Put an id into one of the queues and wake the job thread. */
 void fleet_work_add(struct fleet_cache *f, struct idlist *l, const char *id);

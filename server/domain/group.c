@@ -156,7 +156,7 @@ static enum err_code run(struct db *db, const char *name, tx_fn fn, struct group
 
     if (rc == ERR_OK && !x->c->dry_run)
         (void)issue_committed(db, x->c->app,
-                              &later); /* the change poll does the same within a second */
+                              &later); /* the job thread follows the hint of the commit */
     if (rc == ERR_OK && ret != NULL)
         *ret = TAKE(x->result);
     json_decref(x->result);

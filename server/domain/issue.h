@@ -33,7 +33,7 @@ MUST_USE enum err_code issue_reissue(struct db *db, struct app *app, const char 
 /* "{a,b}" of the ids, in a; NULL without memory.  Only UUIDs. */
 const char *issue_id_array(const char *const *ids, size_t n, struct arena *a);
 /* After the commit: refresh the fleet table and wake the devices that have something new, at most 100 a second.
- * Failure is not the caller's: the change poll does the same within a second. */
+ * Failure is not the caller's: the job thread does the same when the hint of the commit comes. */
 enum err_code issue_committed(struct db *db, struct app *app, struct err *e);
 
 /* The layers of one device, lowest first (fleet, groups by priority, device), borrowing from content and a. */

@@ -313,7 +313,7 @@ static enum err_code publish(struct db *db, struct publication *p, struct err *e
 
     if (rc == ERR_OK && !p->how->dry_run)
         (void)issue_committed(db, p->app,
-                              &later); /* the change poll does the same within a second */
+                              &later); /* the job thread follows the hint of the commit */
     return rc;
 }
 

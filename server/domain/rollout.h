@@ -65,8 +65,10 @@ bool rollout_verb_possible(enum rollout_verb verb, const char *state);
 bool rollout_revert_possible(const char *state);
 
 /* One pass of the engine over every open rollout.  holder, term: of the lease "engine"; ERR_CONFLICT when they do not
- * hold it: nothing was written. */
-MUST_USE enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term, struct err *e);
+ * hold it: nothing was written.  *ret_n: how many are open; without an error 0 means that nothing is to be done until a
+ * hint ("inari_change", db.h) comes. */
+MUST_USE enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term, size_t *ret_n,
+                                      struct err *e);
 
 /* The fleet's policy: what is set, and what that comes to.  {"policy","effective","version"}. */
 MUST_USE enum err_code rollout_policy_get(struct db *db, struct arena *a, json_t **ret, int64_t *ret_version,

@@ -316,7 +316,7 @@ static enum err_code revert(struct db *db, struct pass *p, struct err *e)
 }
 
 enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term,
-                             struct err *e)
+                             size_t *ret_n, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
     struct rollout_row *v = NULL;
@@ -334,5 +334,6 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
     }
     if (changed)
         (void)issue_committed(db, app, NULL);
+    *ret_n = n;
     return rc;
 }

@@ -19,12 +19,17 @@
 #include <time.h>
 
 enum {
-    ENGINE_REST = 4,
-    /* times as long as a pass took */ TICK_MS = 100,
+    ENGINE_REST = 4,         /* times as long as a pass took */
+    TICK_MS = 100,           /* between two looks at the connection, for hints */
+    LOOK_MS = 30 * 1000,     /* between two looks at the database when nothing is said */
+    LOOK_SOON_MS = 5 * 1000, /* the same while hints come */
+    LEAD_MS = 5 * 1000,      /* the lease, of 15 s, is renewed while there is something to do */
+    CLEAN_IDLE_MS = 3600 * 1000,
     BUNDLES_KEPT = 5,
     QUIET_MS = 30 * 1000
 };
 
+/* Times are of the monotonic clock; INT64_MAX: never. */
 struct jobs {
     struct app *app;
     struct db *db;
@@ -32,11 +37,72 @@ struct jobs {
     atomic_bool stop;
     char holder[UUID_TEXT_SIZE]; /* this process, in leases */
     int64_t term;                /* 0: somebody else leads */
+    int64_t lead_ms;             /* when the lease is asked for again */
     int64_t wake_ms;             /* when the last whole second of wake-ups began */
     int64_t complained_ms;
     int64_t
         engine_rests_ms; /* a pass over thousands of devices takes at most a fifth of this thread */
+    /* What is to be done, as the last look and the hints since say. */
+    unsigned opened; /* times the connection had been */
+    bool changes, rollouts, token_key_old;
+    int64_t looked_ms, look_ms, hold_ms, command_ms;
+    int64_t cleaned_ms;
+    uint64_t cleaned_at; /* statements of requests by then */
 };
+
+/* --- knowing --- */
+
+static void look_by(struct jobs *j, int64_t ms)
+{
+    if (ms < j->look_ms)
+        j->look_ms = ms;
+}
+
+/* Somebody wrote something: this parent or another one.  A connection that was opened anew may have
+ * missed that. */
+static enum err_code take_hints(struct jobs *j, struct err *e)
+{
+    bool any = false, got = true;
+    struct db_hint hint;
+    enum err_code rc = ERR_OK;
+
+    while (rc == ERR_OK && got) {
+        rc = db_wait(j->db, 0, &hint, &got, e);
+        any = any || (rc == ERR_OK && got);
+    }
+    if (rc == ERR_OK && db_times_opened(j->db) != j->opened) {
+        j->opened = db_times_opened(j->db);
+        look_by(j, clock_mono_ms());
+        any = true;
+    }
+    if (any) {
+        j->changes = j->rollouts = true;
+        look_by(j, j->looked_ms + LOOK_SOON_MS);
+    }
+    return rc;
+}
+
+static int64_t due_in(int64_t ms)
+{
+    return ms < 0 ? INT64_MAX : clock_mono_ms() + ms;
+}
+
+static enum err_code look(struct jobs *j, struct err *e)
+{
+    struct fleet_news news = {0};
+    enum err_code rc = fleet_cache_look(j->app->fleet, j->db, KEYRING_TOKEN_ROTATE_S, &news, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    j->looked_ms = clock_mono_ms();
+    j->look_ms = j->looked_ms + LOOK_MS;
+    j->changes = j->changes || news.changes;
+    j->rollouts = news.rollouts;
+    j->token_key_old = news.token_key_old;
+    j->hold_ms = due_in(news.hold_in_ms);
+    j->command_ms = due_in(news.command_in_ms);
+    return ERR_OK;
+}
 
 static enum err_code poll_changes(struct jobs *j, struct err *e)
 {
@@ -44,6 +110,7 @@ static enum err_code poll_changes(struct jobs *j, struct err *e)
 
     if (rc == ERR_OK && fleet_take_trust_changed(j->app->fleet))
         rc = keyring_reload(j->db, j->app, e);
+    j->changes = rc != ERR_OK;
     return rc;
 }
 
@@ -52,82 +119,160 @@ static enum err_code watch_ahead(struct jobs *j, struct err *e)
     return recovery_watch(j->db, j->app, e);
 }
 
-static enum err_code flush_presence(struct jobs *j, struct err *e)
-{
-    return fleet_cache_flush_presence(j->app->fleet, j->db, e);
-}
+/* --- doing, as the one parent that leads --- */
 
-static enum err_code compare_digests(struct jobs *j, struct err *e)
+/* The lease is asked for only when there is something to do. */
+static bool leads(struct jobs *j, enum err_code *rc, struct err *e)
 {
-    return fleet_cache_refresh_status(j->app->fleet, j->db, e);
-}
+    int64_t before = j->term, now = clock_mono_ms();
 
-static enum err_code lead(struct jobs *j, struct err *e)
-{
-    int64_t before = j->term;
-    enum err_code rc = lease_store_take(j->db, "engine", j->holder, &j->term, e);
-
-    if (rc != ERR_OK)
+    *rc = ERR_OK;
+    if (now < j->lead_ms)
+        return j->term != 0;
+    *rc = lease_store_take(j->db, "engine", j->holder, &j->term, e);
+    if (*rc != ERR_OK)
         j->term = 0;
+    else
+        j->lead_ms = now + LEAD_MS;
     if (j->term != before && j->term != 0)
         log_event(LOG_LEVEL_INFO, "lease.taken", KV_STR("name", "engine"), KV_INT("term", j->term));
-    return rc;
+    return j->term != 0;
 }
 
 static enum err_code end_holds(struct jobs *j, struct err *e)
 {
-    return j->term == 0 ? ERR_OK : device_end_holds(j->db, j->app, e);
+    enum err_code rc;
+
+    if (leads(j, &rc, e))
+        rc = device_end_holds(j->db, j->app, e);
+    if (rc == ERR_OK) { /* by whoever leads */
+        j->hold_ms = INT64_MAX;
+        look_by(j, j->looked_ms + LOOK_SOON_MS);
+    }
+    return rc;
 }
 
 static enum err_code expire_commands(struct jobs *j, struct err *e)
 {
-    return j->term == 0 ? ERR_OK : command_expire(j->db, j->app, e);
+    enum err_code rc;
+
+    if (leads(j, &rc, e))
+        rc = command_expire(j->db, j->app, e);
+    if (rc == ERR_OK) {
+        j->command_ms = INT64_MAX;
+        look_by(j, j->looked_ms + LOOK_SOON_MS);
+    }
+    return rc;
 }
 
 static enum err_code engine(struct jobs *j, struct err *e)
 {
-    int64_t began = clock_mono_ms(), ended;
+    int64_t began, ended;
+    size_t n = 0;
     enum err_code rc;
 
-    if (j->term == 0 || began < j->engine_rests_ms)
-        return ERR_OK;
-    rc = rollout_engine(j->db, j->app, j->holder, j->term, e);
+    if (!leads(j, &rc, e))
+        return rc; /* until a look says that nothing is open, or that nobody leads */
+    began = clock_mono_ms();
+    rc = rollout_engine(j->db, j->app, j->holder, j->term, &n, e);
     ended = clock_mono_ms();
     j->engine_rests_ms = ended + ENGINE_REST * (ended - began);
+    j->rollouts = rc != ERR_OK || n > 0;
     return rc;
 }
 
 static enum err_code rotate(struct jobs *j, struct err *e)
 {
-    return j->term == 0 ? ERR_OK : keyring_rotate_tokens(j->db, j->app, NULL, e);
+    enum err_code rc;
+
+    if (leads(j, &rc, e))
+        rc = keyring_rotate_tokens(j->db, j->app, NULL, e);
+    if (rc == ERR_OK)
+        j->token_key_old = false;
+    return rc;
 }
 
 static enum err_code clean(struct jobs *j, struct err *e)
 {
-    enum err_code rc = j->term == 0 ? ERR_OK : fleet_store_trim(j->db, e);
+    enum err_code rc;
 
-    if (rc == ERR_OK && j->term != 0)
-        rc = bundle_store_trim(j->db, BUNDLES_KEPT, e);
-    return rc == ERR_OK && j->term != 0 ? command_store_trim(j->db, e) : rc;
+    if (leads(j, &rc, e)) {
+        rc = fleet_store_trim(j->db, e);
+        if (rc == ERR_OK)
+            rc = bundle_store_trim(j->db, BUNDLES_KEPT, e);
+        if (rc == ERR_OK)
+            rc = command_store_trim(j->db, e);
+    }
+    if (rc == ERR_OK) {
+        j->cleaned_ms = clock_mono_ms();
+        j->cleaned_at = db_request_statement_count();
+    }
+    return rc;
+}
+
+/* --- when --- */
+
+static bool always(const struct jobs *j, int64_t now)
+{
+    (void)j;
+    (void)now;
+    return true;
+}
+
+static bool changes_due(const struct jobs *j, int64_t now)
+{
+    (void)now;
+    return j->changes;
+}
+
+static bool look_due(const struct jobs *j, int64_t now)
+{
+    return now >= j->look_ms;
+}
+
+static bool rollouts_due(const struct jobs *j, int64_t now)
+{
+    return j->rollouts && now >= j->engine_rests_ms;
+}
+
+static bool hold_due(const struct jobs *j, int64_t now)
+{
+    return now >= j->hold_ms;
+}
+
+static bool command_due(const struct jobs *j, int64_t now)
+{
+    return now >= j->command_ms;
+}
+
+static bool rotation_due(const struct jobs *j, int64_t now)
+{
+    (void)now;
+    return j->token_key_old;
+}
+
+/* Where nobody asked for anything there is little to clean. */
+static bool cleaning_due(const struct jobs *j, int64_t now)
+{
+    return db_request_statement_count() != j->cleaned_at || now - j->cleaned_ms >= CLEAN_IDLE_MS;
 }
 
 static struct job {
     const char *name;
-    int64_t every_ms;
+    int64_t every_ms; /* at most so often */
+    bool (*due)(const struct jobs *j, int64_t now);
     enum err_code (*run)(struct jobs *j, struct err *e);
     int64_t due_ms;
 } table[] = {
-    {"changes", 1000, poll_changes, 0},
-    {"ahead", 1000, watch_ahead, 0},
-
-    {"lease", 5000, lead, 0},
-    {"rollouts", 500, engine, 0},
-    {"holds", 10000, end_holds, 0},
-    {"status", 15000, compare_digests, 0},
-    {"presence", 30000, flush_presence, 0},
-    {"commands", 5000, expire_commands, 0},
-    {"token_key", 60000, rotate, 0},
-    {"clean", 300000, clean, 0},
+    {"hints", TICK_MS, always, take_hints, 0},
+    {"look", 1000, look_due, look, 0},
+    {"changes", TICK_MS, changes_due, poll_changes, 0},
+    {"ahead", 1000, always, watch_ahead, 0},
+    {"rollouts", 500, rollouts_due, engine, 0},
+    {"holds", 1000, hold_due, end_holds, 0},
+    {"commands", 1000, command_due, expire_commands, 0},
+    {"token_key", 60000, rotation_due, rotate, 0},
+    {"clean", 300000, cleaning_due, clean, 0},
 };
 
 static void complain(struct jobs *j, const char *name, const struct err *e)
@@ -153,7 +298,7 @@ static void run_due(struct jobs *j)
 
     for (size_t i = 0; i < COUNT_OF(table) && !atomic_load(&j->stop); i++) {
         int64_t now = clock_mono_ms();
-        if (now < table[i].due_ms)
+        if (now < table[i].due_ms || !table[i].due(j, now))
             continue;
         e = (struct err){0};
         if (table[i].run(j, &e) != ERR_OK)
@@ -183,9 +328,12 @@ static void *run(void *arg)
 {
     static const struct timespec tick = {0, TICK_MS * 1000000L};
     struct jobs *j = arg;
+    struct fleet_news ignored;
     struct err e;
     size_t left = 0;
 
+    if (db_listen(j->db, "inari_change", &e) != ERR_OK) /* the next connection will */
+        complain(j, "hints", &e);
     while (!atomic_load(&j->stop)) {
         if (left > 0)
             (void)nanosleep(&tick, NULL);
@@ -197,7 +345,7 @@ static void *run(void *arg)
             complain(j, "bundles", &e);
         run_due(j);
     }
-    if (fleet_cache_flush_presence(j->app->fleet, j->db, &e) != ERR_OK)
+    if (fleet_cache_look(j->app->fleet, j->db, KEYRING_TOKEN_ROTATE_S, &ignored, &e) != ERR_OK)
         complain(j, "presence", &e);
     return NULL;
 }
@@ -209,6 +357,8 @@ enum err_code jobs_start(struct app *app, const char *conninfo, struct jobs **re
     if (j == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     j->app = app;
+    j->hold_ms = j->command_ms = INT64_MAX;
+    j->cleaned_ms = clock_mono_ms();
     uuid7(j->holder);
     j->db = db_open(conninfo, "inarid jobs");
     if (j->db == NULL || pthread_create(&j->thread, NULL, run, j) != 0) {

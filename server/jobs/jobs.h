@@ -1,7 +1,12 @@
 /*
- * jobs.h - periodic work of the parent on one thread with a connection of its own: change poll (1 s), paced wake-ups,
- * presence flush (30 s), status digests (15 s), token key rotation, end of holds, rollout states, clean-up.
- * Singleton work runs under the lease "engine" and carries its term.
+ * jobs.h - periodic work of the parent on one thread with a connection of its own: following changes, paced wake-ups,
+ * rollouts, end of holds and commands, token key rotation, clean-up.
+ * With nothing to do it runs one statement each 30 s, which writes who was seen and says what there is to do (the look).
+ * Whoever writes something that is to be followed sends a hint on the channel "inari_change" (fleet_store_note(),
+ * rollouts), which wakes the job threads of all parents within a tick of 100 ms; a connection that was opened anew looks
+ * at once, since hints may have been missed meanwhile.
+ * Singleton work runs under the lease "engine" and carries its term; the lease is asked for, and renewed each 5 s, only
+ * while there is such work.
  */
 #pragma once
 

@@ -270,6 +270,7 @@ static enum err_code reconnect(struct db *db, struct err *e)
     }
     db->backoff_ms = 0;
     db->retry_mono_ms = 0;
+    db->times_opened++;
     (void)atomic_fetch_add(&times_connected, 1);
     atomic_store(&refused, false);
     return ERR_OK;
@@ -526,6 +527,11 @@ enum err_code db_listen(struct db *db, const char *channel, struct err *e)
         return rc; /* remembered: the next connection listens */
     (void)snprintf(sql, sizeof sql, "LISTEN %s", channel);
     return db_simple(db, sql, STATEMENT_LIMIT_MS, NULL, 0, e);
+}
+
+unsigned db_times_opened(const struct db *db)
+{
+    return db->times_opened;
 }
 
 enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *ret, bool *ret_got,

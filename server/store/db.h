@@ -88,6 +88,8 @@ DEFINE_CLEANUP(struct db, db_close);
  * depend on one. Sending is SQL: SELECT pg_notify($1, $2) inside the transaction.  Channel names
  * are [a-z_]+, fixed in the program. */
 MUST_USE enum err_code db_listen(struct db *db, const char *channel, struct err *e);
+/* How many times this connection was opened: another number than before means that hints may have been missed. */
+unsigned db_times_opened(const struct db *db);
 /* Wait for a notification, at most timeout_ms.  ERR_OK with *ret_got false: none came.
  * ERR_OVERLOADED: the connection is gone; the next use opens a new one, which listens to the same
  * channels again. */
@@ -99,7 +101,8 @@ MUST_USE enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *re
                                struct err *e);
 
 /* false: the last connection that was tried could not be opened, and nothing was answered since.  Says what is known, asks
- * nobody; the job thread (jobs.h), which uses the database every second, keeps it true. */
+ * nobody; the job thread (jobs.h), which looks at its connection all the time and uses the database at least every 30 s, keeps it
+ * true. */
 bool db_reached(void);
 
 /* Statements run by all connections since start: the test "unchanged polls cost zero SQL" reads it

@@ -36,6 +36,7 @@ struct db {
     bool tx_lost;  /* the connection went away inside the transaction: nothing more may run in it */
     bool tx_again; /* serialization failure or deadlock: the transaction may be run again */
     struct after *after, **after_end;
+    unsigned times_opened;
     char listening[LISTEN_MAX][32];
     size_t n_listening;
 };

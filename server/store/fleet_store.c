@@ -1,7 +1,9 @@
 #include "store/fleet_store.h"
 
-/* Commit order must be number order, or a cache that has seen 11 would never look for 10. */
-static const struct stmt LOCK = {"fleet_lock", 0, "SELECT pg_advisory_xact_lock(8445, 1)"};
+/* Commit order must be number order, or a cache that has seen 11 would never look for 10.  After
+ * the commit every parent looks. */
+static const struct stmt LOCK = {
+    "fleet_lock", 0, "SELECT pg_advisory_xact_lock(8445, 1), pg_notify('inari_change', '')"};
 static const struct stmt NOTE = {"fleet_note", 2,
                                  "INSERT INTO change (kind, id) VALUES ($1::text, $2::text)"};
 
@@ -150,18 +152,6 @@ enum err_code fleet_store_bundles(struct db *db, const char *ids, struct arena *
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_bundles, ret, ret_n, e) : rc;
 }
 
-static const struct stmt PRESENCE = {"fleet_presence", 2,
-                                     "INSERT INTO presence (device_id, seen_at) SELECT u::uuid, "
-                                     "to_timestamp(t / 1000.0) FROM unnest($1::text[],"
-                                     " $2::bigint[]) AS x(u, t) ON CONFLICT (device_id) DO UPDATE "
-                                     "SET seen_at = greatest(presence.seen_at,"
-                                     " excluded.seen_at)"};
-
-enum err_code fleet_store_presence(struct db *db, const char *ids, const char *times, struct err *e)
-{
-    return db_run(db, &PRESENCE, (struct db_param[]){P_TEXT(ids), P_TEXT(times)}, NULL, NULL, e);
-}
-
 static const struct stmt TRIM_CHANGE = {"fleet_trim_change", 0,
                                         "DELETE FROM change WHERE at < now() - interval '1 day'"};
 static const struct stmt TRIM_JTI = {"fleet_trim_jti", 0,
@@ -180,5 +170,5 @@ enum err_code fleet_store_trim(struct db *db, struct err *e)
 }
 
 const struct stmt *const fleet_store_stmts[] = {
-    &LOCK,   &NOTE,    &NOTE_MANY, &LAST,        &CHANGES,  &ALL_ROWS,         &SOME_ROWS, &DIGESTS,
-    &BUNDLE, &BUNDLES, &PRESENCE,  &TRIM_CHANGE, &TRIM_JTI, &TRIM_IDEMPOTENCY, NULL};
+    &LOCK,    &NOTE,   &NOTE_MANY, &LAST,        &CHANGES,  &ALL_ROWS,         &SOME_ROWS,
+    &DIGESTS, &BUNDLE, &BUNDLES,   &TRIM_CHANGE, &TRIM_JTI, &TRIM_IDEMPOTENCY, NULL};

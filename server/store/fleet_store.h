@@ -40,6 +40,4 @@ MUST_USE enum err_code fleet_store_bundle(struct db *db, const char *device_id, 
 /* What is offered to these devices now. */
 MUST_USE enum err_code fleet_store_bundles(struct db *db, const char *ids, struct arena *a, struct fleet_bundle **ret,
                                            size_t *ret_n, struct err *e);
-/* ids and times (ms): array texts of the same length. */
-MUST_USE enum err_code fleet_store_presence(struct db *db, const char *ids, const char *times, struct err *e);
 MUST_USE enum err_code fleet_store_trim(struct db *db, struct err *e); /* old change, jti and idempotency rows */

@@ -5,6 +5,9 @@ static struct db_param time_or_null(int64_t ms)
     return ms == 0 ? P_NULL : P_TIME(ms);
 }
 
+/* Every engine looks. */
+#define HINT "pg_notify('inari_change', 'rollout')"
+
 /* --- making and ending --- */
 
 static const struct stmt MAKE = {
@@ -13,7 +16,8 @@ static const struct stmt MAKE = {
     " ended_at, reason, author_id, term) VALUES ($1::uuid, $2::bigint, $3::text, $4::jsonb, "
     "$5::integer,"
     " $6::text, nullif($7::text, '')::uuid, $8::timestamptz, $8::timestamptz, $9::timestamptz,"
-    " $10::text, $11::text, coalesce((SELECT term FROM lease WHERE name = 'engine'), 0))"};
+    " $10::text, $11::text, coalesce((SELECT term FROM lease WHERE name = 'engine'), 0)) "
+    "RETURNING " HINT};
 
 enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, struct err *e)
 {
@@ -146,12 +150,8 @@ enum err_code rollout_store_list(struct db *db, const char *before, int64_t limi
     return rc == ERR_OK ? read_rows(r, a, true, ret, ret_n, e) : rc;
 }
 
-static const struct stmt OPEN = {
-    "rollout_open", 0,
-    COLUMNS
-    " FROM rollout r WHERE r.state IN ('running', 'baking') OR (r.auto_revert AND r.state ="
-    " 'halted') OR r.id IN (SELECT rollout_id FROM rollout_device WHERE state IN ('offered',"
-    " 'fetched')) ORDER BY r.id"};
+static const struct stmt OPEN = {"rollout_open", 0,
+                                 COLUMNS " FROM rollout r WHERE " ROLLOUT_OPEN " ORDER BY r.id"};
 
 enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret,
                                  size_t *ret_n, struct err *e)
@@ -169,7 +169,7 @@ static const struct stmt SAVE = {"rollout_save", 10,
                                  "approver = $8::text, auto_revert ="
                                  " $9::boolean, term = greatest(term, $10::bigint), version = "
                                  "version + 1 WHERE id = $1::uuid AND"
-                                 " ($10::bigint = 0 OR term <= $10::bigint)"};
+                                 " ($10::bigint = 0 OR term <= $10::bigint) RETURNING " HINT};
 
 enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int64_t term,
                                  struct err *e)

@@ -28,6 +28,10 @@ MUST_USE enum err_code rollout_store_lock(struct db *db, const char *id, struct 
 /* Newest first, with counts; before "": from the newest. */
 MUST_USE enum err_code rollout_store_list(struct db *db, const char *before, int64_t limit, struct arena *a,
                                           struct rollout_row **ret, size_t *ret_n, struct err *e);
+/* Of a row r of rollout: the engine looks at it.  Whoever makes it so sends a hint ("inari_change"). */
+#define ROLLOUT_OPEN                                                                               \
+    "(r.state IN ('running', 'baking') OR (r.auto_revert AND r.state = 'halted') OR r.id IN"       \
+    " (SELECT rollout_id FROM rollout_device WHERE state IN ('offered', 'fetched')))"
 /* What the engine looks at, oldest first: those that move, and others with devices still on their way. */
 MUST_USE enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret, size_t *ret_n,
                                           struct err *e);

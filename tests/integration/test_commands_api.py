@@ -86,7 +86,7 @@ def test_expires_while_the_device_is_away(parent, api, device):
     c = give(api, device, expires_in_s=10)
     seen = device.commands()
     assert seen[0]["id"] == c["id"]
-    parent.postgres.psql(f"UPDATE command SET expires_at = now() WHERE id = '{c['id']}'")
+    parent.postgres.psql(f"UPDATE command SET expires_at = now() WHERE id = '{c['id']}'; NOTIFY inari_change")
     late = device.tell(c["id"], "delivered")
     assert late.status_code == 409 and "expired" in late.json()["detail"]
     assert device.commands() == []
@@ -97,7 +97,7 @@ def test_expires_while_the_device_is_away(parent, api, device):
 def test_taken_and_never_heard_of_is_unknown_until_the_device_tells(parent, api, device):
     c = give(api, device)
     device.tell(c["id"], "delivered")
-    parent.postgres.psql(f"UPDATE command SET expires_at = now() - interval '25 hours' WHERE id = '{c['id']}'")
+    parent.postgres.psql(f"UPDATE command SET expires_at = now() - interval '25 hours' WHERE id = '{c['id']}'; NOTIFY inari_change")
     wait_until(lambda: state(api, c) == "unknown", "the command to be given up", 12)
     assert device.tell(c["id"], "done", result={"late": True}).status_code == 200
     assert state(api, c) == "done"

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -337,6 +338,34 @@ static void hints_arrive(void **state)
     assert_string_equal(hint.payload, "device 1");
 }
 
+/* Who waits for hints learns that some may have been missed, and gets the ones that follow. */
+static void a_new_connection_listens_and_says_so(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    AUTO(db_close) struct db *other = open_db();
+    struct db_hint hint;
+    struct err e = {0};
+    bool got = true;
+
+    (void)state;
+    assert_int_equal(db_times_opened(db), 0);
+    assert_int_equal(db_listen(db, "inari_change", &e), ERR_OK);
+    assert_int_equal(db_times_opened(db), 1);
+    assert_int_equal(db_wait(db, 0, &hint, &got, &e), ERR_OK);
+    assert_int_equal(db_times_opened(db), 1);
+    (void)shutdown(PQsocket(db->conn), SHUT_RDWR);
+    assert_int_equal(db_wait(db, 0, &hint, &got, &e), ERR_OK);
+    assert_false(got);
+    assert_int_equal(db_times_opened(db), 2);
+    assert_int_equal(db_run(other, &NOTIFY,
+                            (struct db_param[]){P_TEXT("inari_change"), P_TEXT("again")}, NULL,
+                            NULL, &e),
+                     ERR_OK);
+    assert_int_equal(db_wait(db, 2000, &hint, &got, &e), ERR_OK);
+    assert_true(got);
+    assert_string_equal(hint.payload, "again");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +378,7 @@ int main(void)
         cmocka_unit_test(lost_connection_is_no_half_transaction),
         cmocka_unit_test(lost_commit_is_neither_failed_nor_done),
         cmocka_unit_test(hints_arrive),
+        cmocka_unit_test(a_new_connection_listens_and_says_so),
         cmocka_unit_test(slow_statement_is_given_up),
         cmocka_unit_test(comes_back_after_restart),
     };
