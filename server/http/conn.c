@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/rand.h"
 #include "http/tls.h"
+#include "http/trickle.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -186,8 +187,10 @@ void conns_notify(void *http, struct MHD_Connection *mc, void **ctx,
         const union MHD_ConnectionInfo *i =
             MHD_get_connection_info(mc, MHD_CONNECTION_INFO_GNUTLS_SESSION);
         *ctx = conn_new(h, mc);
-        if (i != NULL)
+        if (i != NULL && *ctx != NULL) {
             (void)gnutls_session_ticket_enable_server(i->tls_session, tls_ticket_key(h->cfg.tls));
+            trickle_watch(i->tls_session, ((const struct conn *)*ctx)->fd);
+        }
     } else if (*ctx != NULL) {
         /* The TLS session is freed already; the socket is still open, so the reaper cannot hit a
          * reused one. */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "http/tls.h"
+#include "http/trickle.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -576,6 +577,7 @@ enum err_code http_start(const struct http_config *config, struct http **ret, st
                        "could not start the listener's threads (or a route is malformed)");
     }
     tls_serve(config->tls);
+    trickle_start();
     if (listen_on(h, e) != ERR_OK || start_daemon(h, e) != ERR_OK) {
         http_free(h);
         return e->code;

@@ -196,6 +196,65 @@ def test_a_silent_half_record_does_not_spin(parent):
     assert used < 0.4, f"{used:.2f} CPU seconds in 2 s"
 
 
+def test_bytes_of_a_record_wake_nobody(parent):
+    """A peer that sends a record byte by byte costs a wake-up for its head and few for the rest, not one a byte."""
+    def wakes():
+        n = 0
+        for task in os.listdir(f"/proc/{parent.pid}/task"):
+            with open(f"/proc/{parent.pid}/task/{task}/status") as f:
+                text = f.read()
+            if text.startswith("Name:\tMHD"):
+                n += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
+        return n
+    s = plain(parent)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    s.sendall(b"\x16\x03\x01\x02\x00")
+    time.sleep(0.2)
+    before = wakes()
+    for _ in range(200):
+        s.sendall(b"\x01")
+        time.sleep(0.003)
+    used = wakes() - before
+    s.close()
+    assert used < 60, f"{used} wake-ups for 200 bytes"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 6, 7, 50])
+def test_a_request_in_small_pieces_is_answered(parent, size):
+    """Records cut anywhere, also so that fewer bytes are missing than a record's head has."""
+    raw = plain(parent)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.settimeout(5)
+    come, go = ssl.MemoryBIO(), ssl.MemoryBIO()
+    s = ssl.create_default_context(cafile=parent.ca).wrap_bio(come, go, server_hostname="localhost")
+
+    def send():
+        data = go.read()
+        for i in range(0, len(data), size):
+            raw.sendall(data[i:i + size])
+            if i % 100 < size or len(data) - i <= 3 * size:
+                time.sleep(0.002)  # read before the next piece comes
+
+    def until(step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                send()
+                got = raw.recv(65536)
+                assert got, "closed"
+                come.write(got)
+    until(s.do_handshake)
+    for _ in range(2):
+        for byte in OK_LINE + HOST + b"\r\n":
+            s.write(bytes([byte]))
+        got = b""
+        while b'{"status":"ok"}' not in got:
+            got += until(lambda: s.read(4096))
+        assert got.startswith(b"HTTP/1.1 200")
+    raw.close()
+
+
 @pytest.mark.slow
 def test_slow_clients_are_cut_off(new_parent, workdir):
     """Slow headers, half handshakes, slow bodies and readers end near their deadline; nobody else notices."""
