@@ -244,6 +244,23 @@ enum cli_exit verb_self_check(struct cli *c)
     return rc;
 }
 
+/* --- rotate-key --- */
+
+enum cli_exit verb_rotate_key(struct cli *c)
+{
+    struct given g;
+    enum cli_exit rc = command_run(c, c->arg[0], "rotate-key", json_object(), false, &g);
+
+    if (c->json && g.command != NULL)
+        print_json(g.command);
+    else if (rc == EXIT_OK_ && command_is_done(&g))
+        say(c, T_KEY_IS_NEW, c->arg[0], json_str(json_at(g.command, "result"), "kid", ""));
+    else if (rc == EXIT_OK_)
+        note_id(c, &g);
+    given_clear(&g);
+    return rc;
+}
+
 /* --- queue --- */
 
 /* "user@example.test (host said ...)", at most three of them. */

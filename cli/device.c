@@ -125,13 +125,21 @@ static void show_conditions(const struct cli *c, const json_t *d)
 
 enum cli_exit verb_device(struct cli *c)
 {
-    static const struct column cols[] = {
-        {T_NAME, "name", COL_TEXT},           {T_ID, "id", COL_TEXT},
-        {T_STATE, "state", COL_TEXT},         {T_MODE, "mode", COL_TEXT},
-        {T_PLACEMENT, "placement", COL_TEXT}, {T_DRIFT, "drift", COL_TEXT},
-        {T_GROUPS, "groups", COL_WORDS},      {T_ADDRESS, "address", COL_TEXT},
-        {T_PRESENCE, "presence", COL_TEXT},   {T_LAST_SEEN, "last_seen", COL_TIME},
-        {T_AGENT, "agent_version", COL_TEXT}, {T_ENROLLED, "enrolled_at", COL_TIME}};
+    static const struct column cols[] = {{T_NAME, "name", COL_TEXT},
+                                         {T_ID, "id", COL_TEXT},
+                                         {T_STATE, "state", COL_TEXT},
+                                         {T_MODE, "mode", COL_TEXT},
+                                         {T_PLACEMENT, "placement", COL_TEXT},
+                                         {T_DRIFT, "drift", COL_TEXT},
+                                         {T_GROUPS, "groups", COL_WORDS},
+                                         {T_ADDRESS, "address", COL_TEXT},
+                                         {T_PRESENCE, "presence", COL_TEXT},
+                                         {T_LAST_SEEN, "last_seen", COL_TIME},
+                                         {T_AGENT, "agent_version", COL_TEXT},
+                                         {T_ENROLLED, "enrolled_at", COL_TIME},
+                                         {T_DEVICE_KEY, "key.kid", COL_TEXT},
+                                         {T_KEY_SINCE, "key.since", COL_TIME},
+                                         {T_KEY_RENEWED, "key.rotations", COL_VALUE}};
     AUTO_STR char *path = apiclient_pathf("/api/v1/devices/%s", c->arg[0]);
     AUTO(json_free) json_t *d = NULL;
     AUTO(json_free) json_t *list = NULL;

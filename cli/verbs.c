@@ -134,6 +134,10 @@ const struct verb verbs[] = {
       "The file is made with mode 0600; without --out it is called DEVICE-TIME.tar.",
       "デバイスは、この 1 回のためにここで作られ、このプロセスの外に出ない鍵で暗号化します。上位デバイスは内容を読めません。"
       "ファイルのモードは 0600 です。--out がなければ DEVICE-日時.tar という名前になります。"}},
+    {"rotate-key", "DEVICE " COMMAND_SYNTAX, COMMAND_OPTIONS, 1, 1, verb_rotate_key,
+     {"have a device renew its own key", "デバイス自身の鍵を更新させる"},
+     {"The new key is made on the device and proven with the old one; once the device has used it the old one is refused. A device also renews its key by itself (agent.key_max_age).",
+      "新しい鍵はデバイス上で作られ、古い鍵で証明されます。デバイスが使い始めると、古い鍵は拒否されます。鍵の年齢による自動更新もあります (agent.key_max_age)。"}},
     {"groups", "", "", 0, 0, verb_groups, {"the groups", "グループの一覧"}, {NULL, NULL}},
     {"group", "create NAME [--kind set|mx] [--priority N] | add NAME DEVICE ... [--force REASON] | remove NAME DEVICE ... [--force REASON] | members NAME | delete NAME",
      "kind= priority= force=", 2, -1, verb_group, {"make, fill, empty and delete groups", "グループの作成、メンバーの追加と削除、グループの削除"}, {NULL, NULL}},

@@ -85,6 +85,7 @@ const struct route routes[] = {
     { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },
     { "GET",    "/api/agent/v1/commands",   agent_commands, PERM_DEVICE, 0,         0 },
     { "PUT",    "/api/agent/v1/commands/{id}/result", agent_command_result, PERM_DEVICE, 512 * KIB, R_RAW },
+    { "POST",   "/api/agent/v1/keys",       agent_key,      PERM_DEVICE, 8 * KIB,   R_RAW },
     { "DELETE", "/api/agent/v1/self",       agent_leave,    PERM_DEVICE, 0,         0 },
 
     /* devices, join tokens, rollouts */

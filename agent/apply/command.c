@@ -148,6 +148,8 @@ static enum err_code decode(const json_t *request, struct asked *a, struct order
 
     if (rc == ERR_OK)
         rc = command_args_read((enum command_kind)a->kind, a->args, "/args", &o->args, e);
+    if (rc == ERR_OK && a->kind == COMMAND_ROTATE_KEY)
+        rc = err_field(e, ERR_INVALID, "/kind", "the agent's key is the agent's own affair");
     o->id = a->id;
     o->by = a->by;
     o->reason = a->reason;

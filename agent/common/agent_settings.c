@@ -12,6 +12,7 @@ static const struct settings_row rows[] = {
     { "agent.state",             S_PATH, AT(agent_state),       "/var/lib/inari/agent",          0, 0,           SF_RESTART, "state of the agent: keys, trust, bundles" },
     { "agent.socket",            S_PATH, AT(agent_socket),      "/run/inari/agent.sock",         0, 0,           SF_RESTART, "socket for inari-agent status, hold, rollback, leave" },
     { "agent.probe_timeout",     S_MSEC, AT(probe_timeout_ms),  "5s",                            100, 60000,     SF_RESTART, "longest SMTP dialogue of one probe" },
+    { "agent.key_max_age",       S_MSEC, AT(key_max_age_ms),    "365d",                          0, INT64_C(315360000000), SF_RESTART, "age at which the agent renews its own key, from nine tenths of it on; 0s: only when told to" },
     { "helper.state",            S_PATH, AT(helper_state),      "/var/lib/inari/helper",         0, 0,           SF_RESTART, "state of the helper: journal, stage, last known good, original files" },
     { "helper.socket",           S_PATH, AT(helper_socket),     "/run/inari/helper.sock",        0, 0,           SF_RESTART, "socket between agent and helper" },
     { "helper.trial_dir",        S_PATH, AT(trial_dir),         "/var/lib/inari/trial",          0, 0,           SF_RESTART, "throw-away Postfix instance that proves a configuration" },

@@ -29,6 +29,7 @@ struct agent_settings {
     int64_t command_timeout_ms;  /* one postfix, postconf or systemctl run */
     int64_t validate_timeout_ms; /* the whole of validate */
     int64_t resolve_timeout_ms;  /* all host names of facts together */
+    int64_t key_max_age_ms;      /* age at which the agent renews its own key; 0: never by itself */
     int64_t probe_timeout_ms;    /* one SMTP dialogue of the agent's probes */
     int64_t trial_port;          /* first port tried for trial listeners */
     int64_t lkg_keep;            /* renderings kept beside the one in force */

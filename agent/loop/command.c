@@ -7,26 +7,12 @@
 #include "loop/loop.h"
 
 #include <dirent.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { JOURNAL_MAX = 1024 * 1024, KEEP_MS = 24 * 3600 * 1000, PATH_SIZE = 600, STEP_MS = 50 };
-
-/* Test builds: INARI_CRASH_AT=command-... kills the agent there. */
-static void crash_at(const char *point)
-{
-#ifdef INARI_TEST_HOOKS
-    const char *wanted = getenv("INARI_CRASH_AT");
-
-    if (wanted != NULL && strcmp(wanted, point) == 0)
-        (void)raise(SIGKILL);
-#else
-    (void)point;
-#endif
-}
 
 /* --- orders and their journal --- */
 
@@ -289,7 +275,7 @@ static void take_order(struct loop *l, json_t *doc)
     }
     if (!kept(l, o))
         drop(l, o); /* asked for again */
-    crash_at("command-kept");
+    loop_crash_at("command-kept");
 }
 
 static void on_list(void *ctx, struct http_answer *a)
@@ -364,7 +350,7 @@ static void took(struct loop *l, struct order *o, const json_t *answer)
     }
     if (!was || o->told)
         (void)kept(l, o);
-    crash_at(o->told ? "command-told" : "command-accepted");
+    loop_crash_at(o->told ? "command-told" : "command-accepted");
 }
 
 /* 404, 409: it was cancelled, expired or forgotten over there. */
@@ -438,7 +424,7 @@ static void say(struct loop *l, struct order *o, int64_t now)
 
     l->orders.send_next = now + 1000;
     if (text == NULL ||
-        jose_jws_sign(l->id.sig, PROTO_TYP_RESULT, slice_of(text), false, &jws, NULL) != ERR_OK)
+        jose_jws_sign(l->id.key.sig, PROTO_TYP_RESULT, slice_of(text), false, &jws, NULL) != ERR_OK)
         return;
     (void)snprintf(path, sizeof path, "/api/agent/v1/commands/%s/result", o->id);
     r = http_req_new("PUT", path);
@@ -489,7 +475,7 @@ static void begin(struct loop *l, struct order *o)
     }
     log_event(LOG_LEVEL_INFO, "command.begun", KV_STR("command", o->id),
               KV_STR("kind", command_kind_names[o->args.kind]));
-    crash_at("command-begun");
+    loop_crash_at("command-begun");
 }
 
 static void step(struct loop *l, struct order *o, int64_t now)
@@ -503,7 +489,7 @@ static void step(struct loop *l, struct order *o, int64_t now)
         return;
     }
     command_step(l, o);
-    crash_at("command-done");
+    loop_crash_at("command-done");
     if (has_ended(o)) {
         log_event(LOG_LEVEL_INFO, "command.ended", KV_STR("command", o->id),
                   KV_STR("state", command_state_names[o->state]),
@@ -524,6 +510,8 @@ void command_turn_work(struct loop *l)
             drop(l, o);
             break; /* the rest in the next turn */
         }
+        if (!l->work.recovered && o->args.kind != COMMAND_ROTATE_KEY)
+            continue; /* all others need a helper in order */
         if (o->accepted && !has_ended(o) && !l->work.pending.active)
             step(l, o, now);
     }

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { HELPER_AGAIN_MS = 2000 };
+enum { HELPER_AGAIN_MS = 2000, ROTATE_AGAIN_MS = 5000 };
 
 /* Let the helper do it.  It is asked again until it has an answer: it knows the id. */
 static void through_helper(struct loop *l, struct order *o)
@@ -101,6 +101,26 @@ static void service(struct loop *l, struct order *o)
         work_again(l);
 }
 
+/* An administrator wants this device's key renewed. */
+static void rotate_key(struct loop *l, struct order *o)
+{
+    struct err e = {0};
+    enum err_code rc = rotate_run(l, o->id, &e);
+
+    if (rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT || rc == ERR_OVERLOADED) {
+        o->next = clock_mono_ms() + ROTATE_AGAIN_MS;
+        return;
+    }
+    if (rc != ERR_OK) {
+        order_fail(o, COMMAND_FAILED, err_word(rc), "%s", e.msg);
+        return;
+    }
+    json_decref(o->result);
+    o->result = json_pack("{s:s,s:s}", "kid", jose_key_kid(l->id.key.sig), "before",
+                          l->id.old.sig == NULL ? "" : jose_key_kid(l->id.old.sig));
+    o->state = COMMAND_DONE;
+}
+
 void command_step(struct loop *l, struct order *o)
 {
     switch (o->args.kind) {
@@ -120,6 +140,9 @@ void command_step(struct loop *l, struct order *o)
     case COMMAND_SERVICE_STOP:
     case COMMAND_SERVICE_RESTART:
         service(l, o);
+        return;
+    case COMMAND_ROTATE_KEY:
+        rotate_key(l, o);
         return;
     }
 }

@@ -9,7 +9,7 @@
 static const char *const names[COND_COUNT] = {
     "Authenticated", "ConfigVerified", "ConfigValid",    "ConfigApplied", "ConfigRunning",
     "ChainHealthy",  "Drifted",        "ClockSynced",    "Held",          "Frozen",
-    "Quarantined",   "StorageOk",      "ServiceRunning", "Ready",
+    "Quarantined",   "StorageOk",      "ServiceRunning", "KeyCurrent",    "Ready",
 };
 static const char *const words[] = {"Unknown", "True", "False"};
 

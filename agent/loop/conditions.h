@@ -20,6 +20,7 @@ enum condition_type {
     COND_QUARANTINED,
     COND_STORAGE_OK,
     COND_SERVICE_RUNNING,
+    COND_KEY_CURRENT,
     COND_READY,
     COND_COUNT
 };

@@ -209,6 +209,15 @@ static json_t *verb_rollback(struct loop *l, const json_t *ask)
     return ok();
 }
 
+static json_t *verb_rotate_key(struct loop *l)
+{
+    struct err e = {0};
+
+    if (rotate_run(l, "", &e) != ERR_OK)
+        return no(&e);
+    return json_pack("{s:b,s:s}", "ok", 1, "kid", jose_key_kid(l->id.key.sig));
+}
+
 static json_t *verb_leave(struct loop *l)
 {
     AUTO(json_free) json_t *answer = NULL;
@@ -238,6 +247,8 @@ static json_t *answer_to(struct loop *l, const json_t *ask)
         return verb_release(l);
     if (strcmp(verb, "rollback") == 0)
         return verb_rollback(l, ask);
+    if (strcmp(verb, "rotate-key") == 0)
+        return verb_rotate_key(l);
     if (strcmp(verb, "leave") == 0)
         return verb_leave(l);
     (void)err_set(&e, ERR_INVALID, "there is no verb \"%.40s\"", verb);

@@ -53,6 +53,16 @@ static void show_conditions(const json_t *status)
     }
 }
 
+static void show_key(const json_t *k)
+{
+    (void)printf(say_tr("key          %s since %s, next renewal %s%s\n",
+                        "鍵             %s (%s から、次回更新 %s)%s\n"),
+                 json_str(k, "kid", ""), json_str(k, "since", ""),
+                 json_str(k, "renewal_due", say_tr("on command only", "コマンド時のみ")),
+                 json_bool(k, "unfinished", false) ? say_tr(" (renewal under way)", " (更新中)")
+                                                   : "");
+}
+
 static void show(const json_t *a)
 {
     const json_t *st = json_object_get(a, "status"), *parent = json_object_get(a, "parent");
@@ -76,6 +86,7 @@ static void show(const json_t *a)
                  short_digest(json_object_get(st, "on_disk"), d));
     (void)printf(say_tr("running      %s\n", "動作中         %s\n"),
                  short_digest(json_object_get(json_object_get(st, "running"), "postfix"), d));
+    show_key(json_object_get(st, "key"));
     if (json_is_object(last))
         (void)printf(
             say_tr("last attempt %s in phase %s at %s %s\n", "直近の適用     %s (段階 %s) %s %s\n"),
@@ -142,6 +153,19 @@ int ctl_rollback(const struct agent_settings *s, const char *digest)
                           "\"inari-agent release\" ends that.",
                           "ロールバックし、動作中の Postfix で確認しました。最長 24 "
                           "時間保留します(解除: inari-agent release)。"));
+    return status;
+}
+
+int ctl_rotate_key(const struct agent_settings *s)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    int status = ask(s, json_pack("{s:s}", "verb", "rotate-key"), &answer);
+
+    if (status == EXIT_OK)
+        (void)printf(say_tr("The parent knows the new key; the old one is refused from now on.\n"
+                            "    %s\n",
+                            "新しい鍵を登録しました。古い鍵は以後拒否されます。\n    %s\n"),
+                     json_str(answer, "kid", ""));
     return status;
 }
 

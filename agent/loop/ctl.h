@@ -1,5 +1,6 @@
 /*
- * ctl.h - inari-agent status | hold | release | rollback | leave: for people at the host.
+ * ctl.h - inari-agent status | hold | release | rollback | rotate-key | leave: for people at the
+ * host.
  */
 #pragma once
 
@@ -13,4 +14,5 @@ int ctl_status(const struct agent_settings *s, bool as_json);
 int ctl_hold(const struct agent_settings *s, const char *reason, int64_t minutes);
 int ctl_release(const struct agent_settings *s);
 int ctl_rollback(const struct agent_settings *s, const char *digest);
+int ctl_rotate_key(const struct agent_settings *s);
 int ctl_leave(const struct agent_settings *s);

@@ -10,14 +10,23 @@
 
 enum { IDENTITY_MAX = 256 * 1024, PATH_SIZE = 512 };
 
+static void pair_clear(struct key_pair *k)
+{
+    jose_key_free(k->sig);
+    jose_key_free(k->enc);
+    *k = (struct key_pair){0};
+}
+
 void identity_clear(struct identity *id)
 {
     json_decref(id->addresses);
     free(id->trust_text);
     free(id->receipt);
+    free(id->next_receipt);
     trust_free(id->trust);
-    jose_key_free(id->sig);
-    jose_key_free(id->enc);
+    pair_clear(&id->key);
+    pair_clear(&id->next);
+    pair_clear(&id->old);
     *id = (struct identity){0};
 }
 
@@ -51,6 +60,28 @@ static enum err_code write_object(const char *path, const json_t *j, struct err 
     return rc;
 }
 
+static enum err_code read_pair(const json_t *j, struct key_pair *ret, struct err *e)
+{
+    enum err_code rc = jose_key_from_pem(slice_of(json_str(j, "sig_key", "")), &ret->sig, e);
+
+    return rc == ERR_OK ? jose_key_from_pem(slice_of(json_str(j, "enc_key", "")), &ret->enc, e)
+                        : rc;
+}
+
+static enum err_code read_other_pairs(const json_t *j, struct identity *id, struct err *e)
+{
+    const json_t *next = json_object_get(j, "next"), *old = json_object_get(j, "old");
+    enum err_code rc = ERR_OK;
+
+    if (json_is_object(next))
+        rc = read_pair(next, &id->next, e);
+    if (rc == ERR_OK && json_str(next, "receipt", NULL) != NULL)
+        id->next_receipt = strdup(json_str(next, "receipt", ""));
+    if (rc == ERR_OK && json_is_object(old))
+        rc = read_pair(old, &id->old, e);
+    return rc;
+}
+
 static enum err_code decode(const json_t *j, struct identity *id, struct err *e)
 {
     const char *trust = json_str(j, "trust", "");
@@ -65,6 +96,8 @@ static enum err_code decode(const json_t *j, struct identity *id, struct err *e)
     id->wait_s = json_int(j, "wait_s", 50);
     id->interval_s = json_int(j, "interval_s", 60);
     id->joined_ms = json_int(j, "joined_ms", 0);
+    id->key_ms = json_int(j, "key_ms", id->joined_ms);
+    (void)snprintf(id->rotated_for, sizeof id->rotated_for, "%s", json_str(j, "rotated_for", ""));
     id->trust_text = strdup(trust);
     id->receipt = strdup(json_str(j, "receipt", ""));
     if (id->device_id[0] == '\0' || !json_is_array(addresses) || json_array_size(addresses) == 0)
@@ -73,10 +106,8 @@ static enum err_code decode(const json_t *j, struct identity *id, struct err *e)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     rc = trust_first(slice_of(trust), id->fleet, &id->trust, e);
     if (rc == ERR_OK)
-        rc = jose_key_from_pem(slice_of(json_str(j, "sig_key", "")), &id->sig, e);
-    if (rc == ERR_OK)
-        rc = jose_key_from_pem(slice_of(json_str(j, "enc_key", "")), &id->enc, e);
-    return rc;
+        rc = read_pair(j, &id->key, e);
+    return rc == ERR_OK ? read_other_pairs(j, id, e) : rc;
 }
 
 enum err_code identity_load(const char *dir, struct identity *ret, struct err *e)
@@ -113,22 +144,48 @@ static enum err_code add_key(json_t *j, const char *name, const struct jose_key 
     return rc;
 }
 
+static enum err_code add_pair(json_t *j, const struct key_pair *k, struct err *e)
+{
+    enum err_code rc = add_key(j, "sig_key", k->sig, e);
+
+    return rc == ERR_OK ? add_key(j, "enc_key", k->enc, e) : rc;
+}
+
+static enum err_code add_other_pair(json_t *j, const char *name, const struct key_pair *k,
+                                    struct err *e)
+{
+    json_t *o;
+
+    if (k->sig == NULL)
+        return ERR_OK;
+    o = json_object();
+    if (json_object_set_new(j, name, o) != 0)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    return add_pair(o, k, e);
+}
+
 enum err_code identity_save(const char *dir, const struct identity *id, struct err *e)
 {
     AUTO(json_free)
-    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:I,s:I,s:I}", "device_id", id->device_id,
-                          "fleet", id->fleet, "name", id->name, "fingerprint", id->fingerprint,
-                          "addresses", id->addresses, "trust", id->trust_text, "receipt",
-                          id->receipt, "wait_s", (json_int_t)id->wait_s, "interval_s",
-                          (json_int_t)id->interval_s, "joined_ms", (json_int_t)id->joined_ms);
+    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:I,s:I,s:I,s:I,s:s}", "device_id",
+                          id->device_id, "fleet", id->fleet, "name", id->name, "fingerprint",
+                          id->fingerprint, "addresses", id->addresses, "trust", id->trust_text,
+                          "receipt", id->receipt, "wait_s", (json_int_t)id->wait_s, "interval_s",
+                          (json_int_t)id->interval_s, "joined_ms", (json_int_t)id->joined_ms,
+                          "key_ms", (json_int_t)id->key_ms, "rotated_for", id->rotated_for);
     char path[PATH_SIZE];
     enum err_code rc;
 
     if (j == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    rc = add_key(j, "sig_key", id->sig, e);
+    rc = add_pair(j, &id->key, e);
     if (rc == ERR_OK)
-        rc = add_key(j, "enc_key", id->enc, e);
+        rc = add_other_pair(j, "next", &id->next, e);
+    if (rc == ERR_OK && id->next.sig != NULL && id->next_receipt != NULL)
+        (void)json_object_set_new(json_object_get(j, "next"), "receipt",
+                                  json_string(id->next_receipt));
+    if (rc == ERR_OK)
+        rc = add_other_pair(j, "old", &id->old, e);
     path_of(path, dir, "identity.json");
     return rc == ERR_OK ? write_object(path, j, e) : rc;
 }
@@ -164,6 +221,68 @@ enum err_code identity_trust_next(const char *dir, struct identity *id, struct s
         json_decref(id->addresses);
         id->addresses = json_deep_copy(trust_addresses(id->trust));
     }
+    return identity_save(dir, id, e);
+}
+
+/* --- renewal --- */
+
+enum err_code identity_next_begin(const char *dir, struct identity *id, const char *order,
+                                  struct err *e)
+{
+    bool made = id->next.sig == NULL;
+    enum err_code rc;
+
+    if (!made && strcmp(order, id->rotated_for) == 0)
+        return ERR_OK;
+    if (made)
+        id->next = (struct key_pair){jose_key_new(), jose_key_new()};
+    (void)snprintf(id->rotated_for, sizeof id->rotated_for, "%s", order);
+    rc = id->next.sig == NULL || id->next.enc == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                                      : identity_save(dir, id, e);
+    if (rc != ERR_OK && made)
+        pair_clear(&id->next); /* nobody has heard of it */
+    return rc;
+}
+
+enum err_code identity_next_offered(const char *dir, struct identity *id, const char *receipt,
+                                    struct err *e)
+{
+    char *copy = receipt[0] == '\0' ? NULL : strdup(receipt);
+
+    free(id->next_receipt);
+    id->next_receipt = copy;
+    return identity_save(dir, id, e);
+}
+
+enum err_code identity_next_done(const char *dir, struct identity *id, int64_t now_ms,
+                                 struct err *e)
+{
+    if (id->next_receipt != NULL) {
+        free(id->receipt);
+        id->receipt = TAKE(id->next_receipt);
+    }
+    pair_clear(&id->old);
+    id->old = id->key;
+    id->key = id->next;
+    id->next = (struct key_pair){0};
+    id->key_ms = now_ms;
+    return identity_save(dir, id, e);
+}
+
+enum err_code identity_next_drop(const char *dir, struct identity *id, struct err *e)
+{
+    pair_clear(&id->next);
+    free(TAKE(id->next_receipt));
+    id->rotated_for[0] = '\0';
+    return identity_save(dir, id, e);
+}
+
+enum err_code identity_old_again(const char *dir, struct identity *id, struct err *e)
+{
+    pair_clear(&id->next);
+    id->next = id->key;
+    id->key = id->old;
+    id->old = (struct key_pair){0};
     return identity_save(dir, id, e);
 }
 

@@ -8,16 +8,25 @@
 
 #include "loop/trust.h"
 
+struct key_pair {
+    struct jose_key *sig, *enc; /* owned; both or neither */
+};
+
 struct identity {
     char device_id[37], fleet[37], name[128];
     char fingerprint[65];
-    json_t *addresses;          /* owned: https:// addresses of the parent, preferred first */
-    char *trust_text;           /* owned: newest trust document as it came */
-    char *receipt;              /* owned: compact JWS, presented when a parent lost us */
-    struct trust *trust;        /* owned */
-    struct jose_key *sig, *enc; /* owned */
+    json_t *addresses;    /* owned: https:// addresses of the parent, preferred first */
+    char *trust_text;     /* owned: newest trust document as it came */
+    char *receipt;        /* owned: compact JWS, presented when a parent lost us */
+    struct trust *trust;  /* owned */
+    struct key_pair key;  /* in force, as far as this device knows */
+    struct key_pair next; /* offered or about to be, not proven accepted yet; empty: none */
+    char *next_receipt;   /* owned: for next, once it is offered; or NULL */
+    struct key_pair old; /* the one before: a parent restored from an older backup knows no other */
     int64_t wait_s, interval_s;
     int64_t joined_ms;
+    int64_t key_ms;       /* since when key is in force */
+    char rotated_for[37]; /* the order that next, or else key, was made for; "" none */
 };
 void identity_clear(struct identity *id);
 
@@ -30,6 +39,24 @@ MUST_USE enum err_code identity_put_aside(const char *state_dir, const char *why
 /* Take a successor of the trust document in force into use and store it. */
 MUST_USE enum err_code identity_trust_next(const char *state_dir, struct identity *id,
                                            struct slice text, struct err *e);
+
+/* Renewal (rotate.h): each is one atomic write, so that after a kill one of the steps is the one in
+ * force. Make the next keys, unless there are some, for an order ("" none). */
+MUST_USE enum err_code identity_next_begin(const char *state_dir, struct identity *id,
+                                           const char *order, struct err *e);
+/* The parent has heard of them; receipt "": it gave none. */
+MUST_USE enum err_code identity_next_offered(const char *state_dir, struct identity *id,
+                                             const char *receipt, struct err *e);
+/* They are accepted: in force since now_ms.  Also when it could not be stored: then the file still
+ * leads here. */
+MUST_USE enum err_code identity_next_done(const char *state_dir, struct identity *id,
+                                          int64_t now_ms, struct err *e);
+/* Nobody took them. */
+MUST_USE enum err_code identity_next_drop(const char *state_dir, struct identity *id,
+                                          struct err *e);
+/* The parent accepts the key before only: it is in force again, and ours is offered anew. */
+MUST_USE enum err_code identity_old_again(const char *state_dir, struct identity *id,
+                                          struct err *e);
 
 /* The keys of an enrolment that is under way, made and stored at the first call. */
 MUST_USE enum err_code identity_pending_keys(const char *state_dir, struct jose_key **ret_sig,

@@ -377,7 +377,7 @@ static enum err_code read_answer(struct join *j, const struct http_answer *a, st
     poll = json_object_get(doc, "poll");
     id->wait_s = json_int(poll, "wait_s", 50);
     id->interval_s = json_int(poll, "interval_s", 60);
-    id->joined_ms = clock_wall_ms();
+    id->joined_ms = id->key_ms = clock_wall_ms() + j->offset_ms;
     id->receipt = strdup(json_str(doc, "receipt", ""));
     if (id->receipt == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -387,8 +387,8 @@ static enum err_code read_answer(struct join *j, const struct http_answer *a, st
     if (rc != ERR_OK)
         return rc;
     id->addresses = merge_addresses(j, id->trust);
-    id->sig = TAKE(j->sig);
-    id->enc = TAKE(j->enc);
+    id->key.sig = TAKE(j->sig);
+    id->key.enc = TAKE(j->enc);
     return id->addresses != NULL ? ERR_OK : err_set(e, ERR_NO_MEMORY, "out of memory");
 }
 

@@ -3,6 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <signal.h>
+#include <stdlib.h>
+
 int64_t loop_now_ms(const struct loop *l)
 {
     int64_t now = clock_wall_ms() + l->parent.offset_ms;
@@ -43,4 +46,16 @@ struct bundle_known loop_known(const struct loop *l)
         .rev = l->memory.rev,
         .etag = l->memory.etag,
     };
+}
+
+void loop_crash_at(const char *point)
+{
+#ifdef INARI_TEST_HOOKS
+    const char *wanted = getenv("INARI_CRASH_AT");
+
+    if (wanted != NULL && strcmp(wanted, point) == 0)
+        (void)raise(SIGKILL);
+#else
+    (void)point;
+#endif
 }

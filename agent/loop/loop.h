@@ -16,6 +16,7 @@
 #include "loop/http.h"
 #include "loop/identity.h"
 #include "loop/memory.h"
+#include "loop/rotate.h"
 
 enum loop_times {
     LOOP_CHECK_MS = 60 * 1000,    /* drift and running digest */
@@ -39,6 +40,7 @@ struct loop_parent {
     enum parent_state state;
     char *token;                       /* secret, heap; NULL: none */
     int64_t token_refresh, token_next; /* monotonic ms */
+    int64_t token_n, poll_token; /* how many tokens there were; the one the poll went out with */
     bool token_busy, token_skew_retry, token_refused;
     bool poll_busy, status_busy, proposal_busy, trust_busy, notice_busy;
     int64_t status_started; /* monotonic; while status_busy */
@@ -98,6 +100,7 @@ struct loop {
     struct loop_report report;
     struct loop_work work;
     struct orders orders;
+    struct rotate rotate;
     struct control *control;
     char boot[UUID_TEXT_SIZE];
     int64_t started_mono, wake_at; /* wake_at: earliest timer of this turn */
@@ -113,12 +116,17 @@ void loop_touch(struct loop *l);
 void loop_save(struct loop *l);
 struct bundle_known loop_known(const struct loop *l);
 
+/* Test builds: INARI_CRASH_AT=<point> kills the agent there. */
+void loop_crash_at(const char *point);
+
 /* parent.c */
 void parent_begin(struct loop *l);
 void parent_turn(struct loop *l);
 void parent_clear(struct loop *l);
 /* A refused or failed request: how long to wait; may change the parent's state. */
 int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff *b);
+/* A new access token, taken over; good for life_s. */
+void parent_take_token(struct loop *l, char *token, int64_t life_s);
 /* The bundle that came was looked at: when to ask for the next. */
 void parent_bundle_done(struct loop *l, bool new_content, bool good);
 /* DELETE /api/agent/v1/self; blocks. */

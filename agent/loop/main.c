@@ -30,6 +30,8 @@ static int usage(FILE *to, int status)
             "  release                                         end the hold\n"
             "  rollback [DIGEST]                               "
             "back to the last good (or a kept) configuration\n"
+            "  rotate-key                                      "
+            "renew this device's own key now\n"
             "  leave                                           "
             "leave the parent; Postfix keeps running\n"
             "  --check | --show-settings | --sample | --version\n"
@@ -48,6 +50,7 @@ static int usage(FILE *to, int status)
             "  release                                         保留を解除\n"
             "  rollback [ダイジェスト]                         "
             "最後に正常だった(または保存済みの)設定に戻す\n"
+            "  rotate-key                                      このデバイス自身の鍵を今すぐ更新\n"
             "  leave                                           上位デバイスから離脱(Postfix "
             "は動作を続けます)\n"
             "  --check | --show-settings | --sample | --version\n"
@@ -154,6 +157,12 @@ static int rollback_main(const struct agent_settings *s, int argc, char **argv)
     return argc <= 2 ? ctl_rollback(s, argc == 2 ? argv[1] : NULL) : usage(stderr, EXIT_USAGE);
 }
 
+static int rotate_key_main(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? ctl_rotate_key(s) : usage(stderr, EXIT_USAGE);
+}
+
 static int leave_main(const struct agent_settings *s, int argc, char **argv)
 {
     (void)argv;
@@ -166,8 +175,13 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-    {"join", join_main},   {"run", run_verb},         {"status", status_main},
-    {"hold", hold_main},   {"release", release_main}, {"rollback", rollback_main},
+    {"join", join_main},
+    {"run", run_verb},
+    {"status", status_main},
+    {"hold", hold_main},
+    {"release", release_main},
+    {"rollback", rollback_main},
+    {"rotate-key", rotate_key_main},
     {"leave", leave_main},
 };
 

@@ -57,6 +57,10 @@ static void note_contact(struct loop *l, const struct http_answer *a, bool authe
     }
     if (a->trust > trust_number(l->id.trust))
         l->parent.trust_wanted = a->trust;
+    /* also before the first held poll has ended */
+    if (authenticated &&
+        condition_set(&l->conditions, COND_AUTHENTICATED, COND_TRUE, "Accepted", "%s", ""))
+        loop_touch(l);
 }
 
 /* --- what a refusal means --- */
@@ -176,6 +180,14 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
 
 /* --- token --- */
 
+void parent_take_token(struct loop *l, char *token, int64_t life_s)
+{
+    drop_token(l);
+    l->parent.token = token;
+    l->parent.token_n++;
+    l->parent.token_refresh = clock_mono_ms() + token_refresh_ms(life_s);
+}
+
 static void on_token(void *ctx, struct http_answer *a)
 {
     struct loop *l = ctx;
@@ -188,9 +200,8 @@ static void on_token(void *ctx, struct http_answer *a)
     p->token_busy = false;
     if (a->status == 200 &&
         token_read(strbuf_slice(&a->body), "device", &token, &life, &e) == ERR_OK) {
-        drop_token(l);
-        p->token = token;
-        p->token_refresh = now + token_refresh_ms(life);
+        parent_take_token(l, token, life);
+        rotate_accepted(l);
         p->token_skew_retry = false;
         backoff_reset(&p->token_backoff);
         note_contact(l, a, true);
@@ -215,7 +226,8 @@ static void on_token(void *ctx, struct http_answer *a)
     if (p->token_next == INT64_MAX || p->token_next < now + life)
         p->token_next = now + life;
     if (a->status == 401) {
-        p->token_next = now + backoff_next(&p->token_backoff);
+        /* Keys are renewed in two phases: the one it takes may be another of ours. */
+        p->token_next = rotate_another(l) ? now : now + backoff_next(&p->token_backoff);
         (void)condition_set(&l->conditions, COND_AUTHENTICATED, COND_FALSE, "Refused", "%s",
                             a->problem);
     }
@@ -226,8 +238,8 @@ static void ask_token(struct loop *l)
     AUTO_STR char *form = NULL;
     struct http_req *r;
     struct err e = {0};
-    enum err_code rc = token_client_form(l->id.sig, l->id.device_id, trust_issuer(l->id.trust),
-                                         loop_now_ms(l), &form, &e);
+    enum err_code rc = token_client_form(rotate_signer(l), l->id.device_id,
+                                         trust_issuer(l->id.trust), loop_now_ms(l), &form, &e);
 
     if (rc == ERR_OK) {
         r = http_req_new("POST", "/oauth2/token");
@@ -320,8 +332,6 @@ static void on_desired(void *ctx, struct http_answer *a)
         backoff_reset(&p->poll_backoff);
         p->token_refused = false;
         note_contact(l, a, true);
-        if (condition_set(&l->conditions, COND_AUTHENTICATED, COND_TRUE, "Accepted", "%s", ""))
-            loop_touch(l);
         take_fresh(l, a);
         command_waiting(l, a->commands);
         /* A report that was accepted after this poll began is what the parent still missed then. */
@@ -340,6 +350,10 @@ static void on_desired(void *ctx, struct http_answer *a)
         p->wait_s = a->elapsed_ms / 1000 - 5 > WAIT_MIN_S ? a->elapsed_ms / 1000 - 5 : WAIT_MIN_S;
         p->poll_next = now + (int64_t)rand_below(2000);
         p->reachable = false; /* twice in a row is an outage */
+        return;
+    }
+    if (a->status == 401 && p->poll_token != p->token_n) {
+        p->poll_next = now; /* it went out with a token that is renewed since */
         return;
     }
     p->poll_next = now + parent_react(l, a, &p->poll_backoff);
@@ -377,6 +391,7 @@ static void ask_desired(struct loop *l)
         http_req_limits(r, PROTO_BUNDLE_MAX, p->wait_s * 1000 + WAIT_SLACK_MS);
     }
     p->poll_started = now;
+    p->poll_token = p->token_n;
     p->poll_busy = http_start(l->http, r, on_desired, l, &e) == ERR_OK;
     if (!p->poll_busy)
         p->poll_next = now + backoff_next(&p->poll_backoff);
@@ -523,7 +538,7 @@ static char *signed_text(struct loop *l, const char *typ, const json_t *doc, cha
     if (text == NULL)
         return NULL;
     sha256_hex(slice_of(text), digest);
-    if (jose_jws_sign(l->id.sig, typ, slice_of(text), false, &jws, &e) != ERR_OK)
+    if (jose_jws_sign(l->id.key.sig, typ, slice_of(text), false, &jws, &e) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "sign.failed", KV_STR("problem", e.msg));
     return jws;
 }
@@ -633,6 +648,10 @@ static void turn_authenticated(struct loop *l, int64_t now)
 {
     struct loop_parent *p = &l->parent;
 
+    rotate_turn(l);
+    if (p->token == NULL)
+        return;
+
     if (!p->status_busy && l->report.force) {
         if (now >= p->status_next)
             send_status(l);
@@ -690,7 +709,7 @@ enum err_code parent_leave(struct loop *l, struct err *e)
 
     if (l->parent.token == NULL)
         return err_set(e, ERR_UNAVAILABLE, "the parent was not reached (%s)", l->parent.trouble);
-    rc = token_proof(l->id.sig, l->id.device_id, trust_issuer(l->id.trust), PROTO_ACT_LEAVE,
+    rc = token_proof(l->id.key.sig, l->id.device_id, trust_issuer(l->id.trust), PROTO_ACT_LEAVE,
                      loop_now_ms(l), &proof, e);
     if (rc != ERR_OK)
         return rc;

@@ -134,6 +134,20 @@ static json_t *health(const struct loop *l)
     return json_pack("{s:O?}", "queue", queue);
 }
 
+/* The device's own key, as the device sees it. */
+static json_t *key(const struct loop *l)
+{
+    char since[CLOCK_TEXT_SIZE], due[CLOCK_TEXT_SIZE] = "";
+    int64_t at = rotate_due_ms(l);
+
+    clock_format(l->id.key_ms, since);
+    if (at != INT64_MAX)
+        clock_format(at, due);
+    return json_pack("{s:s,s:s,s:o,s:b}", "kid", jose_key_kid(l->id.key.sig), "since", since,
+                     "renewal_due", due[0] == '\0' ? json_null() : json_string(due), "unfinished",
+                     l->id.next.sig != NULL);
+}
+
 json_t *report_build(struct loop *l, int64_t seq)
 {
     char now[CLOCK_TEXT_SIZE];
@@ -161,6 +175,7 @@ json_t *report_build(struct loop *l, int64_t seq)
     set(j, "would_change", rows(l->apply.would_change, max));
     set(j, "conditions", conditions_to_json(&l->conditions));
     set(j, "health", health(l));
+    set(j, "key", key(l));
     if (l->report.level < 3)
         set(j, "inventory", inventory(l));
     return j;

@@ -714,8 +714,10 @@ void work_turn(struct loop *l)
         if (now >= l->work.next)
             recover(l, now);
         loop_wake(l, l->work.next);
-        if (!l->work.recovered)
+        if (!l->work.recovered) {
+            command_turn_work(l);
             return;
+        }
     }
     look_at_hold(l);
     if (l->parent.reachable && !l->work.pending.active)

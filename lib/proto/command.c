@@ -7,7 +7,7 @@
 const char *const command_kind_names[] = {"self-check",    "queue-show",    "queue-flush",
                                           "queue-hold",    "queue-release", "queue-delete",
                                           "service-start", "service-stop",  "service-restart",
-                                          "test-message",  "debug-bundle",  NULL};
+                                          "test-message",  "debug-bundle",  "rotate-key",    NULL};
 const char *const command_service_names[] = {"postfix", NULL};
 const char *const command_queue_names[] = {"all", "incoming", "active", "deferred", "hold", NULL};
 const char *const command_state_names[] = {"queued",  "delivered",   "running", "done",
@@ -140,7 +140,7 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         [COMMAND_QUEUE_RELEASE] = some,      [COMMAND_QUEUE_DELETE] = some,
         [COMMAND_SERVICE_START] = service,   [COMMAND_SERVICE_STOP] = service,
         [COMMAND_SERVICE_RESTART] = service, [COMMAND_TEST_MESSAGE] = message,
-        [COMMAND_DEBUG_BUNDLE] = bundle,
+        [COMMAND_DEBUG_BUNDLE] = bundle,     [COMMAND_ROTATE_KEY] = none,
     };
     AUTO(json_free) json_t *empty = args == NULL ? json_object() : NULL;
     struct command_args a = {.kind = kind, .limit = 1000};

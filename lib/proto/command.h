@@ -20,6 +20,7 @@ enum command_kind {
     COMMAND_SERVICE_RESTART,
     COMMAND_TEST_MESSAGE, /* send one, follow it to its result */
     COMMAND_DEBUG_BUNDLE, /* configuration, state and logs without secrets, encrypted to the caller's key */
+    COMMAND_ROTATE_KEY, /* the agent renews its own key; the helper has no part in it */
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
 extern const char *const command_queue_names[]; /* "all" "incoming" "active" "deferred" "hold" */

@@ -17,6 +17,7 @@
 #define PROTO_TYP_FRESH "inari-fresh+jws"      /* parent -> child, compact, by a bundle key */
 #define PROTO_TYP_NOTICE "inari-notice+jws"    /* parent -> anybody, by a bundle key */
 #define PROTO_TYP_CLIENT "inari-client+jwt"    /* client assertion, compact, by the device key */
+#define PROTO_TYP_KEY "inari-key+jws"          /* child -> parent, by the new device key it offers */
 #define PROTO_TYP_PROOF "inari-proof+jwt"      /* key proof of one call, compact, by the device key */
 #define PROTO_TYP_ACCESS "inari-at+jwt"        /* access token, compact, HS256 */
 
@@ -38,6 +39,7 @@
 /* "act" of a proof: what it may be used for, and for nothing else */
 #define PROTO_ACT_ENROLMENT "enrolment"
 #define PROTO_ACT_LEAVE "leave"
+#define PROTO_ACT_ROTATE "rotate-key:" /* and the thumbprint of the new key */
 
 enum {
     PROTO_API = 1,
@@ -45,6 +47,7 @@ enum {
     PROTO_STATUS_MAX = 64 * 1024,
     PROTO_PROPOSAL_MAX = 512 * 1024,
     PROTO_ENROL_MAX = 64 * 1024,
+    PROTO_KEY_MAX = 8 * 1024,
     PROTO_TRUST_MAX = 64 * 1024,
     PROTO_DIGEST_SIZE = 65, /* 64 hexadecimal digits and NUL */
 };

@@ -92,6 +92,16 @@ static json_t *running_json(const struct device *d)
     return j;
 }
 
+static json_t *key_json(const struct device *d)
+{
+    json_t *next = d->next_kid[0] == '\0' ? json_null()
+                                          : json_pack("{s:s,s:o}", "kid", d->next_kid, "since",
+                                                      time_or_null(d->next_ms));
+
+    return json_pack("{s:s,s:o,s:I,s:o}", "kid", d->kid, "since", time_or_null(d->key_ms),
+                     "rotations", (json_int_t)d->key_rotations, "next", next);
+}
+
 static json_t *device_json(const struct app *app, const struct device *d)
 {
     int64_t limited = 0, seen = last_seen(app, d, &limited);
@@ -107,11 +117,11 @@ static json_t *device_json(const struct app *app, const struct device *d)
         json_is_array(json_object_get(d->status, "conditions")) ? part(d->status, "conditions")
                                                                 : json_array());
     json_t *more = json_pack(
-        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I}", "agent_version", agent, "address",
+        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o}", "agent_version", agent, "address",
         d->address, "last_seen", time_or_null(seen), "enrolled_at", time_or_null(d->enrolled_ms),
         "version", (json_int_t)d->version, "fingerprint", d->fingerprint, "kid", d->kid,
         "held_reason", d->held_reason, "held_until", time_or_null(d->held_until_ms), "offered_rev",
-        (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited);
+        (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited, "key", key_json(d));
 
     if (j == NULL || more == NULL || json_object_update_missing(j, more) != 0) {
         json_decref(j);

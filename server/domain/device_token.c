@@ -1,6 +1,6 @@
 /* Client assertions (private_key_jwt) and the access tokens they are exchanged for:
  * protocol.md 6.6. */
-#include "domain/enrol.h"
+#include "domain/device_key.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -84,7 +84,7 @@ enum err_code device_assertion_check(struct slice assertion, const char *issuer,
 }
 
 /* Whom the assertion says it is from, before anything is believed. */
-static bool claimed_device(struct slice assertion, char id[UUID_TEXT_SIZE])
+static bool claimed_device(struct slice assertion, char id[UUID_TEXT_SIZE], char kid[JOSE_KID_SIZE])
 {
     AUTO(json_free) json_t *claims = NULL;
     struct jose_jws j = {0};
@@ -93,8 +93,10 @@ static bool claimed_device(struct slice assertion, char id[UUID_TEXT_SIZE])
                   ERR_OK;
 
     ok = ok && uuid_is_valid(json_str(claims, "sub", ""));
-    if (ok)
+    if (ok) {
         (void)snprintf(id, UUID_TEXT_SIZE, "%s", json_str(claims, "sub", ""));
+        (void)snprintf(kid, JOSE_KID_SIZE, "%s", j.kid);
+    }
     jose_jws_clear(&j);
     return ok;
 }
@@ -205,13 +207,16 @@ enum err_code device_proof(struct db *db, struct app *app, const char *device_id
     return rc;
 }
 
-static enum err_code grant(struct db *db, struct app *app, const struct device *d,
-                           struct slice assertion, int64_t now_s, json_t **ret, struct err *e)
+/* kid: of the key the assertion says it is by. */
+static enum err_code grant(struct db *db, struct app *app, struct device *d, struct slice assertion,
+                           const char *kid, int64_t now_s, const char *address, struct arena *a,
+                           json_t **ret, struct err *e)
 {
     AUTO(jose_key_free) struct jose_key *key = NULL;
+    bool candidate = false;
     char jti[80];
     int64_t exp_s = 0;
-    enum err_code rc = jose_key_from_jwk(d->jwk, &key, e);
+    enum err_code rc = device_key_named(db, d, kid, a, &key, &candidate, e);
 
     if (rc == ERR_OK)
         rc = device_assertion_check(assertion, app->issuer, key, d->id, now_s, jti, &exp_s, e);
@@ -219,6 +224,8 @@ static enum err_code grant(struct db *db, struct app *app, const struct device *
         rc = use_once(db, d->id, jti, exp_s, e);
     if (rc == ERR_OK)
         rc = check_state(d, e);
+    if (rc == ERR_OK && candidate)
+        rc = device_key_promote(db, app, kid, address, a, d, e);
     return rc == ERR_OK ? make_token(app, d, now_s, ret, e) : rc;
 }
 
@@ -226,18 +233,18 @@ enum err_code device_token_grant(struct db *db, struct app *app, struct slice as
                                  int64_t now_s, const char *address, struct arena *a, json_t **ret,
                                  struct err *e)
 {
-    char id[UUID_TEXT_SIZE];
+    char id[UUID_TEXT_SIZE], kid[JOSE_KID_SIZE];
     struct device d;
     enum err_code rc;
 
-    if (!claimed_device(assertion, id))
+    if (!claimed_device(assertion, id, kid))
         return not_accepted(e);
     rc = device_store_get(db, id, a, &d, e);
     if (rc == ERR_NOT_FOUND)
         return not_accepted(e); /* nothing is proven: no word about who exists */
     if (rc != ERR_OK)
         return rc;
-    rc = grant(db, app, &d, assertion, now_s, ret, e);
+    rc = grant(db, app, &d, assertion, kid, now_s, address, a, ret, e);
     if (rc == ERR_TOKEN_INVALID || rc == ERR_DEVICE_REVOKED || rc == ERR_DEVICE_RETIRED) {
         audit_refusal(db, id, address, e);
         if (rc == ERR_TOKEN_INVALID)

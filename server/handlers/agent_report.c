@@ -2,6 +2,7 @@
 
 #include "domain/command.h"
 #include "domain/device.h"
+#include "domain/device_key.h"
 #include "domain/device_status.h"
 #include "domain/enrol.h"
 #include "handlers/common.h"
@@ -19,6 +20,17 @@ enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e)
     enum err_code rc = device_proposal_put(rq->db, rq->app, rq->who.id, rq->body, rq->arena, e);
 
     return rc == ERR_OK ? reply_empty(rp) : rc;
+}
+
+enum err_code agent_key(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc =
+        device_key_offer(rq->db, rq->app, rq->who.id, rq->body, req_header(rq, PROTO_H_PROOF),
+                         rq->client_address, rq->arena, &j, e);
+
+    reply_header(rp, "Cache-Control", "no-store");
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }
 
 enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e)

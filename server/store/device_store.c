@@ -9,7 +9,9 @@
     "d.desired_rev,"                                                                               \
     " d.offered_rev, d.held_until, d.version, d.enrolled_at, p.seen_at, coalesce(b.epoch, 0), "    \
     "coalesce(b.pub, 0),"                                                                          \
-    " coalesce(b.etag, ''), coalesce(b.content_digest, ''), s.doc, s.received_at FROM device d"    \
+    " coalesce(b.etag, ''), coalesce(b.content_digest, ''), s.doc, s.received_at, d.key_at, "      \
+    "d.key_rotations,"                                                                             \
+    " coalesce(d.next_kid, ''), d.next_at FROM device d"                                           \
     " LEFT JOIN presence p ON p.device_id = d.id LEFT JOIN bundle b ON b.device_id = d.id AND "    \
     "b.rev = d.desired_rev"                                                                        \
     " LEFT JOIN device_status s ON s.device_id = d.id"
@@ -46,6 +48,10 @@ static void read_row(const struct rows *r, int i, struct device *d)
         .digest = rows_text(r, i, 26),
         .status = rows_json(r, i, 27),
         .status_ms = rows_time_ms(r, i, 28),
+        .key_ms = rows_time_ms(r, i, 29),
+        .key_rotations = rows_int(r, i, 30),
+        .next_kid = rows_text(r, i, 31),
+        .next_ms = rows_time_ms(r, i, 32),
     };
 }
 

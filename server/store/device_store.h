@@ -15,6 +15,9 @@ struct device { /* one row with what belongs to it; all borrowed from the arena 
     const char *etag, *digest;              /* "" none yet */
     const json_t *status;                   /* NULL none */
     int64_t status_ms;
+    int64_t key_ms, key_rotations;          /* since when kid is in force; how often it was renewed */
+    const char *next_kid;                   /* offered, not used yet; "" none */
+    int64_t next_ms;
 };
 
 /* ref: id or name.  ERR_NOT_FOUND. */

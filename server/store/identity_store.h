@@ -1,0 +1,23 @@
+/* identity_store.h - SQL of what makes a device that device: its keys, and what was seen of its instances. */
+#pragma once
+
+#include "store/device_store.h"
+
+extern const struct stmt *const identity_store_stmts[];
+
+struct key_candidate { /* borrowed */
+    const char *kid, *receipt;
+    const json_t *jwk, *enc_jwk;
+};
+/* Is that thumbprint another device's, as its key in force or as its candidate? */
+MUST_USE enum err_code identity_store_kid_taken(struct db *db, const char *device_id, const char *kid, bool *ret,
+                                                struct err *e);
+/* A candidate takes the place of an earlier one. */
+MUST_USE enum err_code identity_store_offer(struct db *db, const char *device_id, const struct key_candidate *k,
+                                            struct err *e);
+/* ERR_NOT_FOUND: the device has no candidate of that thumbprint. */
+MUST_USE enum err_code identity_store_candidate(struct db *db, const char *device_id, const char *kid, struct arena *a,
+                                                struct key_candidate *ret, struct err *e);
+/* The candidate comes into force and the key before is forgotten; tokens of the generation before end.
+ * ERR_NOT_FOUND as above. */
+MUST_USE enum err_code identity_store_promote(struct db *db, const char *device_id, const char *kid, struct err *e);
