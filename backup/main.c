@@ -122,7 +122,7 @@ static int report(const struct args *a, const struct backup_result *r)
         AUTO(json_free)
         json_t *out = json_pack("{s:s,s:s,s:I,s:O}", "file", a->file, "sha256", r->sha256, "size",
                                 (json_int_t)r->size, "manifest", m);
-        text = out == NULL ? NULL : json_dumps(out, JSON_INDENT(2) | JSON_SORT_KEYS);
+        text = out == NULL ? NULL : json_text(out, JSON_INDENT(2) | JSON_SORT_KEYS);
         return text != NULL && puts(text) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     (void)printf("%s: %s, %lld bytes, sha256 %s\n"

@@ -147,7 +147,7 @@ enum err_code conf_save(const struct conf *c, struct err *e)
     put(j, "token", c->token);
     put(j, "session", c->cookie);
     put(j, "user", c->user);
-    text = json_dumps(j, JSON_INDENT(1));
+    text = json_text(j, JSON_INDENT(1));
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     folder(&path);

@@ -77,7 +77,7 @@ enum cli_exit verb_export(struct cli *c)
         print_json(doc);
         return EXIT_OK_;
     }
-    text = json_dumps(doc, JSON_INDENT(2) | JSON_SORT_KEYS);
+    text = json_text(doc, JSON_INDENT(2) | JSON_SORT_KEYS);
     if (text == NULL)
         (void)err_set(&e, ERR_NO_MEMORY, "out of memory");
     if (text == NULL || file_write_atomic(c->arg[0], slice_of(text), 0600, &e) != ERR_OK)

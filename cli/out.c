@@ -248,7 +248,7 @@ void value_text(const struct cli *c, struct strbuf *b, const json_t *v)
                                                                      : T_ROW_REMOVED));
         return;
     }
-    text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    text = json_text(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
     strbuf_puts(b, text == NULL ? "?" : text);
 }
 

@@ -64,7 +64,7 @@ enum cli_exit verb_get(struct cli *c)
     v = json_object_get(json_object_get(doc, "settings"), s->key);
     set = v != NULL;
     if (!set && cli_opt(c, "group") == NULL)
-        v = fallback = json_loads(s->default_json, JSON_DECODE_ANY, NULL);
+        v = fallback = json_in_own(s->default_json);
     if (c->json) {
         AUTO(json_free)
         json_t *out = json_pack("{s:s, s:O?, s:b, s:O?}", "key", s->key, "value", v, "set", set,

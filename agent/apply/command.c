@@ -42,7 +42,7 @@ static enum err_code write_down(struct order *o, const char *phase, enum err_cod
                           "result", o->result, "output_bytes", (json_int_t)o->out_n, "error",
                           rc == ERR_OK ? "" : err_word(rc), "message", rc == ERR_OK ? "" : why->msg,
                           "at", (json_int_t)clock_wall_ms());
-    AUTO_STR char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+    AUTO_STR char *text = j == NULL ? NULL : json_text(j, JSON_COMPACT);
     char path[4200];
 
     if (text == NULL)

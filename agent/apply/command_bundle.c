@@ -43,7 +43,7 @@ static void add(struct bundle *b, const char *name, struct slice text)
 
 static void add_json(struct bundle *b, const char *name, json_t *j) /* steals */
 {
-    AUTO_STR char *text = j == NULL ? NULL : json_dumps(j, JSON_INDENT(1) | JSON_SORT_KEYS);
+    AUTO_STR char *text = j == NULL ? NULL : json_text(j, JSON_INDENT(1) | JSON_SORT_KEYS);
 
     json_decref(j);
     if (text != NULL)

@@ -18,7 +18,7 @@ static enum err_code show_one(void *ctx, const json_t *message, struct err *e)
 
     if (s->listed >= s->o->args.limit)
         return ERR_OK;
-    text = json_dumps(message, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    text = json_text(message, JSON_COMPACT | JSON_PRESERVE_ORDER);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     s->listed++;

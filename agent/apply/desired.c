@@ -51,7 +51,7 @@ enum err_code desired_stop(const struct helper *h, const char *by, const char *r
     clock_format(clock_wall_ms(), now);
     j = json_pack("{s:s,s:s,s:s,s:s,s:s}", "state", "stopped", "by", by, "reason", reason, "since",
                   now, "command", command);
-    text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+    text = j == NULL ? NULL : json_text(j, JSON_COMPACT);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     path_of(h, path, sizeof path);

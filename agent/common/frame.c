@@ -114,7 +114,7 @@ enum err_code frame_decode(struct slice bytes, size_t *ret_used, json_t **ret, s
 
 enum err_code frame_encode(const json_t *object, struct strbuf *out, struct err *e)
 {
-    AUTO_STR char *text = json_dumps(object, JSON_COMPACT);
+    AUTO_STR char *text = json_text(object, JSON_COMPACT);
     size_t n;
     char head[FRAME_HEAD];
 

@@ -36,7 +36,7 @@ static enum err_code keep(struct loop *l, const struct order *o, struct err *e)
                           command_state_names[o->state], "accepted", o->accepted, "told", o->told,
                           "result", o->result, "problem", o->problem, "output_bytes",
                           (json_int_t)o->total, "ended", (json_int_t)o->ended_ms);
-    AUTO_STR char *text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+    AUTO_STR char *text = j == NULL ? NULL : json_text(j, JSON_COMPACT);
     char path[PATH_SIZE];
     enum err_code rc;
 

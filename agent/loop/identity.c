@@ -50,7 +50,7 @@ static enum err_code read_object(const char *path, json_t **ret, struct err *e)
 
 static enum err_code write_object(const char *path, const json_t *j, struct err *e)
 {
-    AUTO_STR char *text = json_dumps(j, JSON_INDENT(1) | JSON_SORT_KEYS);
+    AUTO_STR char *text = json_text(j, JSON_INDENT(1) | JSON_SORT_KEYS);
     enum err_code rc;
 
     if (text == NULL)

@@ -70,11 +70,18 @@ static json_t *plan_json(const struct plan *p)
 
 json_t *rendition_to_json(const struct rendition *r)
 {
-    return json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o}", "v", 1, "digest", r->digest,
-                     "device_id", r->device_id, "epoch", (json_int_t)r->epoch, "rev",
-                     (json_int_t)r->rev, "pub", (json_int_t)r->pub, "base_main", r->base_main,
-                     "base_master", r->base_master, "restart", r->restart, "validated",
-                     r->validated, "plan", plan_json(r->plan));
+    uint64_t failed = json_failures();
+    json_t *j =
+        json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o}", "v", 1, "digest", r->digest,
+                  "device_id", r->device_id, "epoch", (json_int_t)r->epoch, "rev",
+                  (json_int_t)r->rev, "pub", (json_int_t)r->pub, "base_main", r->base_main,
+                  "base_master", r->base_master, "restart", r->restart, "validated", r->validated,
+                  "plan", plan_json(r->plan));
+
+    if (json_failures() == failed)
+        return j;
+    json_decref(j);
+    return NULL;
 }
 
 /* The manifest is ours and root's; what does not fit is damage, found once at the end as NULL
@@ -171,7 +178,7 @@ static struct plan *plan_of(const json_t *j, struct arena *a)
     p->mail_path = text(j, "mail_path", a);
     p->sink_port = json_int(j, "sink_port", 0);
     p->probe_domain = text(j, "probe_domain", a);
-    return p->probe_domain == NULL || p->listeners == NULL || p->tables == NULL ? NULL : p;
+    return arena_ok(a) ? p : NULL; /* a list that is too short is worse than none */
 }
 
 enum err_code rendition_from_json(const json_t *j, struct arena *a, struct rendition *ret,
@@ -199,7 +206,7 @@ enum err_code rendition_from_json(const json_t *j, struct arena *a, struct rendi
 enum err_code rendition_save(const char *dir, const struct rendition *r, struct err *e)
 {
     AUTO(json_free) json_t *j = rendition_to_json(r);
-    AUTO_STR char *body = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+    AUTO_STR char *body = j == NULL ? NULL : json_text(j, JSON_COMPACT);
     char path[4096];
 
     if (body == NULL)

@@ -234,7 +234,7 @@ static void report(void)
 #undef COUNT
     add_counts(j);
     add_times(j);
-    text = json_dumps(j, JSON_COMPACT);
+    text = json_text(j, JSON_COMPACT);
     if (text == NULL)
         die("out of memory");
     (void)puts(text);

@@ -65,7 +65,7 @@ enum err_code state_write(const char *path, const json_t *join, struct err *e)
     }
     j = json_pack("{s:O,s:O,s:O,s:O}", "addresses", json_object_get(join, "addresses"), "pins",
                   json_object_get(join, "pins"), "trust", trust_documents, "devices", devices);
-    text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+    text = j == NULL ? NULL : json_text(j, JSON_COMPACT);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     return file_write_atomic(path, slice_of(text), 0600, e);

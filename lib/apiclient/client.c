@@ -378,7 +378,7 @@ enum err_code apiclient_call(struct apiclient *c, const struct apicall *call, st
     *ret = (struct apireply){.retry_after_s = -1};
     rc = headers_make(c, call, &headers, e);
     if (rc == ERR_OK && (url == NULL || (call->body != NULL &&
-                                         (body = json_dumps(call->body, JSON_COMPACT)) == NULL)))
+                                         (body = json_text(call->body, JSON_COMPACT)) == NULL)))
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     if (rc == ERR_OK) {
         setup(c, call, url, body, headers, &a);

@@ -21,6 +21,7 @@ struct arena {
     struct block *blocks; /* newest first; the last one is first */
     struct deferred *deferred;
     size_t total, max;
+    bool failed;
     struct block first; /* in one allocation with the arena: most requests need no other */
 };
 
@@ -38,6 +39,7 @@ struct arena *arena_new(size_t max)
     a->deferred = NULL;
     a->total = size;
     a->max = max;
+    a->failed = false;
     a->first.next = NULL;
     a->first.used = 0;
     a->first.size = size;
@@ -55,7 +57,19 @@ void arena_reset(struct arena *a)
     a->deferred = NULL;
     a->blocks = &a->first;
     a->total = a->first.size;
+    a->failed = false;
     a->first.used = 0;
+}
+
+bool arena_ok(const struct arena *a)
+{
+    return !a->failed;
+}
+
+static void *failed(struct arena *a)
+{
+    a->failed = true;
+    return NULL;
 }
 
 void arena_free(struct arena *a)
@@ -73,7 +87,7 @@ void *arena_alloc(struct arena *a, size_t n)
     void *p;
 
     if (n > a->max)
-        return NULL;
+        return failed(a);
     n = (n + align - 1) / align * align;
     if (b->size - b->used < n) {
         size_t size = b->size < FIRST_BLOCK ? FIRST_BLOCK : b->size * 2;
@@ -82,10 +96,10 @@ void *arena_alloc(struct arena *a, size_t n)
         if (size < n)
             size = n;
         if (a->total + n > a->max)
-            return NULL;
+            return failed(a);
         b = calloc(1, sizeof *b + size);
         if (b == NULL)
-            return NULL;
+            return failed(a);
         b->size = size;
         b->next = a->blocks;
         a->blocks = b;

@@ -31,7 +31,7 @@ const struct setting *catalog_find(const char *key)
 
 static json_t *default_of(const char *text)
 {
-    return json_loads(text, JSON_DECODE_ANY, NULL); /* our own text, never foreign bytes */
+    return json_in_own(text); /* our own text, never foreign bytes */
 }
 
 json_t *catalog_defaults(void)

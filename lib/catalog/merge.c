@@ -117,8 +117,9 @@ static void explain_rows(json_t *entries)
 
 json_t *catalog_explain(const struct setting *s, const struct catalog_layer *layers, size_t n)
 {
+    uint64_t failed = json_failures();
     json_t *out = json_array();
-    AUTO(json_free) json_t *builtin = json_loads(s->default_json, JSON_DECODE_ANY, NULL);
+    AUTO(json_free) json_t *builtin = json_in_own(s->default_json);
 
     (void)json_array_append_new(out, entry("builtin", "", "", builtin));
     for (size_t i = 0; i < n; i++) {
@@ -135,7 +136,10 @@ json_t *catalog_explain(const struct setting *s, const struct catalog_layer *lay
         explain_rows(out);
     else
         set_wins(json_array_get(out, json_array_size(out) - 1), true);
-    return out;
+    if (json_failures() == failed)
+        return out;
+    json_decref(out);
+    return NULL;
 }
 
 static void conflict(const struct catalog_layer *a, const struct catalog_layer *b, const char *at,

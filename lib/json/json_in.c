@@ -5,46 +5,148 @@
 #include "base/rand.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-/* jansson recurses; count the depth first so that hostile input never gets there. */
-static bool too_deep(struct slice t)
+/*
+ * jansson 2.14 does not look whether memory ends while it collects a token, or the parts of a text:
+ * the token is cut short, and one without its closing quote is read past its end.  So a parse has a
+ * reserve that is larger than what one token can still need, and gets no further byte once an
+ * allocation has failed; its result is thrown away.  A dump is safe, but not whole.  How many
+ * allocations failed is counted, and compared after every parse and every dump.
+ */
+static _Thread_local uint64_t failures;
+static _Thread_local char *reserve; /* of the parse that is under way in this thread */
+static _Thread_local size_t reserve_n, reserve_used;
+
+static void *noted_malloc(size_t n)
 {
+    void *p = malloc(n);
+    size_t room = (n + 15) / 16 * 16;
+
+    if (p != NULL)
+        return p;
+    failures++;
+    if (reserve == NULL || room > reserve_n - reserve_used)
+        return NULL;
+    p = reserve + reserve_used;
+    reserve_used += room;
+    return p;
+}
+
+static void noted_free(void *p)
+{
+    if (reserve == NULL || (char *)p < reserve || (char *)p >= reserve + reserve_n)
+        free(p);
+}
+
+__attribute__((constructor)) static void note_allocations(void)
+{
+    json_set_alloc_funcs(noted_malloc, noted_free);
+}
+
+uint64_t json_failures(void)
+{
+    return failures;
+}
+
+struct input {
+    struct slice text;
+    uint64_t before;
+};
+
+/* Byte by byte: none comes after a failure. */
+static size_t next_byte(void *buffer, size_t size, void *ctx)
+{
+    struct input *in = ctx;
+
+    if (size == 0 || in->text.n == 0 || failures != in->before)
+        return 0;
+    *(char *)buffer = *in->text.p;
+    in->text.p++;
+    in->text.n--;
+    return 1;
+}
+
+/* longest: no token is longer.  NULL with je->line 0: out of memory. */
+static json_t *load(struct slice text, size_t longest, size_t flags, json_error_t *je)
+{
+    struct input in = {text, failures};
+    json_t *j = NULL;
+
+    reserve_n = 4 * longest + KIB;
+    reserve_used = 0;
+    reserve = malloc(reserve_n);
+    if (reserve == NULL)
+        failures++;
+    else
+        j = json_load_callback(next_byte, &in, flags, je);
+    if (failures != in.before) {
+        json_decref(j);
+        je->line = 0;
+        j = NULL;
+    }
+    free(reserve);
+    reserve = NULL;
+    return j;
+}
+
+/* jansson recurses; count the depth first so that hostile input never gets there.  *ret_longest: of
+ * any token. */
+static bool too_deep(struct slice t, size_t *ret_longest)
+{
+    size_t longest = 0, begin = 0;
     bool in_string = false;
     int depth = 0;
 
     for (size_t i = 0; i < t.n; i++) {
         char c = t.p[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_IN_DEPTH_MAX)
-                return true;
-        } else if (c == '}' || c == ']') {
-            depth--;
+        if (in_string && c == '\\') {
+            i++;
+            continue;
         }
+        if (c == '"')
+            in_string = !in_string;
+        if (in_string || strchr(",:[]{} \t\r\n", c) == NULL)
+            continue;
+        if (i - begin > longest) /* also after a closing quote: strings end before one of these */
+            longest = i - begin;
+        begin = i;
+        if ((c == '{' || c == '[') && ++depth > JSON_IN_DEPTH_MAX)
+            return true;
+        depth -= c == '}' || c == ']';
     }
+    *ret_longest = t.n - begin > longest ? t.n - begin : longest;
     return false;
 }
 
 enum err_code json_in_parse(struct slice text, size_t max, json_t **ret, struct err *e)
 {
+    size_t longest = 0;
     json_error_t je;
     json_t *j;
 
     if (text.n > max)
-        return err_set(e, ERR_TOO_LARGE, "JSON text of %zu bytes; at most %zu are accepted", text.n, max);
-    if (too_deep(text))
+        return err_set(e, ERR_TOO_LARGE, "JSON text of %zu bytes; at most %zu are accepted", text.n,
+                       max);
+    if (too_deep(text, &longest))
         return err_set(e, ERR_MALFORMED, "JSON nested deeper than %d levels", JSON_IN_DEPTH_MAX);
-    j = json_loadb(text.p == NULL ? "" : text.p, text.n, JSON_REJECT_DUPLICATES, &je);
+    j = load(text, longest, JSON_REJECT_DUPLICATES, &je);
+    if (j == NULL && je.line == 0)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     if (j == NULL)
-        return err_set(e, ERR_MALFORMED, "not valid JSON at line %d column %d: %s", je.line, je.column, je.text);
+        return err_set(e, ERR_MALFORMED, "not valid JSON at line %d column %d: %s", je.line,
+                       je.column, je.text);
     *ret = j;
     return ERR_OK;
+}
+
+json_t *json_in_own(const char *text)
+{
+    size_t longest = 0;
+    json_error_t je;
+
+    return too_deep(slice_of(text), &longest) ? NULL
+                                              : load(slice_of(text), longest, JSON_DECODE_ANY, &je);
 }
 
 void json_pointer_add(char *buf, size_t size, const char *at, const char *member)
@@ -63,7 +165,8 @@ void json_pointer_add(char *buf, size_t size, const char *at, const char *member
         buf[n] = '\0';
 }
 
-static enum err_code decode(const struct jdec_field *f, json_t *v, const char *at, void *target, struct err *e)
+static enum err_code decode(const struct jdec_field *f, json_t *v, const char *at, void *target,
+                            struct err *e)
 {
     char ptr[192];
     char *to = (char *)target + f->offset;
@@ -78,10 +181,11 @@ static enum err_code decode(const struct jdec_field *f, json_t *v, const char *a
         if (f->kind == JD_KIND_UUID && (s.n != 36 || !uuid_is_valid(s.p)))
             return err_field(e, ERR_INVALID, ptr, "\"%s\" must be a UUID in lower case", f->name);
         if (f->kind == JD_KIND_STR && ((int64_t)s.n < f->min || (int64_t)s.n > f->max))
-            return err_field(e, ERR_INVALID, ptr, "\"%s\" must be %lld to %lld bytes long", f->name, (long long)f->min,
-                             (long long)f->max);
+            return err_field(e, ERR_INVALID, ptr, "\"%s\" must be %lld to %lld bytes long", f->name,
+                             (long long)f->min, (long long)f->max);
         if (!slice_is_text(s))
-            return err_field(e, ERR_INVALID, ptr, "\"%s\" must not contain control characters", f->name);
+            return err_field(e, ERR_INVALID, ptr, "\"%s\" must not contain control characters",
+                             f->name);
         *(const char **)(void *)to = s.p;
         return ERR_OK;
     }
@@ -89,8 +193,8 @@ static enum err_code decode(const struct jdec_field *f, json_t *v, const char *a
         if (!json_is_integer(v))
             return err_field(e, ERR_INVALID, ptr, "\"%s\" must be a whole number", f->name);
         if (json_integer_value(v) < f->min || json_integer_value(v) > f->max)
-            return err_field(e, ERR_INVALID, ptr, "\"%s\" must be between %lld and %lld", f->name, (long long)f->min,
-                             (long long)f->max);
+            return err_field(e, ERR_INVALID, ptr, "\"%s\" must be between %lld and %lld", f->name,
+                             (long long)f->min, (long long)f->max);
         *(int64_t *)(void *)to = json_integer_value(v);
         return ERR_OK;
     case JD_KIND_BOOL:
@@ -107,13 +211,16 @@ static enum err_code decode(const struct jdec_field *f, json_t *v, const char *a
         if (!json_is_array(v))
             return err_field(e, ERR_INVALID, ptr, "\"%s\" must be an array", f->name);
         if ((int64_t)json_array_size(v) > f->max)
-            return err_field(e, ERR_INVALID, ptr, "\"%s\" has more than %lld entries", f->name, (long long)f->max);
+            return err_field(e, ERR_INVALID, ptr, "\"%s\" has more than %lld entries", f->name,
+                             (long long)f->max);
         *(json_t **)(void *)to = v;
         return ERR_OK;
     case JD_KIND_TIME:
         if (!json_is_string(v) ||
-            !clock_parse((struct slice){json_string_value(v), json_string_length(v)}, (int64_t *)(void *)to))
-            return err_field(e, ERR_INVALID, ptr, "\"%s\" must be a time in RFC 3339 form", f->name);
+            !clock_parse((struct slice){json_string_value(v), json_string_length(v)},
+                         (int64_t *)(void *)to))
+            return err_field(e, ERR_INVALID, ptr, "\"%s\" must be a time in RFC 3339 form",
+                             f->name);
         return ERR_OK;
     case JD_KIND_ENUM:
         for (int i = 0; json_is_string(v) && f->names[i] != NULL; i++) {
@@ -130,8 +237,8 @@ static enum err_code decode(const struct jdec_field *f, json_t *v, const char *a
     return ERR_OK;
 }
 
-enum err_code jdec_object(const json_t *object, const struct jdec_field *fields, enum jdec_unknown unknown,
-                          const char *at, void *target, struct err *e)
+enum err_code jdec_object(const json_t *object, const struct jdec_field *fields,
+                          enum jdec_unknown unknown, const char *at, void *target, struct err *e)
 {
     char ptr[192];
     size_t known = 0;
@@ -192,9 +299,20 @@ bool json_bool(const json_t *object, const char *name, bool fallback)
     return json_is_boolean(v) ? json_is_true(v) : fallback;
 }
 
+char *json_text(const json_t *j, size_t flags)
+{
+    uint64_t before = failures;
+    char *text = json_dumps(j, flags);
+
+    if (failures == before)
+        return text;
+    noted_free(text);
+    return NULL;
+}
+
 char *json_canonical(const json_t *j)
 {
-    return json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+    return json_text(j, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
 bool json_digest(const json_t *j, char out[65])

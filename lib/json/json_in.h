@@ -18,8 +18,16 @@ static inline void json_free(json_t *j)
 }
 DEFINE_CLEANUP(json_t, json_free);
 
-/* Parse at most max bytes.  *ret: new reference.  ERR_TOO_LARGE, ERR_MALFORMED (line and column in the message). */
+/* Parse at most max bytes.  *ret: new reference.  ERR_TOO_LARGE, ERR_MALFORMED (line and column in the message),
+ * ERR_NO_MEMORY: nothing is ever taken over in part. */
 MUST_USE enum err_code json_in_parse(struct slice text, size_t max, json_t **ret, struct err *e);
+/* json_dumps() that never gives a text with something missing: heap; NULL: out of memory (or not a text of its own). */
+MUST_USE char *json_text(const json_t *j, size_t flags);
+/* How many of jansson's allocations failed in this thread.  Whoever builds a document with many json_object_set_new() asks
+ * before and after: the same number means that nothing is missing in it. */
+uint64_t json_failures(void);
+/* Text of our own (a table of the program, a column of the database), any value.  New reference; NULL: out of memory. */
+MUST_USE json_t *json_in_own(const char *text);
 
 /*
  * Decode an object by a table of fields (style: systemd JsonDispatch): bounds live in the table, unknown members are

@@ -24,7 +24,8 @@ json_t *plan_to_json(const struct plan *p)
                                         [ROLE_REINJECT] = "reinject",
                                         [ROLE_PROBE] = "probe",
                                         [ROLE_DIGEST] = "digest"};
-    json_t *services = json_array(), *tables = json_array(), *listeners = json_array();
+    json_t *services = json_array(), *tables = json_array(), *listeners = json_array(), *all;
+    uint64_t failed = json_failures();
 
     for (size_t i = 0; i < p->n_services; i++)
         (void)json_array_append_new(services, service_json(&p->services[i]));
@@ -37,8 +38,12 @@ json_t *plan_to_json(const struct plan *p)
                                     json_pack("{s:s,s:I,s:s}", "address", p->listeners[i].address,
                                               "port", (json_int_t)p->listeners[i].port, "role",
                                               roles[p->listeners[i].role]));
-    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:I}", "mail_path", p->mail_path, "parameters",
-                     pairs(p->params, p->n_params), "services", services, "tables", tables,
-                     "listeners", listeners, "tables_dir", p->tables_dir, "probe_domain",
-                     p->probe_domain, "sink_port", (json_int_t)p->sink_port);
+    all = json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:I}", "mail_path", p->mail_path, "parameters",
+                    pairs(p->params, p->n_params), "services", services, "tables", tables,
+                    "listeners", listeners, "tables_dir", p->tables_dir, "probe_domain",
+                    p->probe_domain, "sink_port", (json_int_t)p->sink_port);
+    if (json_failures() == failed)
+        return all;
+    json_decref(all);
+    return NULL;
 }

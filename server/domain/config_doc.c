@@ -275,7 +275,7 @@ static json_t *whole_row(const char *key, const json_t *old, const json_t *new)
         if (fd->default_json != NULL && json_object_get(old, fd->name) != NULL &&
             json_object_get(row, fd->name) == NULL)
             (void)json_object_set_new(row, fd->name,
-                                      json_loads(fd->default_json, JSON_DECODE_ANY, NULL));
+                                      json_in_own(fd->default_json));
     }
     return row;
 }

@@ -32,7 +32,7 @@ static enum err_code replay(struct reply *rp, const struct idempotency *x, struc
 static void remember(const struct req *rq, const char *key, const struct reply *rp)
 {
     AUTO_STR char *body =
-        rp->json == NULL ? strdup("") : json_dumps(rp->json, JSON_COMPACT | JSON_ENCODE_ANY);
+        rp->json == NULL ? strdup("") : json_text(rp->json, JSON_COMPACT | JSON_ENCODE_ANY);
     int status = rp->status != 0 ? rp->status : rp->json == NULL ? 204 : 200;
 
     if (rp->secret || body != NULL)

@@ -126,7 +126,7 @@ static void make_success(struct call *c, struct reply *rp)
         c->response = empty_response();
         type = NULL;
     } else if (rp->json != NULL) {
-        char *text = json_dumps(rp->json, JSON_COMPACT);
+        char *text = json_text(rp->json, JSON_COMPACT);
         c->answer_n = text == NULL ? 0 : strlen(text);
         c->response = text == NULL ? NULL : heap_response(text, c->answer_n);
         type = type == NULL ? "application/json" : type;
@@ -192,7 +192,7 @@ static void make_problem(struct call *c, struct reply *rp, struct err *e)
 {
     AUTO(json_free)
     json_t *doc = problem_json(e, &rp->findings, c->rq.lang, c->id, rp->problem_extra);
-    char *text = doc == NULL ? NULL : json_dumps(doc, JSON_COMPACT);
+    char *text = doc == NULL ? NULL : json_text(doc, JSON_COMPACT);
 
     c->status = err_http_status(e->code);
     log_problem(c, e);

@@ -389,7 +389,7 @@ static bool encode_one(struct encoded *x, size_t i, const struct db_param *p)
     case DB_JSON:
         if (p->json == NULL)
             return true;
-        x->heap[i] = json_dumps(p->json, JSON_COMPACT | JSON_ENCODE_ANY);
+        x->heap[i] = json_text(p->json, JSON_COMPACT | JSON_ENCODE_ANY);
         x->value[i] = x->heap[i];
         return x->heap[i] != NULL;
     case DB_TIME:

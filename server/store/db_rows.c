@@ -80,7 +80,7 @@ json_t *rows_json(const struct rows *r, int row, int col)
 
     if (rows_null(r, row, col))
         return NULL;
-    j = json_loads(rows_text(r, row, col), JSON_DECODE_ANY, NULL);
+    j = json_in_own(rows_text(r, row, col));
     if (j == NULL || !arena_defer(r->arena, drop_json, j))
         return NULL;
     return j;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/rand.h"
+#include "json/json_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ static enum err_code commit(struct db *db, const char *name, struct err *e)
 static enum err_code tx_once(struct db *db, const char *name, tx_fn fn, void *ctx, struct err *e)
 {
     enum err_code rc = begin(db, e);
+    uint64_t failed = json_failures();
     struct err ignored;
 
     if (rc != ERR_OK)
@@ -87,6 +89,8 @@ static enum err_code tx_once(struct db *db, const char *name, tx_fn fn, void *ct
     rc = fn(db, ctx, e);
     if (rc == ERR_OK && db->tx_lost)
         rc = db_away(e);
+    if (rc == ERR_OK && json_failures() != failed) /* something that is to be stored may lack a part */
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     if (rc == ERR_OK)
         rc = commit(db, name, e);
     else if (db->conn != NULL)
