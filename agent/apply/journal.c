@@ -119,6 +119,7 @@ static bool read_slot(int fd, int slot, struct journal_state *ret)
 enum err_code journal_write(struct journal *j, struct err *e)
 {
     AUTO_STRBUF struct strbuf b = STRBUF_INIT(JOURNAL_SLOT + 1);
+    uint64_t failed = json_failures();
     char sum[SHA256_HEX_SIZE];
     json_t *o;
     char *text;
@@ -127,7 +128,7 @@ enum err_code journal_write(struct journal *j, struct err *e)
     j->s.seq++;
     j->s.at_ms = clock_wall_ms();
     o = to_json(&j->s);
-    text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
+    text = o == NULL || json_failures() != failed ? NULL : json_text(o, JSON_COMPACT);
     json_decref(o);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -146,23 +147,30 @@ enum err_code journal_write(struct journal *j, struct err *e)
     return ERR_OK;
 }
 
+/* Under another name until it is whole: a helper that dies in its first second must not leave a
+ * file that looks damaged. */
 static enum err_code create(struct journal *j, const char *path, const char *dir, struct err *e)
 {
+    char new[4300];
     enum err_code rc;
 
-    j->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    (void)snprintf(new, sizeof new, "%s.inari-tmp", path);
+    (void)unlink(new);
+    j->fd = open(new, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (j->fd < 0)
-        return err_errno(e, ERR_STORAGE, errno, "could not create \"%s\"", path);
+        return err_errno(e, ERR_STORAGE, errno, "could not create \"%s\"", new);
     rc = journal_write(j, e); /* both slots: real bytes, so that later writes need no space */
     if (rc == ERR_OK)
         rc = journal_write(j, e);
     if (rc == ERR_OK)
         rc = fsync(j->fd) == 0 ? ERR_OK
-                               : err_errno(e, ERR_STORAGE, errno, "could not fsync \"%s\"", path);
+                               : err_errno(e, ERR_STORAGE, errno, "could not fsync \"%s\"", new);
+    if (rc == ERR_OK && rename(new, path) != 0)
+        rc = err_errno(e, ERR_STORAGE, errno, "could not rename to \"%s\"", path);
     if (rc == ERR_OK)
         rc = file_fsync_dir(dir, e);
     if (rc != ERR_OK) {
-        (void)unlink(path);
+        (void)unlink(new);
         journal_close(j);
     }
     return rc;

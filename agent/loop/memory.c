@@ -86,8 +86,10 @@ enum err_code memory_load(const char *dir, struct memory *ret, struct err *e)
             return err_wrap(e, "\"%s\"", path);
         decode(j, &m);
     }
-    if (m.failed == NULL && (m.failed = json_object()) == NULL)
+    if (m.failed == NULL && (m.failed = json_object()) == NULL) {
+        memory_clear(&m);
         return err_set(e, ERR_NO_MEMORY, "out of memory");
+    }
     forget_other_versions(m.failed);
     *ret = m;
     return ERR_OK;
@@ -118,7 +120,7 @@ enum err_code memory_save(const struct memory *m, struct err *e)
         set_new(j, "last_attempt", json_incref(m->last_attempt), &ok);
     if (ok && m->hold != NULL)
         set_new(j, "hold", json_incref(m->hold), &ok);
-    text = ok ? json_dumps(j, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
+    text = ok ? json_text(j, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     path_of(m, path, "state.json");

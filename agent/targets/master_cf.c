@@ -361,8 +361,8 @@ static void describe(struct strbuf *b, const struct cf_service *s)
         strbuf_printf(b, " -o { %s = %s }", s->options[i].name, s->options[i].value);
 }
 
-static void say(const struct cf_service *want, const struct cf_service *found, cf_diff_fn *fn,
-                void *ctx)
+static enum err_code say(const struct cf_service *want, const struct cf_service *found,
+                         cf_diff_fn *fn, void *ctx, struct err *e)
 {
     AUTO_STRBUF struct strbuf w = STRBUF_INIT(64 * KIB);
     AUTO_STRBUF struct strbuf f = STRBUF_INIT(64 * KIB);
@@ -373,11 +373,14 @@ static void say(const struct cf_service *want, const struct cf_service *found, c
         describe(&w, want);
     if (found != NULL)
         describe(&f, found);
+    if (!strbuf_ok(&w) || !strbuf_ok(&f)) /* two texts that are cut off look alike */
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     if (want != NULL && found != NULL && slice_eq(strbuf_slice(&w), strbuf_slice(&f)))
-        return;
+        return ERR_OK;
     (void)snprintf(item, sizeof item, "%s/%s", s->name, s->type);
     fn(ctx, "master.cf", item, want == NULL ? NULL : strbuf_str(&w),
        found == NULL ? NULL : strbuf_str(&f));
+    return ERR_OK;
 }
 
 enum err_code master_cf_diff(struct slice text, const struct plan *p, cf_diff_fn *fn, void *ctx,
@@ -396,16 +399,14 @@ enum err_code master_cf_diff(struct slice text, const struct plan *p, cf_diff_fn
         rc = master_cf_edit((struct slice){NULL, 0}, &mine, &wanted, e);
     if (rc == ERR_OK)
         rc = master_cf_parse(strbuf_slice(&wanted), a, &w, &n_w, e);
-    if (rc != ERR_OK)
-        return rc;
-    for (size_t i = 0; i < n_w; i++)
-        say(&w[i], cf_service_find(v, n, w[i].name, w[i].type), fn, ctx);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; rc == ERR_OK && i < n_w; i++)
+        rc = say(&w[i], cf_service_find(v, n, w[i].name, w[i].type), fn, ctx, e);
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         bool again = cf_service_find(v + i + 1, n - i - 1, v[i].name, v[i].type) != NULL;
         bool stock = is_stock_smtp(v[i].name, v[i].type) && takes_smtp(p);
         if (!again && cf_service_find(w, n_w, v[i].name, v[i].type) == NULL &&
             (stock || cf_owns_service(p, v[i].name, v[i].type)))
-            say(NULL, &v[i], fn, ctx);
+            rc = say(NULL, &v[i], fn, ctx, e);
     }
-    return ERR_OK;
+    return rc;
 }
