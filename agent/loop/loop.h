@@ -27,7 +27,8 @@ enum loop_times {
     LOOP_STATUS_MS = 24 * 3600 * 1000, /* a status even when nothing changed */
     LOOP_SLOW_MS =
         300 * 1000, /* polls while the parent refuses us for a reason that people must solve */
-    LOOP_NOTICE_MS = 3600 * 1000, /* a revoked device asks once an hour whether it still is */
+    LOOP_NOTICE_MS =
+        3600 * 1000, /* where the parents are; of a revoked device: whether it still is */
     LOOP_HELPER_RETRY_MS = 5000,
     LOOP_RETRY_MS = 60 * 1000, /* second try of content that failed once, plus up to half of it */
     LOOP_CONFIRM_MS = 5000,    /* between tries to reach the parent after a change */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "loop/notice.h"
 #include "loop/token.h"
 
 #include <stdio.h>
@@ -87,6 +88,7 @@ static int64_t unreachable(struct loop *l, const struct http_answer *a, struct b
     l->parent.reachable = false;
     (void)snprintf(l->parent.trouble, sizeof l->parent.trouble, "%s", a->problem);
     next_address(l);
+    l->parent.notice_next = 0; /* the first question when somebody answers: where parents are now */
     return backoff_next(b);
 }
 
@@ -142,6 +144,8 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
               KV_STR("problem", a->server_problem), KV_STR("detail", a->problem));
     if (a->status == 429 || a->status == 503) {
         wait = backoff_retry_after(slice_of(a->retry_after), clock_wall_ms() + l->parent.offset_ms);
+        if (a->status == 503) /* cut off from its database perhaps, while another parent is not */
+            next_address(l);
         return wait >= 0 ? wait : backoff_next(b);
     }
     loop_touch(l);
@@ -297,6 +301,7 @@ static void desired_304(struct loop *l, const struct http_answer *a)
     p->poll_next = now + (a->next_poll_s >= 0 ? a->next_poll_s : l->id.interval_s) * 1000;
     if (p->poll_next <= now + 1000 && a->elapsed_ms < 1000)
         p->poll_next = now + loop_guard_take(&p->guard, now);
+    p->notice_next = 0; /* a parent that stops may come back beside another one */
 }
 
 static void desired_200(struct loop *l, struct http_answer *a)
@@ -451,34 +456,48 @@ static void ask_trust(struct loop *l)
         l->parent.trust_wanted = 0;
 }
 
+/* The one that answers stays first: a fleet that moved here does not move back all at once. */
+static void take_addresses(struct loop *l, const json_t *notice)
+{
+    json_t *all = notice_addresses(notice, http_base(l->http)), *old = l->id.addresses;
+    struct err e = {0};
+
+    if (all == NULL || json_equal(all, old)) {
+        json_decref(all);
+        return;
+    }
+    l->id.addresses = all;
+    if (identity_save(l->memory.dir, &l->id, &e) != ERR_OK) {
+        log_event(LOG_LEVEL_WARN, "parent.addresses", KV_STR("problem", e.msg));
+        l->id.addresses = old;
+        json_decref(all);
+        return;
+    }
+    l->parent.address = 0;
+    json_decref(old);
+    log_event(LOG_LEVEL_INFO, "parent.addresses", KV_INT("count", (int64_t)json_array_size(all)));
+}
+
 static void on_notice(void *ctx, struct http_answer *a)
 {
     struct loop *l = ctx;
     AUTO(json_free) json_t *doc = NULL;
-    struct jose_jws jws = {0};
-    const struct jose_key *key;
-    bool listed = false, good = false;
-    size_t i;
-    json_t *v;
+    struct err e = {0};
 
     l->parent.notice_busy = false;
-    if (a->status == 200 && jose_jws_parse(strbuf_slice(&a->body), PROTO_BUNDLE_MAX,
-                                           PROTO_TYP_NOTICE, &jws, NULL) == ERR_OK) {
-        key = trust_key(l->id.trust, "bundle", jws.kid, loop_now_ms(l));
-        good = key != NULL && jose_jws_verify(&jws, key, NULL) == ERR_OK &&
-               json_in_parse((struct slice){jws.payload, jws.payload_n}, PROTO_BUNDLE_MAX, &doc,
-                             NULL) == ERR_OK &&
-               strcmp(json_str(doc, "fleet", ""), l->id.fleet) == 0;
-    }
-    jose_jws_clear(&jws);
-    if (!good)
+    if (a->status == 0 && l->parent.state == PARENT_OK)
+        l->parent.poll_next = clock_mono_ms() + unreachable(l, a, &l->parent.poll_backoff);
+    if (a->status != 200)
         return;
-    json_array_foreach(json_object_get(doc, "revoked"), i, v)
-    {
-        listed =
-            listed || (json_is_string(v) && strcmp(json_string_value(v), l->id.device_id) == 0);
+    note_contact(l, a, false);
+    if (notice_open(strbuf_slice(&a->body), l->id.trust, l->id.fleet, loop_now_ms(l), &doc, &e) !=
+        ERR_OK) {
+        log_event(LOG_LEVEL_WARN, "parent.notice", KV_STR("problem", e.msg));
+        return;
     }
-    if (!listed) { /* reinstated: try once, a refusal brings us back here */
+    take_addresses(l, doc);
+    if (l->parent.state == PARENT_REVOKED && !notice_revokes(doc, l->id.device_id)) {
+        /* Reinstated: try once, a refusal brings us back here. */
         l->parent.state = PARENT_OK;
         l->parent.token_next = l->parent.poll_next = clock_mono_ms();
     }
@@ -658,7 +677,7 @@ static void turn_authenticated(struct loop *l, int64_t now)
         else
             loop_wake(l, p->status_next);
     }
-    if (!p->poll_busy && !p->incoming_full) {
+    if (!p->poll_busy && !p->incoming_full && !p->notice_busy) {
         int64_t report_first = p->status_busy ? p->status_started + REPORT_FIRST_MS : 0;
 
         /* A report on its way would end the held poll at once: let it arrive first. */
@@ -666,6 +685,8 @@ static void turn_authenticated(struct loop *l, int64_t now)
             loop_wake(l, report_first);
         else if (now >= p->poll_next && command_busy(l) && now < p->poll_next + REPORT_FIRST_MS)
             loop_wake(l, p->poll_next + REPORT_FIRST_MS); /* so would orders nobody said are here */
+        else if (now >= p->poll_next && now >= p->notice_next)
+            ask_notice(l, now); /* before the poll, on its connection */
         else if (now >= p->poll_next)
             ask_desired(l);
         else

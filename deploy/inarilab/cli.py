@@ -33,6 +33,8 @@ def up(lab, args):
             jobs += [pool.submit(parts.child_start, lab, name, "postfix") for name in lab.children()]
             for job in jobs:
                 job.result()
+        for name in lab.parents[1:]:
+            parts.parent_start(lab, name)
         say(f"the parent answers at {lab.api}, the children run the Postfix a person set up")
         parts.adopt(lab, lab.children())
         lab.write_json()
@@ -45,6 +47,13 @@ def add_child(lab, args):
         world.write_zones(lab)
         parts.adopt(lab, [name])
         lab.write_json()
+
+
+def add_parent(lab, _args):
+    with lab.locked():
+        parts.add_parent(lab)
+        lab.write_json()
+    say(f"parents: {', '.join(lab.apis)}")
 
 
 def execute(lab, args):
@@ -77,14 +86,16 @@ def start(lab, args):
 
 
 def pairs(lab, name):
-    """Who a partition of NAME separates it from: a child from the parent; the parent from every child; the other
-    hosts from everybody."""
+    """Who a partition of NAME separates it from: a child from the parents; the parent from every child; the second
+    parent from the first, where the database is; the other hosts from everybody."""
     def plain(n):
         return [a for a, _ in lab.addresses(n)]
     if name in lab.children():
-        others = ["parent"]
+        others = lab.parents
     elif name == "parent":
         others = lab.children()
+    elif name in lab.parents:
+        others = ["parent"]
     else:
         lab.host(name)
         others = [h for h in lab.all_hosts() if h != name]
@@ -164,6 +175,7 @@ def parser():
     s = verb("exec", execute, "run a command inside parent, outside, inside, dns or a child", "name")
     s.add_argument("command", nargs=argparse.REMAINDER)
     verb("add-child", add_child, "one more child, enrolled, managed and in sync", "name")
+    verb("add-parent", add_parent, "a second parent on the same database; children go to whichever answers")
     verb("kill", kill, "SIGKILL NAME or NAME/agent|helper|postfix|inarid|postgres", "name")
     s = verb("start", start, "start what is not running of NAME or NAME/part", "name")
     s.add_argument("--env", action="append", default=[], help="KEY=VALUE for what is started (crash points of test builds)")

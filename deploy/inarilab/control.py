@@ -92,9 +92,9 @@ def admin_words(output):
     return "admin", words[-1]
 
 
-def ready(lab):
+def ready(lab, name="parent"):
     try:
-        return Api(lab.api, lab.ca).call("GET", "/readyz")[0] == 200
+        return Api(lab.api_of(name), lab.ca).call("GET", "/readyz")[0] == 200
     except (OSError, LabError):
         return False
 

@@ -188,7 +188,8 @@ class Host:
         """A daemon: detached, its words in DIR/<host>/log/<name>.log."""
         with open(os.path.join(self.logs, f"{name}.log"), "ab") as log:
             p = subprocess.Popen(self.entered(argv, user), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                 start_new_session=True, close_fds=True, cwd=cwd, env={**os.environ, **(env or {})})
+                                 start_new_session=True, close_fds=True, cwd=cwd,
+                                 env={**os.environ, **({"HOME": "/nonexistent"} if user else {}), **(env or {})})
         say(f"{self.name}: started {name}")
         return p
 

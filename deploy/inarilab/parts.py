@@ -1,6 +1,9 @@
 """Inari's own programs in the lab: laid out, configured, started, killed and joined."""
+import json
 import os
+import secrets
 import shutil
+import signal
 
 from . import conf, control, postfix, system, users, world
 from .host import HERE
@@ -42,16 +45,17 @@ def path_of(lab, name):
 
 
 # -- parent --------------------------------------------------------------------------------------------------------
-def parent_start(lab, part="", env=None):
-    host = lab.switch_on("parent")
+def parent_start(lab, name="parent", part="", env=None):
+    host = lab.switch_on(name)
     root = host.root
-    write_file(make_dir(f"{root}/etc/inari") + "/inarid.conf",
-               conf.inarid("[::]:8445", lab.api, "host=/run/inari-db dbname=inari user=inari", "/var/lib/inari-parent",
-                           {"web_dir": f"{lab.dir}/system/usr/share/inari/web"}))
+    conninfo = "host=/run/inari-db dbname=inari user=inari" if name == "parent" else lab.conninfo2
+    path = make_dir(f"{root}/etc/inari") + "/inarid.conf"
+    write_file(path, conf.inarid("[::]:8445", ", ".join(lab.apis), conninfo, "/var/lib/inari-parent",
+                                 {"web_dir": f"{lab.dir}/system/usr/share/inari/web"}), 0o640, 0, users.ids("inari")[1])
     for folder, user, mode in (("var/lib/inari-db", "inari-db", 0o700), ("run/inari-db", "inari-db", 0o755),
                                ("var/lib/inari-parent", "inari", 0o700)):
         make_dir(f"{root}/{folder}", mode, *users.ids(user))
-    if part in ("", "postgres"):
+    if name == "parent" and part in ("", "postgres"):
         wait_until(lambda: postgres_up(lab, host), "PostgreSQL in the parent", 60, 0.2)
     if part not in ("", "inarid"):
         return
@@ -63,24 +67,66 @@ def parent_start(lab, part="", env=None):
             raise LabError(f"inarid did not start:\n{host.tail('inarid')}")
     # Also when it runs already: an earlier "up" may have been killed before it came here.
     wait_until(lambda: world.listening(host, 8445), "inarid to listen", 60)
-    certificate(lab, host)
-    wait_until(lambda: control.ready(lab), f"{lab.api}/readyz", 60)
-    first_password(lab, host)
+    certificate(lab)
+    wait_until(lambda: control.ready(lab, name), f"{lab.api_of(name)}/readyz", 60)
+    if name == "parent":
+        first_password(lab, host)
+
+
+def add_parent(lab):
+    """A second parent as docs/install.md has it: the database opens to its address, it gets the first one's keys, and
+    both name both addresses."""
+    first = lab.host("parent")
+    if not lab.state.get("db_password"):
+        password = secrets.token_hex(16)
+        first.run(["psql", "-qX", "-v", "ON_ERROR_STOP=1", "-h", "/run/inari-db", "-U", "postgres", "-d", "inari", "-c",
+                   f"ALTER ROLE inari PASSWORD '{password}'"], user="inari-db")
+        lab.state["db_password"] = password
+        lab.save()
+        first.kill("inarid")  # its children notice at once; after a clean stop they would come back within a minute
+        first.kill("postgres", signal.SIGINT)
+    world.write_zones(lab)
+    parent_start(lab)
+    second = lab.switch_on("parent2")
+    uid, gid = users.ids("inari")
+    state, to = f"{first.root}/var/lib/inari-parent", f"{second.root}/var/lib/inari-parent"
+    make_dir(to, 0o700, uid, gid)
+    make_dir(f"{to}/tls", 0o700, uid, gid)
+    for name in ("parent.key", "tls/server.key", "tls/backup.key", "tls/pins"):
+        if not os.path.exists(f"{to}/{name}"):
+            shutil.copy(f"{state}/{name}", f"{to}/{name}.new")
+            os.chown(f"{to}/{name}.new", uid, gid)
+            os.rename(f"{to}/{name}.new", f"{to}/{name}")
+    parent_start(lab, "parent2")
+    wait_until(lambda: all(knows(lab, c) for c in lab.children() if lab.child_state(c).get("device_id")),
+               "the children to know both parents", 120, 0.2)
+
+
+def knows(lab, child):
+    with open(f"{lab.host(child).root}/var/lib/inari/agent/identity.json") as f:
+        return set(json.load(f)["addresses"]) >= set(lab.apis)
 
 
 def postgres_up(lab, host):
     """True when it answers; started when it is not there (again when it ended, as systemd would)."""
     if not host.named("postgres") and not host.named("initdb"):
+        more = ["--listen", lab.addresses("parent")[0][0], "--from", f"{lab.addresses('parent2')[0][0]}/32"] \
+            if "parent2" in lab.parents else []
         p = host.spawn("postgres", [path_of(lab, "inari-postgres"), "--data", "/var/lib/inari-db/data", "--socket",
-                                    "/run/inari-db", "--client", "inari"], user="inari-db")
+                                    "/run/inari-db", "--client", "inari", *more], user="inari-db")
         wait_until(lambda: host.named("postgres") or p.poll() is not None, "inari-postgres", 60)
     return host.run(["pg_isready", "-q", "-h", "/run/inari-db"], user="inari-db", check=False).returncode == 0
 
 
-def certificate(lab, host):
-    """The parent's certificate, for curl --cacert and browsers."""
-    shutil.copy(f"{host.root}/var/lib/inari-parent/tls/server.crt", lab.ca)
-    os.chmod(lab.ca, 0o644)
+def certificate(lab):
+    """The parents' certificates, for curl --cacert and browsers."""
+    text = ""
+    for name in lab.parents:
+        path = f"{lab.host(name).root}/var/lib/inari-parent/tls/server.crt"
+        if os.path.exists(path):
+            with open(path) as f:
+                text += f.read()
+    write_file(lab.ca, text)
 
 
 def first_password(lab, host):
@@ -150,8 +196,8 @@ def start(lab, name, part="", env=None):
     """Start what is not running of NAME, or one part of it."""
     if part:
         program(part)
-    if name == "parent":
-        parent_start(lab, part, env)
+    if name in lab.parents:
+        parent_start(lab, name, part, env)
     elif name in lab.children():
         child_start(lab, name, part, env)
     else:

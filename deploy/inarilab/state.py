@@ -11,8 +11,9 @@ from .host import CHILD_BINDS, PLAIN_BINDS, Host
 from .util import LabError, make_dir, write_file
 
 RUN = "/run/inari-lab"
-OCTET = {"parent": 1, "inside": 3, "dns": 53}
+OCTET = {"parent": 1, "parent2": 2, "inside": 3, "dns": 53}
 FIRST_CHILD = 11
+PARENT_BINDS = ("etc/inari", "run/inari-db", "var/lib/inari-db", "var/lib/inari-parent")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}\Z")
 
 
@@ -95,12 +96,26 @@ class Lab:
         return self.net.site(OCTET["inside"])
 
     @property
-    def parent_address(self):
-        return self.net.site(OCTET["parent"])
+    def parents(self):
+        """The hosts with an inarid; PostgreSQL is on the first."""
+        return ["parent", "parent2"] if self.state.get("db_password") else ["parent"]
+
+    def api_of(self, name):
+        return f"https://{self.net.site(OCTET[name])}:8445"
 
     @property
     def api(self):
-        return f"https://{self.parent_address}:8445"
+        return self.api_of("parent")
+
+    @property
+    def apis(self):
+        return [self.api_of(p) for p in self.parents]
+
+    @property
+    def conninfo2(self):
+        """Of the second parent: over TCP, where the password is proved by both sides and bound to the channel."""
+        return (f"host={self.net.site(OCTET['parent'])} dbname=inari user=inari password={self.state['db_password']} "
+                "sslmode=require channel_binding=require")
 
     @property
     def ca(self):
@@ -146,12 +161,12 @@ class Lab:
     def host(self, name):
         if name in self.children():
             return Host(self, name)
-        if name in (*OCTET, "outside"):
-            return Host(self, name, ("etc/inari", "run/inari-db", "var/lib/inari-db", "var/lib/inari-parent") if name == "parent" else ())
+        if name in self.all_hosts():
+            return Host(self, name, PARENT_BINDS if name in self.parents else ())
         raise LabError(f"there is no host {name}: {', '.join(self.all_hosts())}")
 
     def all_hosts(self):
-        return ["dns", "inside", "outside", "parent", *self.children()]
+        return ["dns", "inside", "outside", *self.parents, *self.children()]
 
     def switch_on(self, name):
         """Namespace, folders and holder of a host; safe to repeat."""
@@ -168,11 +183,15 @@ class Lab:
     def describe(self):
         def plain(name):
             return {"netns": self.net.netns(name), "address": self.addresses(name)[0][0]}
-        parent = self.host("parent")
+
+        def parent(name):
+            host = self.host(name)
+            return {**plain(name), "root": host.root,
+                    "pids": {w: host.named(w) for w in (("inarid", "postgres") if name == "parent" else ("inarid",))}}
         return {
             "api": self.api,
-            "parent": {**plain("parent"), "root": parent.root,
-                       "pids": {w: parent.named(w) for w in ("inarid", "postgres")}},
+            "parent": parent("parent"),
+            "parents": [{"name": p, "api": self.api_of(p), **parent(p)} for p in self.parents],
             "ca": self.ca,
             "admin": self.state.get("admin"),
             "outside": {**plain("outside"), 

@@ -74,7 +74,11 @@ def test_first_start_that_is_cut_off_is_made_good(db):
 
 @pytest.mark.parametrize("args, word", [
     (["--nonsense", "x"], "unknown option"), (["--socket", "/nowhere"], "--socket /nowhere"),
-    (["--data"], "--data needs a value"), (["--client", "a b"], "not a user name")])
+    (["--data"], "--data needs a value"), (["--client", "a b"], "not a user name"),
+    (["--listen", "192.0.2.1"], "need each other"), (["--from", "192.0.2.2/32"], "need each other"),
+    (["--listen", "192.0.2.1", "--from", "192.0.2.2"], "need each other"),
+    (["--listen", "all of them", "--from", "192.0.2.2/32"], "must be one IP address"),
+    (["--listen", "192.0.2.1", "--from", "x y/32"], "must be a network")])
 def test_wrong_use_is_explained(system_users, workdir, args, word):
     script = os.path.join(parentlib.SOURCE, "deploy/inari-postgres")
     copy = os.path.join(workdir, "inari-postgres")

@@ -1,0 +1,16 @@
+/*
+ * notice.h - the parents' signed notice: where they are, which devices are revoked.
+ * Source:   docs/internals/wire.md.  Threads: any.
+ */
+#pragma once
+
+#include "loop/trust.h"
+
+/* Read a notice of this fleet.  *ret: new reference.  ERR_SIGNATURE: not by a bundle key of the
+ * trust document, or of another fleet; ERR_MALFORMED; ERR_REFUSED: it has run out. */
+MUST_USE enum err_code notice_open(struct slice text, const struct trust *t, const char *fleet,
+                                   int64_t now_ms, json_t **ret, struct err *e);
+bool notice_revokes(const json_t *notice, const char *device_id);
+/* Where parents are: current first, which answers now, then the notice's own.  New reference; NULL:
+ * the notice names none, or one that is no https:// address. */
+json_t *notice_addresses(const json_t *notice, const char *current);
