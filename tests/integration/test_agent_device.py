@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import time
 import uuid
 
 import labrig
@@ -186,6 +187,33 @@ def test_hand_edit_is_put_back(solo, child):
     assert drifted["status"] == "True" and "message_size_limit" in drifted["message"]
 
 
+def test_token_expires_during_a_held_poll(solo, child):
+    """D8: the answer still comes, and the agent goes on with a new token, without an error anybody would see."""
+    clock = os.path.join(solo.dir, "clock")
+    with open(clock, "w") as f:
+        f.write("0")
+    os.chmod(clock, 0o644)
+    solo.verb("kill", "parent/inarid")
+    solo.verb("start", "parent/inarid", "--env", f"INARI_CLOCK_FILE={clock}")
+    solo.publish_size(size := new_size())
+    solo.wait_ehlo(f"SIZE {size}", timeout=60)
+    solo.wait_in_sync()
+    seen = len(solo.log(child, "agent"))
+    with open(clock, "w") as f:
+        f.write("1000")  # longer than the token's life
+    time.sleep(0.3)      # it is read every 0.1 s
+    for _ in ("held with the old token", "asked with it"):
+        solo.publish_size(size := new_size())
+        solo.wait_ehlo(f"SIZE {size}", timeout=30)
+        wait_until(lambda: attempt(solo, child).get("result") == "committed", "the commit")
+    with open(clock, "w") as f:
+        f.write("0")
+    said = solo.log(child, "agent")[seen:]
+    assert 'problem="token-expired"' in said and said.count("parent.refused") <= 4, said
+    ok = next(c for c in status(solo, child)["status"]["conditions"] if c["type"] == "Authenticated")
+    assert ok["status"] == "True"
+
+
 def test_leave_changes_nothing_but_the_membership(solo, child):
     main = solo.execute(child, "cat", "/etc/postfix/main.cf").stdout
     left = agent(solo, child, "leave")
@@ -197,3 +225,28 @@ def test_leave_changes_nothing_but_the_membership(solo, child):
     device = solo.api.request("GET", f"/devices/{solo.json['children'][0]['device_id']}").json()
     assert device.get("state") == "retired" or device.get("status") == 404
     assert agent(solo, child, "run", check=False).returncode == 3
+
+
+def test_revoked_while_its_poll_is_held(solo, child):
+    """D9: joined again, managed, revoked: told within 2 s, nothing of what is published later arrives, mail goes on."""
+    made = solo.api.ok("POST", "/enrolment-tokens", {"name": "again"})
+    assert agent(solo, child, "join", "--join", made["join"], "--name", "again").returncode == 0
+    solo.verb("start", child)
+    wait_until(lambda: agent(solo, child, "status", check=False).returncode == 0, "the agent")
+    solo.api.change("/devices/again", {"mode": "manage"})
+    solo.publish_size(size := new_size())
+    solo.wait_ehlo(f"SIZE {size}", timeout=60)
+    solo.wait_in_sync(["again"])
+    seen = solo.log(child, "agent").count("event=bundle.verified")
+    solo.api.ok("POST", "/devices/again/revoke", {"reason": "stolen"})
+
+    def told():
+        rows = status(solo, child)["status"]["conditions"]
+        return any(c["type"] == "Authenticated" and c["reason"] == "Revoked" for c in rows)
+    wait_until(told, "the held poll to end", 2 + 1)  # asking takes a second of its own under load
+    solo.publish_size(new_size())
+    solo.verb("kill", f"{child}/agent")  # nor when it starts anew
+    solo.verb("start", f"{child}/agent")
+    wait_until(lambda: agent(solo, child, "status", check=False).returncode == 0 and told(), "the agent to be told again", 20)
+    assert solo.log(child, "agent").count("event=bundle.verified") == seen and size_of(solo, child) == size
+    mail_through(solo, count=2)

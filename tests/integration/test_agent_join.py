@@ -32,7 +32,7 @@ def devices(api):
 class Impostor:
     """A TLS server with a key of its own that answers every request as told and keeps what it was sent."""
 
-    def __init__(self, folder, answer, version=ssl.TLSVersion.TLSv1_3):
+    def __init__(self, folder, answer, version=ssl.TLSVersion.TLSv1_3, address="127.0.0.1"):
         self.cert = os.path.join(folder, f"impostor-{os.urandom(2).hex()}.pem")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
                         "2", "-subj", "/CN=localhost", "-keyout", self.cert + ".key", "-out", self.cert], check=True,
@@ -40,9 +40,9 @@ class Impostor:
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         ctx.load_cert_chain(self.cert, self.cert + ".key")
         ctx.maximum_version = version
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"https://127.0.0.1:{self.socket.getsockname()[1]}"
-        self.received, self.handshakes, self.answer, self.ctx = b"", 0, answer, ctx
+        self.socket = socket.create_server((address, 0))
+        self.url = f"https://{address}:{self.socket.getsockname()[1]}"
+        self.received, self.calls, self.handshakes, self.answer, self.ctx = b"", 0, 0, answer, ctx
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -51,6 +51,7 @@ class Impostor:
                 plain, _ = self.socket.accept()
             except OSError:
                 return
+            self.calls += 1
             threading.Thread(target=self.one, args=(plain,), daemon=True).start()
 
     def one(self, plain):

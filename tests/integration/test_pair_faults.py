@@ -193,6 +193,43 @@ def test_parent_dies_during_apply(healthy_lab, child):
     lab.wait_in_sync([child], timeout=60)
 
 
+@pytest.mark.parametrize("offset", [3600, -1_700_000_000])
+def test_wrong_clock(healthy_lab, child, offset):
+    """E1: the whole device lives in another time: it signs with the parent's, says so, and is configured as ever."""
+    lab, clock = healthy_lab, os.path.join(healthy_lab.dir, f"{child}-clock")
+    with open(clock, "w") as f:
+        f.write(str(offset))
+    os.chmod(clock, 0o644)
+    for part in ("helper", "agent"):
+        respawn(lab, child, part, INARI_CLOCK_FILE=clock)
+    size = new_size()
+    pub = publish_for(lab, child, size)
+    attempt(lab, child, pub, ("committed",), 60)
+    assert size_of(lab, child) == size
+    wait_until(lambda: condition(lab, child, "ClockSynced")["reason"] == "Skewed", "the condition", 30, 0.2)
+    mail_through(lab, child)
+
+
+def reloads(lab, child):
+    return lab.log(child).count("reload -- version")
+
+
+def test_a_second_agent_and_a_second_helper(healthy_lab, child):
+    """C21: both end by themselves, the first ones do not notice, and the next change is applied once."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    before = {p: host.named(p) for p in ("inari-agent", "inari-helper")}
+    path = {p: parts.path_of(lab.lab, p) for p in before}
+    second = lab.execute(child, path["inari-agent"], *CONF, "run", check=False)
+    assert second.returncode == 75 and "another inari-agent" in second.stderr, second.stderr
+    second = lab.execute(child, path["inari-helper"], *CONF, check=False)
+    assert second.returncode != 0 and "another inari-helper" in second.stderr, second.stderr
+    assert {p: host.named(p) for p in before} == before and all(len(pids) == 1 for pids in before.values())
+    seen, size = reloads(lab, child), new_size()
+    attempt(lab, child, publish_for(lab, child, size), ("committed",))
+    assert reloads(lab, child) == seen + 1 and size_of(lab, child) == size
+    mail_through(lab, child)
+
+
 @pytest.mark.slow
 def test_hand_edit_is_seen_reported_or_repaired(healthy_lab, child):
     """C17: a managed line edited by hand is drift with expected and found value; enforce puts it back, report leaves it.

@@ -28,23 +28,24 @@ class Wire:
                                      os.path.join(tls, "server.crt"), os.path.join(tls, "server.key"))
         self.key = wireproxy.lab_bundle_key(lab)
         self.identity = os.path.join(lab.root(self.child), "var/lib/inari/agent/identity.json")
+        with open(self.identity) as f:
+            self.own = json.load(f)["addresses"]
         self.address([self.proxy.url])
 
-    def address(self, addresses):
-        """Where the agent looks for its parent; it is started again with it."""
+    def address(self, addresses, wait_s=50):
+        """Where the agent looks for its parent, and how long its polls are; it is started again with it."""
         self.lab.verb("kill", f"{self.child}/agent")
         with open(self.identity) as f:
             was = json.load(f)
-        old, was["addresses"] = was["addresses"], addresses
+        was["addresses"], was["wait_s"] = addresses, wait_s
         with open(self.identity, "r+") as f:
             f.truncate()
             json.dump(was, f)
         self.lab.verb("start", f"{self.child}/agent")
-        self.old = old
 
     def close(self):
         self.proxy.change = None
-        self.address(self.old)
+        self.address(self.own)
         self.proxy.close()
 
     # -- what the device is now --

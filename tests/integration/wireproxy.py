@@ -46,11 +46,12 @@ class Request:
 
 class Proxy:
     """change(answer): called with each bundle (200 of GET desired); None: nothing is changed.
-    ask(request): called with each request before it goes to the parent.  polls: how many there were."""
+    ask(request): called with each request before it goes to the parent.  polls: how many there were; answered: what the
+    parent said to them."""
 
     def __init__(self, address, parent, cert, key):
         self.parent, self.change, self.seen = parent, None, []
-        self.ask, self.polls = None, 0
+        self.ask, self.polls, self.answered = None, 0, []
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
         self.upstream = ssl.create_default_context(cafile=cert)
@@ -96,6 +97,8 @@ class Proxy:
         if self.ask is not None:
             self.ask(asked)
         a = self._up(up, asked)
+        if poll:
+            self.answered.append(a.status)
         if poll and a.status == 200:
             self.seen.append(a.body)
             if self.change is not None:
