@@ -60,7 +60,9 @@ def execute(lab, args):
     command = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not command:
         raise LabError("exec NAME -- COMMAND …: the command is missing")
-    return subprocess.run(lab.host(args.name).entered(command)).returncode
+    programs = f"{lab.dir}/system/usr"  # inari-agent and inarictl by their names
+    path = f"{programs}/bin:{programs}/sbin:{os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin')}"
+    return subprocess.run(lab.host(args.name).entered(command), env={**os.environ, "PATH": path}).returncode
 
 
 def split(text):

@@ -115,7 +115,9 @@ def admin(lab):
                                     "expires_at": None})
     lab.state["token"] = made["token"]
     lab.save()
-    write_file(env, f"export INARI_API={lab.api}\nexport INARI_CA={lab.ca}\nexport INARI_TOKEN={made['token']}\n", 0o600)
+    programs = f"{lab.dir}/system/usr/bin"
+    write_file(env, f"export INARI_API={lab.api}\nexport INARI_CA={lab.ca}\nexport INARI_TOKEN={made['token']}\n"
+                    f"case :$PATH: in *:{programs}:*) ;; *) PATH={programs}:$PATH ;; esac\n", 0o600)
     return Api(lab.api, lab.ca, made["token"])
 
 

@@ -33,6 +33,11 @@ def test_env_makes_curl_work(lab):
     assert r.returncode == 0, r.stderr
     assert {d["name"] for d in json.loads(r.stdout)["items"]} >= set(lab.children)
     assert os.stat(f"{lab.dir}/env").st_mode & 0o077 == 0
+    r = subprocess.run(["bash", "-c", f". {lab.dir}/env && . {lab.dir}/env && inarictl status && echo $PATH"],
+                       capture_output=True, text=True)
+    assert r.returncode == 0 and "in sync" in r.stdout, r.stdout + r.stderr
+    assert r.stdout.count(f"{lab.dir}/system/usr/bin") == 1
+    assert "last attempt committed" in lab.execute(lab.children[0], "inari-agent", "status").stdout
 
 
 def test_up_again_changes_nothing(lab):
