@@ -33,6 +33,8 @@ static enum err_code take_back(struct making *m, const char **ids, size_t n, str
         rc = rollout_target_store_set_pub(m->x.db, issue_id_array(ids, n, m->x.a), pub, e);
     if (rc == ERR_OK)
         rc = issue_reissue(m->x.db, m->x.app, ids, n, m->x.a, e);
+    if (rc == ERR_OK) /* a halt of the new one goes back to this, not to what was never taken */
+        rc = rollout_target_store_list(m->x.db, m->x.a, &m->targets, &m->n_targets, e);
     return rc == ERR_OK ? issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
                                         &m->changes, &m->n_changes, e)
                         : rc;
@@ -138,6 +140,8 @@ static enum err_code advance_others(struct making *m, struct err *e)
     }
     if (n == 0 || (m->n_plan > 0 && m->x.s.kind != STRATEGY_ALL))
         return ERR_OK;
+    if (m->n_plan > 0 && strcmp(m->x.row.state, "running") != 0)
+        return ERR_OK; /* it waits for somebody: another group must not bring it to them before */
     return rollout_target_store_set_pub(m->x.db, issue_id_array(ids, n, m->x.a), m->w->pub, e);
 }
 
@@ -205,6 +209,8 @@ static enum err_code begin(struct making *m, struct err *e)
         rc = plan(m, e);
     if (rc == ERR_OK)
         rc = store(m, e);
+    if (rc == ERR_OK && m->n_plan == 0) /* the engine never looks at it */
+        rc = rollout_tell_reverted(&m->x, "reverted", e);
     return rc == ERR_OK ? advance_others(m, e) : rc;
 }
 

@@ -187,11 +187,15 @@ enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int
                : rc;
 }
 
+/* One to all at once counts from its first release on: before it was approved nobody has it. */
 static const struct stmt STABLE_PUB = {"rollout_stable_pub", 0,
                                        "SELECT coalesce(max(pub) FILTER (WHERE state = 'completed' "
                                        "OR (strategy->>'strategy' = 'all' AND"
-                                       " state NOT IN ('cancelled', 'reverting', 'reverted'))), "
-                                       "(SELECT min(pub) FROM revision), 0) FROM rollout"};
+                                       " state NOT IN ('cancelled', 'reverting', 'reverted') AND "
+                                       "EXISTS (SELECT 1 FROM rollout_device rd"
+                                       " WHERE rd.rollout_id = r.id AND rd.released_at IS NOT "
+                                       "NULL))), (SELECT min(pub) FROM revision),"
+                                       " 0) FROM rollout r"};
 
 enum err_code rollout_store_stable_pub(struct db *db, int64_t *ret, struct err *e)
 {

@@ -343,6 +343,57 @@ def test_g10_members_of_one_mx_set_are_never_on_the_way_together(fleet, six):
             fleet.api.request("DELETE", f"/groups/{group['id']}/members/{i}")
 
 
+def test_revert_that_changes_no_device_ends(fleet, six):
+    """Only the canary was touched, and the halt gave it back what it had: the revert has nobody to wait for."""
+    made = fleet.publish(six, **{**WAVES, "on_failure": "revert"})
+    fleet.take(next(x["id"] for x in made["devices"] if x["state"] == "offered"), ok=False)
+    r = fleet.until(made, lambda r: r["state"] == "reverted", "the end of it")
+    back = next(x for x in fleet.api.ok("GET", "/rollouts?limit=5")["items"] if x["reverts"] == made["rollout_id"])
+    assert back["state"] == "completed" and back["counts"] == {} and r["ended_at"]
+    fleet.catch_up()
+
+
+def test_what_nobody_approved_reaches_no_device(fleet, six):
+    """Neither a newcomer nor one that changes its group is given what still waits for its approval."""
+    domain = f"w{uuid.uuid4().hex[:8]}.example.org"
+    has = lambda d: domain in str(d.last["sections"]["postfix"]["settings"]["smtp.relay_domains"])  # noqa: E731
+    group = fleet.api.ok("POST", "/groups", {"name": f"g-{uuid.uuid4().hex[:6]}", "priority": 4711})
+    made = fleet.api.publish({"groups": {group["id"]: {"smtp.relay_domains": {domain: {}}}},
+                              "devices": {six[0].id: {"smtp.relay_domains": {domain: {}}}}},
+                             rollout={"strategy": "all", "approval": True})
+    assert made["rollout"]["state"] == "awaiting-approval"
+    moved, new = six[1], None
+    try:
+        fleet.api.request("PUT", f"/groups/{group['id']}/members/{moved.id}")
+        while moved.desired().status_code == 200:
+            moved.fetch()
+        assert not has(moved), "it was moved, not approved"
+        fleet.api.request("DELETE", f"/groups/{group['id']}/members/{moved.id}")
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+        made = fleet.api.publish({"fleet": {"smtp.relay_domains": {domain: {}}}}, rollout={"strategy": "all", "approval": True})
+        assert made["rollout"]["state"] == "awaiting-approval"
+        new = fleet.add()
+        assert not has(new), "a newcomer gets what everybody has"
+    finally:
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+        if new:
+            new.leave()
+            del fleet.devices[new.id]
+        fleet.catch_up()
+
+
+def test_halt_goes_back_to_what_the_device_had_not_to_what_it_was_only_offered(fleet, six):
+    one, before = six[0], fleet.size
+    fleet.publish([one], strategy="waves", waves=["1"])  # offered, never fetched
+    newer = fleet.publish([one], strategy="waves", waves=["1"])
+    assert fleet.states(newer) == {one.id: "offered"}
+    fleet.take(one.id, ok=False)
+    fleet.until(newer, lambda r: r["state"] == "halted", "the halt")
+    one.fetch()
+    assert settings(one) == before
+    fleet.catch_up()
+
+
 @pytest.mark.slow
 def test_revert_takes_it_back_from_those_that_have_it(fleet, six):
     before = fleet.size
