@@ -175,7 +175,7 @@ enum err_code rollout_release(struct rollout_run *x, struct err *e)
     size_t on_the_way = 0, limit = strategy_unavailable(&x->s, x->n);
     enum err_code rc = p.ids == NULL || p.skipped == NULL
                            ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                           : rollout_device_store_busy_mx(x->db, x->a, &busy, e);
+                           : rollout_device_store_busy_mx(x->db, x->now_ms, x->a, &busy, e);
 
     for (size_t i = 0; i < x->n; i++)
         on_the_way += rollout_word_on_the_way(x->d[i].state);

@@ -174,18 +174,25 @@ enum err_code rollout_device_store_counts(struct db *db, const char *rollout_id,
     return rc;
 }
 
+/* Nobody follows the devices of a rollout that ended: those count until they said how it went, at
+ * most for its apply deadline. */
 static const struct stmt BUSY_MX = {
-    "rollout_device_busy_mx", 0,
-    "SELECT string_agg(DISTINCT m.group_id::text, ',') FROM rollout_device rd JOIN device_member m"
-    " ON m.device_id = rd.device_id JOIN device_group g ON g.id = m.group_id WHERE g.kind = 'mx' "
-    "AND"
-    " rd.state IN ('offered', 'fetched')"};
+    "rollout_device_busy_mx", 1,
+    "SELECT string_agg(DISTINCT m.group_id::text, ',') FROM rollout_device rd JOIN rollout r ON "
+    "r.id ="
+    " rd.rollout_id JOIN device_member m ON m.device_id = rd.device_id JOIN device_group g ON g.id "
+    "="
+    " m.group_id LEFT JOIN device_status s ON s.device_id = rd.device_id WHERE g.kind = 'mx' AND"
+    " rd.state IN ('offered', 'fetched') AND (r.ended_at IS NULL OR"
+    " (coalesce(rd.fetched_at, rd.released_at) > $1::timestamptz - make_interval(secs =>"
+    " coalesce((r.strategy->>'apply_deadline_s')::integer, 600)) AND coalesce(s.doc #>"
+    " '{last_attempt,rev}', '0') <> to_jsonb(rd.rev)))"};
 
-enum err_code rollout_device_store_busy_mx(struct db *db, struct arena *a, const char **ret,
-                                           struct err *e)
+enum err_code rollout_device_store_busy_mx(struct db *db, int64_t now_ms, struct arena *a,
+                                           const char **ret, struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc = db_one(db, &BUSY_MX, NULL, a, &r, e);
+    enum err_code rc = db_one(db, &BUSY_MX, (struct db_param[]){P_TIME(now_ms)}, a, &r, e);
 
     if (rc == ERR_OK)
         *ret = rows_text(r, 0, 0);

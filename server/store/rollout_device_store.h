@@ -48,8 +48,9 @@ MUST_USE enum err_code rollout_device_store_follow(struct db *db, const char *id
 /* {"wave":{"state":n}} as rows: array of {"wave","state","n"}, new reference. */
 MUST_USE enum err_code rollout_device_store_counts(struct db *db, const char *rollout_id, struct arena *a, json_t **ret,
                                                    struct err *e);
-/* MX sets with a member on its way in any rollout: "id,id,". */
-MUST_USE enum err_code rollout_device_store_busy_mx(struct db *db, struct arena *a, const char **ret, struct err *e);
+/* MX sets with a member on its way in any rollout, "id,id"; in one that ended until now_ms is past its apply deadline. */
+MUST_USE enum err_code rollout_device_store_busy_mx(struct db *db, int64_t now_ms, struct arena *a, const char **ret,
+                                                    struct err *e);
 
 /* For planning: every device in service.  Array in id order. */
 struct rollout_target {

@@ -343,6 +343,44 @@ def test_g10_members_of_one_mx_set_are_never_on_the_way_together(fleet, six):
             fleet.api.request("DELETE", f"/groups/{group['id']}/members/{i}")
 
 
+def mx_set(fleet, *devices):
+    group = fleet.api.ok("POST", "/groups", {"name": f"mx-{uuid.uuid4().hex[:6]}", "kind": "mx"})
+    for d in devices:
+        fleet.api.request("PUT", f"/groups/{group['id']}/members/{d.id}")
+    return group
+
+
+def test_g10_an_mx_set_is_free_again_after_a_rollout_that_was_not_finished(fleet, six):
+    """A member that fetched and fell silent, and whose rollout ended, blocks its set for the apply deadline, not for ever."""
+    pair = six[:2]
+    group = mx_set(fleet, *pair)
+    waves = {**WAVES, "waves": ["1"], "max_unavailable": "100%", "apply_deadline_s": 60}
+    try:
+        old = fleet.publish(pair, **waves)
+        first = next(x["id"] for x in old["devices"] if x["state"] == "offered")
+        fleet.take(first, silent=True)
+        fleet.until(old, lambda r: r["counts"].get("fetched"), "the engine to see it")
+        new = fleet.publish(pair, **waves)
+        assert fleet.see(old)["state"] == "superseded" and fleet.see(new)["counts"] == {"queued": 2}, "it may still be at it"
+        fleet.forward(61)
+        r = fleet.until(new, lambda r: r["counts"].get("offered"), "the set to be free")
+        fleet.run(new, bake=600)
+        assert fleet.see(new)["counts"] == {"confirmed": 2}
+        # one that said how it went is not waited for
+        old = fleet.publish(pair, **waves)
+        first = next(x["id"] for x in old["devices"] if x["state"] == "offered")
+        fleet.take(first, silent=True)
+        fleet.until(old, lambda r: r["counts"].get("fetched"), "the engine to see it")
+        fleet.api.ok("POST", f"/rollouts/{old['rollout_id']}/cancel", {"reason": "enough"})
+        fleet.devices[first].put_status()
+        r = fleet.see(fleet.publish(pair, **waves))
+        assert r["counts"] == {"offered": 1, "queued": 1}
+    finally:
+        for d in pair:
+            fleet.api.request("DELETE", f"/groups/{group['id']}/members/{d.id}")
+        fleet.catch_up()
+
+
 def test_revert_that_changes_no_device_ends(fleet, six):
     """Only the canary was touched, and the halt gave it back what it had: the revert has nobody to wait for."""
     made = fleet.publish(six, **{**WAVES, "on_failure": "revert"})
