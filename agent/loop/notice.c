@@ -55,6 +55,7 @@ json_t *notice_addresses(const json_t *notice, const char *current)
 {
     const json_t *named = json_object_get(notice, "addresses");
     AUTO(json_free) json_t *all = json_pack("[s]", current);
+    bool there = false;
     size_t i;
     json_t *v;
 
@@ -64,8 +65,10 @@ json_t *notice_addresses(const json_t *notice, const char *current)
     {
         if (!usable(v))
             return NULL;
-        if (strcmp(json_string_value(v), current) != 0 && json_array_append(all, v) != 0)
+        if (strcmp(json_string_value(v), current) == 0)
+            there = true;
+        else if (json_array_append(all, v) != 0)
             return NULL;
     }
-    return TAKE(all);
+    return there ? TAKE(all) : NULL;
 }

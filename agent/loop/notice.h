@@ -11,6 +11,7 @@
 MUST_USE enum err_code notice_open(struct slice text, const struct trust *t, const char *fleet,
                                    int64_t now_ms, json_t **ret, struct err *e);
 bool notice_revokes(const json_t *notice, const char *device_id);
-/* Where parents are: current first, which answers now, then the notice's own.  New reference; NULL:
- * the notice names none, or one that is no https:// address. */
+/* Where parents are: current first, which answers now, then the notice's others.  New reference;
+ * NULL: the notice names none, or one that is no https:// address, or not current: this child goes
+ * another way (a proxy, an address translator), and keeps its own list. */
 json_t *notice_addresses(const json_t *notice, const char *current);

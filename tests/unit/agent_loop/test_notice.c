@@ -88,13 +88,11 @@ static void who_answers_stays_first(void **state)
     json_t *got =
         addresses_of(json_pack("[s,s]", "https://a:8445", "https://b:8445"), "https://b:8445");
     AUTO(json_free) json_t *want = json_pack("[s,s]", "https://b:8445", "https://a:8445");
-    AUTO(json_free)
-    json_t *kept = addresses_of(json_pack("[s]", "https://name:8445"), "https://192.0.2.1:8445");
 
     (void)state;
     assert_true(json_equal(got, want));
-    assert_string_equal(json_string_value(json_array_get(kept, 0)), "https://192.0.2.1:8445");
-    assert_int_equal(json_array_size(kept), 2);
+    /* Through a proxy: the parent's own address may lead nowhere from here. */
+    assert_null(addresses_of(json_pack("[s]", "https://a:8445"), "https://192.0.2.1:8445"));
 }
 
 static void what_is_no_address_is_not_taken(void **state)
