@@ -20,6 +20,10 @@ enum {
     FRESH_S = 7 * 86400
 };
 
+/* What a poll is held for.  A poll whose time is over just when its device is given something is
+ * not sent away: it waits for the bytes. */
+enum { FOR_NEWS = 1, FOR_BYTES, FOR_CATCH_UP };
+
 struct poll {
     struct req *rq;
     struct reply *rp;
@@ -123,9 +127,10 @@ static enum err_code same_language(const struct poll *p, struct err *e)
     return proto_api_check(api, PROTO_API, e);
 }
 
-static void park(struct poll *p, int64_t ms)
+static void park(struct poll *p, int what, int64_t ms)
 {
     p->rp->park = true;
+    p->rp->park_for = what;
     fleet_park_key(p->v.id, p->rp->park_key);
     p->rp->park_until_mono_ms = clock_mono_ms() + ms;
 }
@@ -140,10 +145,10 @@ static enum err_code busy(struct poll *p, struct err *e, const char *why)
 static enum err_code give_bundle(struct poll *p, struct err *e)
 {
     if (p->v.bundle == NULL) {
-        if (req_expired(p->rq))
+        if (req_waited_for(p->rq, FOR_BYTES))
             return busy(p, e, "could not read the bundle");
         fleet_want_bundle(p->rq->app->fleet, p->v.id);
-        park(p, BYTES_MS);
+        park(p, FOR_BYTES, BYTES_MS);
         return ERR_OK;
     }
     p->rp->status = 200;
@@ -162,7 +167,8 @@ static enum err_code unchanged(struct poll *p)
     if (p->v.rev > 0 && p->v.bundle != NULL)
         fleet_confirmed(p->rq->app->fleet, p->v.id, p->v.etag);
     if (p->wait_s > 0 && !report && p->v.commands == 0 && !req_expired(p->rq)) {
-        park(p, p->wait_s * 1000 + (int64_t)rand_below((uint64_t)p->wait_s * 1000 / 16 + 1));
+        park(p, FOR_NEWS,
+             p->wait_s * 1000 + (int64_t)rand_below((uint64_t)p->wait_s * 1000 / 16 + 1));
         return ERR_OK;
     }
     if (p->wait_s > 0 && !report && p->v.commands == 0)
@@ -179,12 +185,12 @@ static enum err_code answer(struct poll *p, struct err *e)
 
     if (behind && (p->have_rev > 0 || p->have_epoch > 0)) {
         fleet_note_ahead(p->rq->app->fleet, p->v.id, p->have_epoch, p->have_rev);
-        if (req_expired(p->rq))
+        if (req_waited_for(p->rq, FOR_CATCH_UP))
             return err_set(e, ERR_PARENT_BEHIND,
                            "the device has %lld.%lld, this parent knows %lld.%lld",
                            (long long)p->have_epoch, (long long)p->have_rev, (long long)p->v.epoch,
                            (long long)p->v.rev);
-        park(p, BEHIND_MS);
+        park(p, FOR_CATCH_UP, BEHIND_MS);
         return ERR_OK;
     }
     rc = p->v.rev > 0 && strcmp(p->seen_etag, p->v.etag) != 0 ? give_bundle(p, e) : unchanged(p);

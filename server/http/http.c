@@ -244,8 +244,11 @@ static void fail(struct call *c, enum err_code code, const char *why)
 /* Park when the handler asked for it; false: answer rp. */
 static bool try_park(struct call *c, const struct reply *rp, uint64_t before, enum park_result *ret)
 {
-    if (!rp->park || (c->match.route->flags & R_HOLD) == 0 || c->src.expired)
+    bool over = c->src.expired && c->src.held_for == rp->park_for;
+
+    if (!rp->park || (c->match.route->flags & R_HOLD) == 0 || over)
         return false;
+    c->src.held_for = rp->park_for;
     /* The state is set first: another I/O thread never sees the call, but this one may right after
      * the resume. */
     c->state = CALL_PARKED;

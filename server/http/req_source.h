@@ -13,4 +13,5 @@ struct req_source {
     size_t n_fields;
     struct param_list query, form;
     bool expired; /* parked, and its time is over */
+    int held_for; /* reply.park_for of the last time it was parked; 0: never */
 };

@@ -53,6 +53,13 @@ bool req_expired(const struct req *rq)
     return src->expired;
 }
 
+bool req_waited_for(const struct req *rq, int what)
+{
+    const struct req_source *src = rq->conn;
+
+    return src->expired && src->held_for == what;
+}
+
 enum err_code req_query_int(const struct req *rq, const char *name, int64_t min, int64_t max,
                             int64_t fallback, int64_t *ret, struct err *e)
 {

@@ -83,14 +83,17 @@ struct reply {
     json_t *problem_extra;    /* owned object: members added to a problem document */
     bool secret;              /* the body shows a secret once: never kept for an Idempotency-Key */
     /* Hold the request (R_HOLD routes only): the handler is run again, on an I/O thread, when park_wake() names park_key
-     * or at the deadline (then with rq->conn's "expired" mark: req_expired()). */
+     * or at the deadline (then with rq->conn's "expired" mark: req_expired()).  park_for is the handler's own number of
+     * what it waits for; a request whose time is over may be held once more only for something else. */
     bool park;
+    int park_for;
     char park_key[40];
     int64_t park_until_mono_ms;
     /* Share a body among many answers: borrowed immutable bytes, released by release(release_arg) when sent. */
     const char *shared; size_t shared_n; void (*release)(void *); void *release_arg;
 };
 bool req_expired(const struct req *rq); /* a parked request came back because its time was over */
+bool req_waited_for(const struct req *rq, int what); /* the same, and it was parked for what */
 /* steals j */
 enum err_code reply_json(struct reply *rp, int status, json_t *j, struct err *e);
 void reply_header(struct reply *rp, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -414,6 +414,31 @@ def test_d8_token_expires_while_the_poll_is_held(new_parent, tmp_path):
     assert r.status_code == 401 and word(r) == "token-expired"
 
 
+@pytest.mark.slow
+def test_poll_that_ends_amid_a_publication_gets_its_bundle(new_parent):
+    """Paced wake-ups leave most of them waiting when their time is over: each is given the bundle then, none is sent away."""
+    parent = new_parent(poll__wake_rate=1)
+    api = parent.token()
+    devices = [make_device(api, parent) for _ in range(25)]
+    for d in devices:
+        d.fetch()
+        assert d.put_status(d.status(running=False)).status_code == 204
+    draft = api.ok("POST", "/drafts", {"title": "paced"})
+    api.change(f"/drafts/{draft['id']}", {"fleet": {"smtp.message_size_limit": 20000001}})
+
+    def poll(d):
+        """What it is answered, one short held poll after the other, until it has its bundle."""
+        codes = []
+        while not codes or codes[-1] == 304:
+            codes.append(d.desired(wait=1).status_code)
+        return codes
+    with concurrent.futures.ThreadPoolExecutor(len(devices)) as pool:
+        polls = [pool.submit(poll, d) for d in devices]
+        time.sleep(0.5)
+        api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "paced", "rollout": {"strategy": "all", "max_unavailable": "100%"}})
+        assert [p.result()[-1] for p in polls] == [200] * len(devices)
+
+
 def test_many_held_polls_all_woken(settled, api):
     devices = [settled() for _ in range(20)]
     with concurrent.futures.ThreadPoolExecutor(20) as pool:

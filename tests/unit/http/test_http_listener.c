@@ -65,6 +65,21 @@ static enum err_code hold(struct req *rq, struct reply *rp, struct err *e)
                       json_pack("{s:i,s:b}", "version", now, "expired", (int)req_expired(rq)), e);
 }
 
+/* Holds for one thing and, when its time is over, for another; says so as often as it is asked. */
+static enum err_code hold_for_two(struct req *rq, struct reply *rp, struct err *e)
+{
+    int what = req_waited_for(rq, 1) ? 2 : 1;
+
+    if (!req_waited_for(rq, 2)) {
+        rp->park = true;
+        rp->park_for = what;
+        (void)snprintf(rp->park_key, sizeof rp->park_key, "two");
+        rp->park_until_mono_ms = clock_mono_ms() + 600;
+        return ERR_OK;
+    }
+    return reply_json(rp, 200, json_pack("{s:b}", "expired", (int)req_expired(rq)), e);
+}
+
 static enum err_code slow(struct req *rq, struct reply *rp, struct err *e)
 {
     (void)rq;
@@ -80,6 +95,7 @@ static enum err_code echo(struct req *rq, struct reply *rp, struct err *e)
 
 static const struct route table[] = {
     {"GET", "/hold", hold, PERM_NONE, 0, R_INLINE | R_HOLD},
+    {"GET", "/hold-for-two", hold_for_two, PERM_NONE, 0, R_INLINE | R_HOLD},
     {"GET", "/slow", slow, PERM_NONE, 0, 0},
     {"POST", "/echo", echo, PERM_NONE, 4096, R_INLINE},
     {"GET", "/device", hold, PERM_DEVICE, 0, R_INLINE},
@@ -244,6 +260,21 @@ static void held_until_deadline(void **state)
     took = clock_mono_ms() - began;
     assert_non_null(strstr(buf, "\"expired\":true"));
     assert_in_range(took, 600, 1500);
+    client_close(&c);
+}
+
+static void held_again_for_something_else(void **state)
+{
+    struct client c = client_open();
+    int64_t began = clock_mono_ms(), took;
+    char buf[4096];
+
+    (void)state;
+    client_get(&c, "/hold-for-two", "");
+    assert_int_equal(client_read(&c, buf, sizeof buf), 200);
+    took = clock_mono_ms() - began;
+    assert_non_null(strstr(buf, "\"expired\":true"));
+    assert_in_range(took, 1200, 3000);
     client_close(&c);
 }
 
@@ -490,6 +521,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(held_until_woken),
         TEST(held_until_deadline),
+        TEST(held_again_for_something_else),
         TEST(no_wake_is_lost),
         TEST(hang_up_is_noticed),
         TEST(queue_is_bounded),
