@@ -252,18 +252,26 @@ struct pass {
     bool changed;
 };
 
+/* The rollout, for the holder of the lease alone. */
+static enum err_code take(struct db *db, const struct pass *p, struct arena *a,
+                          struct rollout_run *ret, struct err *e)
+{
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : lease_store_hold(db, "engine", p->holder, p->term, e);
+
+    *ret = (struct rollout_run){
+        .db = db, .app = p->app, .a = a, .now_ms = clock_wall_ms(), .term = p->term};
+    return rc == ERR_OK ? rollout_load(ret, p->id, e) : rc;
+}
+
 /* As many steps as follow from what is known now: waves without devices pass at once. */
 static enum err_code pass_tx(struct db *db, void *ctx, struct err *e)
 {
     struct pass *p = ctx;
     AUTO(arena_free) struct arena *a = arena_new(ROLLOUT_ARENA);
-    struct rollout_run x = {
-        .db = db, .app = p->app, .a = a, .now_ms = clock_wall_ms(), .term = p->term};
-    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                 : lease_store_hold(db, "engine", p->holder, p->term, e);
+    struct rollout_run x;
+    enum err_code rc = take(db, p, a, &x, e);
 
-    if (rc == ERR_OK)
-        rc = rollout_load(&x, p->id, e);
     if (rc == ERR_OK)
         rc = settle(&x, e);
     for (int i = 0; i < 2 * STRATEGY_WAVES_MAX && rc == ERR_OK; i++) {
@@ -283,13 +291,9 @@ static enum err_code give_up_revert(struct db *db, void *ctx, struct err *e)
 {
     struct pass *p = ctx;
     AUTO(arena_free) struct arena *a = arena_new(ROLLOUT_ARENA);
-    struct rollout_run x = {
-        .db = db, .app = p->app, .a = a, .now_ms = clock_wall_ms(), .term = p->term};
-    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                 : lease_store_hold(db, "engine", p->holder, p->term, e);
+    struct rollout_run x;
+    enum err_code rc = take(db, p, a, &x, e);
 
-    if (rc == ERR_OK)
-        rc = rollout_load(&x, p->id, e);
     if (rc != ERR_OK || !x.row.auto_revert)
         return rc;
     x.row.auto_revert = false;

@@ -228,11 +228,15 @@ enum err_code oauth_token(struct req *rq, struct reply *rp, struct err *e)
 
 /* --- enrolment --- */
 
-static enum err_code bearer(const struct req *rq, size_t max, const char *what, const char **ret,
-                            struct err *e)
+/* What the child sends as its Authorization, at most max bytes, to a parent that can judge it. */
+static enum err_code credential(const struct req *rq, struct reply *rp, size_t max,
+                                const char *what, const char **ret, struct err *e)
 {
     const char *authorization = req_header(rq, "Authorization");
 
+    reply_header(rp, "Cache-Control", "no-store");
+    if (rq->app->keys == NULL)
+        return err_set(e, ERR_OVERLOADED, "the parent is starting");
     if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0 ||
         strlen(authorization) > 7 + max)
         return err_set(e, ERR_TOKEN_INVALID, "send %s as Authorization: Bearer", what);
@@ -262,12 +266,8 @@ enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e)
     char id[37];
     bool pending = false;
     json_t *body = NULL;
-    enum err_code rc;
+    enum err_code rc = credential(rq, rp, 200, "the join token", &token, e);
 
-    reply_header(rp, "Cache-Control", "no-store");
-    if (rq->app->keys == NULL)
-        return err_set(e, ERR_OVERLOADED, "the parent is starting");
-    rc = bearer(rq, 200, "the join token", &token, e);
     if (rc == ERR_OK)
         rc = enrol_device(rq->db, rq->app, token, rq->body, rq->client_address, rq->arena, id,
                           &pending, &body, e);
@@ -279,12 +279,8 @@ enum err_code agent_enrolment_get(struct req *rq, struct reply *rp, struct err *
     const char *proof = NULL;
     bool pending = false;
     json_t *body = NULL;
-    enum err_code rc;
+    enum err_code rc = credential(rq, rp, 4096, "a proof of the device's key", &proof, e);
 
-    reply_header(rp, "Cache-Control", "no-store");
-    if (rq->app->keys == NULL)
-        return err_set(e, ERR_OVERLOADED, "the parent is starting");
-    rc = bearer(rq, 4096, "a proof of the device's key", &proof, e);
     if (rc == ERR_OK)
         rc = enrol_state(rq->db, rq->app, rq->param[0], proof, rq->client_address, rq->arena,
                          &pending, &body, e);

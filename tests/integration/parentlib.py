@@ -313,3 +313,15 @@ class Parent(Process):
     def restart(self):
         self.stop()
         return self.start()
+
+
+@contextlib.contextmanager
+def alone(workdir, name, programs):
+    """A parent with a database of its own, for a file of tests that looks at everything there is."""
+    d = folder(workdir, name)
+    db = Postgres(d).start()
+    p = Parent(d, db, programs, {}).start()
+    yield p
+    for m in (p, db):
+        m.end(15 if m is p else 2)
+        m.check_sanitizers()

@@ -2,12 +2,12 @@
 exceptions of a host that was managed by hand; through the API and inarictl."""
 import hashlib
 import json
-import subprocess
 import threading
 
 import parentlib
 import pytest
 import wireclient
+from ctllib import Ctl
 
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
@@ -15,13 +15,8 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 @pytest.fixture(scope="module")
 def parent(workdir, system_users, programs):
     """A parent of these tests alone: the export holds everything there is."""
-    d = parentlib.folder(workdir, "config-parent")
-    db = parentlib.Postgres(d).start()
-    p = parentlib.Parent(d, db, programs, {}).start()
-    yield p
-    for m in (p, db):
-        m.end(15 if m is p else 2)
-        m.check_sanitizers()
+    with parentlib.alone(workdir, "config-parent", programs) as p:
+        yield p
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +59,8 @@ def clean(api, groups):
 
 @pytest.fixture
 def ctl(programs, parent, tmp_path):
-    token = parent.token().headers["Authorization"].split()[1]
-
-    def run(*args, status=0, lang="C.UTF-8"):
-        p = subprocess.run([programs["inarictl"], *args], capture_output=True, text=True, timeout=60, cwd="/",
-                           env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": lang, "INARI_API": parent.base,
-                                "INARI_CA": parent.ca, "INARI_TOKEN": token, **parentlib.SAN_ENV})
-        assert p.returncode == status, f"{args}: {p.returncode}\n{p.stdout}\n{p.stderr}"
-        return p.stdout, p.stderr
-    return run
+    program = Ctl.of(programs, parent, parent.token(), tmp_path)
+    return lambda *args, status=0, lang="C.UTF-8": program.ends(status, *args, env={"LANG": lang})
 
 
 def effective(api, key):

@@ -1,39 +1,15 @@
 """inarictl against a real parent: verbs, exit statuses (cli/exit.h), --json, both languages, credentials, waiting."""
 import json
 import os
-import subprocess
 import threading
 import uuid
 
 import parentlib
 import pytest
 import wireclient
+from ctllib import Ctl
 
 OK, ERROR, USAGE, REFUSED, NOT_RUNNING, AUTH, UNREACHABLE, NOT_FOUND, CONFLICT = range(9)
-
-
-class Ctl:
-    """The program with its own home folder; every call gives (status, stdout, stderr)."""
-
-    def __init__(self, program, home, **env):
-        self.program, self.home = program, home
-        self.env = {"PATH": "/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8", **parentlib.SAN_ENV, **env}
-
-    def __call__(self, *args, stdin="", env=None, timeout=60):
-        p = subprocess.run([self.program, *args], input=stdin, capture_output=True, text=True, timeout=timeout,
-                           env={**self.env, **(env or {})}, cwd="/")
-        assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-        return p.returncode, p.stdout, p.stderr
-
-    def ok(self, *args, **kw):
-        status, out, err = self(*args, **kw)
-        assert status == OK, f"inarictl {' '.join(args)}: {status}\n{out}\n{err}"
-        return out
-
-    def json(self, *args, status=OK, **kw):
-        got, out, err = self(*args, "--json", **kw)
-        assert got == status, f"inarictl {' '.join(args)}: {got}\n{out}\n{err}"
-        return json.loads(out)
 
 
 class Child(threading.Thread):
@@ -67,13 +43,8 @@ class Child(threading.Thread):
 @pytest.fixture(scope="module")
 def parent(workdir, system_users, programs):
     """A parent of these tests alone: what other files leave behind would be part of every publication."""
-    d = parentlib.folder(workdir, "ctl-parent")
-    db = parentlib.Postgres(d).start()
-    p = parentlib.Parent(d, db, programs, {}).start()
-    yield p
-    for m in (p, db):
-        m.end(15 if m is p else 2)
-        m.check_sanitizers()
+    with parentlib.alone(workdir, "ctl-parent", programs) as p:
+        yield p
 
 
 @pytest.fixture(scope="module")
@@ -81,14 +52,9 @@ def api(parent):
     return parent.token()
 
 
-@pytest.fixture(scope="module")
-def token(parent):
-    return parent.token().headers["Authorization"].split()[1]
-
-
 @pytest.fixture
-def ctl(programs, parent, token, tmp_path):
-    return Ctl(programs["inarictl"], str(tmp_path), INARI_API=parent.base, INARI_CA=parent.ca, INARI_TOKEN=token)
+def ctl(programs, parent, api, tmp_path):
+    return Ctl.of(programs, parent, api, tmp_path)
 
 
 @pytest.fixture

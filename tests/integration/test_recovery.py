@@ -5,6 +5,7 @@ import subprocess
 
 import parentlib
 import pytest
+from ctllib import Ctl
 from parentlib import as_user, wait_until
 from test_agent_api_poll import make_device, word
 from test_backup import pub_of, tool
@@ -24,12 +25,6 @@ def settled(api, parent):
     d.fetch()
     assert d.put_status(d.status(running=False)).status_code == 204
     return d
-
-
-def ctl(parent, api, *args):
-    env = {**os.environ, **parentlib.SAN_ENV, "LC_ALL": "C.UTF-8", "INARI_API": parent.base, "INARI_CA": parent.ca,
-           "INARI_TOKEN": api.headers["Authorization"].split()[1]}
-    return subprocess.run([parent.programs["inarictl"], *args], capture_output=True, text=True, env=env, timeout=60)
 
 
 def publish(api, size):
@@ -62,13 +57,13 @@ def test_restored_parent_downgrades_nobody_until_told(new_parent, passphrase):
     shown = api.ok("GET", "/recovery")
     assert shown["fenced"] and shown["reason"] == "restored" and shown["backup_of"]
     assert [x["id"] for x in shown["ahead"]] == [ahead.id] and shown["ahead"][0]["rev"] == had
-    r = ctl(parent, api, "recovery")
-    assert r.returncode == 1 and "restored" in r.stdout and shown["ahead"][0]["name"] in r.stdout
-    assert ctl(parent, api, "recovery", "continue", "--reason", "x").returncode == 2  # asks for --yes
+    ctl = Ctl.of(parent.programs, parent, api, parent.dir)
+    out = ctl.ends(1, "recovery")[0]
+    assert "restored" in out and shown["ahead"][0]["name"] in out
+    ctl.ends(2, "recovery", "continue", "--reason", "x")  # asks for --yes
 
     # The decision: everything anew, above what any device has seen.
-    r = ctl(parent, api, "recovery", "continue", "--reason", "the backup counts", "--yes", "--json")
-    assert r.returncode == 0 and json.loads(r.stdout)["fenced"] is False, r.stderr
+    assert ctl.json("recovery", "continue", "--reason", "the backup counts", "--yes")["fenced"] is False
     for d in (ahead, other):
         d.fetch()
         assert int(d.have.split(".")[1]) > had

@@ -3,13 +3,13 @@
 The parent of this file has a clock that the tests move: nothing waits for a bake time.
 """
 import os
-import subprocess
 import time
 import uuid
 
 import parentlib
 import pytest
 import wireclient
+from ctllib import Ctl
 from parentlib import wait_until
 
 KEY = "smtp.message_size_limit"
@@ -543,11 +543,7 @@ def test_queue_that_grows_after_the_change_halts_and_one_that_grows_everywhere_d
 
 
 def ctl(fleet, programs, *argv, want=0):
-    env = {**os.environ, "INARI_API": fleet.parent.base, "INARI_CA": fleet.parent.ca, "LC_ALL": "C.UTF-8",
-           "INARI_TOKEN": fleet.api.headers["Authorization"].removeprefix("Bearer "), "HOME": fleet.parent.dir}
-    r = subprocess.run([programs["inarictl"], *argv], env=env, capture_output=True, text=True, timeout=60)
-    assert r.returncode == want, f"{argv}: {r.returncode} {r.stdout} {r.stderr}"
-    return r.stdout + r.stderr
+    return "".join(Ctl.of(programs, fleet.parent, fleet.api, fleet.parent.dir).ends(want, *argv))
 
 
 @pytest.mark.slow
