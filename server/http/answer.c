@@ -6,6 +6,7 @@
 #include "base/rand.h"
 #include "http/problem.h"
 
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +19,8 @@
 
 enum {
     REPLY_MIN_RATE =
-        16 * 1024 /* a reader gets a second for each so many bytes, beside conn_grace_ms() */
+        16 * 1024, /* a reader gets a second for each so many bytes, beside conn_grace_ms() */
+    MIDWAY_MAX = 16 * 1024
 };
 
 void reply_init(struct reply *rp)
@@ -274,4 +276,44 @@ enum MHD_Result answer_send(struct call *c)
         MHD_destroy_response(c->response);
     c->response = NULL;
     return ok;
+}
+
+static enum MHD_Result add_line(void *cls, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    (void)kind;
+    strbuf_printf(cls, "%s: %s\r\n", name, value);
+    return MHD_YES;
+}
+
+void answer_midway(struct call *c, enum err_code code, const char *why)
+{
+    const union MHD_ConnectionInfo *tls =
+        MHD_get_connection_info(c->mc, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(MIDWAY_MAX);
+    AUTO(json_free) json_t *doc = NULL;
+    AUTO_STR char *text = NULL;
+    struct findings none = {0};
+    struct err e;
+
+    (void)err_set(&e, code, "%s", why);
+    c->status = err_http_status(code);
+    c->conn->body_coming = true;
+    log_problem(c, &e);
+    doc = problem_json(&e, &none, c->rq.lang, c->id, NULL);
+    text = doc == NULL ? NULL : json_dumps(doc, JSON_COMPACT);
+    c->response = empty_response();
+    if (c->response == NULL || text == NULL || tls == NULL)
+        return;
+    put(c, "Connection", "close");
+    put(c, "Content-Type", "application/problem+json");
+    put(c, "Cache-Control", "no-store");
+    common_headers(c, false);
+    strbuf_printf(&b, "HTTP/1.1 %d %s\r\nContent-Length: %zu\r\n", c->status,
+                  MHD_get_reason_phrase_for((unsigned)c->status), strlen(text));
+    (void)MHD_get_response_headers(c->response, add_line, &b);
+    strbuf_printf(&b, "\r\n%s", text);
+    metrics_answer(c->h->metrics, c->match.index, c->status);
+    if (strbuf_ok(&b)) /* a socket that takes no more is a peer that does not read */
+        (void)gnutls_record_send(tls->tls_session, b.p, b.n);
 }

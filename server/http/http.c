@@ -328,6 +328,8 @@ static enum MHD_Result to_worker(struct call *c)
     return MHD_YES;
 }
 
+static const char BODY_TOO_LARGE[] = "the body is larger than this address takes";
+
 static bool serve_file(struct call *c)
 {
     const struct static_file *f;
@@ -350,10 +352,23 @@ static enum MHD_Result run(struct call *c)
     if (c->early != ERR_OK || c->body_overflow) {
         choose_problem_language(c);
         fail(c, c->body_overflow ? ERR_TOO_LARGE : c->early,
-             c->body_overflow ? "the body is larger than this address takes" : "");
+             c->body_overflow ? BODY_TOO_LARGE : "");
         return answer_send(c);
     }
     return call_needs_worker(c) ? to_worker(c) : run_inline(c);
+}
+
+/* What is too much is thrown away, but counted as if it were kept: it must not come without end.
+ * false: enough; it has its answer. */
+static bool drain(struct call *c, size_t n)
+{
+    c->body_reserved += n;
+    (void)atomic_fetch_add_explicit(&c->h->body_used, n, memory_order_relaxed);
+    if (c->body_reserved <= c->match.route->body_max + DRAIN_LIMIT)
+        return true;
+    choose_problem_language(c);
+    answer_midway(c, ERR_TOO_LARGE, BODY_TOO_LARGE);
+    return false;
 }
 
 static enum MHD_Result more_body(struct call *c, const char *data, size_t *n)
@@ -364,10 +379,8 @@ static enum MHD_Result more_body(struct call *c, const char *data, size_t *n)
         c->body_overflow = true;
     if (!c->body_overflow)
         strbuf_add(&c->body, (struct slice){data, *n});
-    else if ((c->body_reserved += *n) > c->match.route->body_max + DRAIN_LIMIT)
+    else if (!drain(c, *n))
         return MHD_NO;
-    else
-        (void)atomic_fetch_add_explicit(&c->h->body_used, *n, memory_order_relaxed);
     if (!strbuf_ok(&c->body))
         c->body_overflow = true;
     *n = 0;

@@ -160,3 +160,6 @@ void answer_make(struct call *c, enum err_code rc, struct reply *rp, struct err 
 /* A response of static bytes. */
 void answer_file(struct call *c, const struct static_file *f);
 enum MHD_Result answer_send(struct call *c); /* on the I/O thread */
+/* The problem, written past the library, which takes no answer while a body is coming; the connection is to be given up
+ * then, and lingers for what the peer still sends.  On the I/O thread. */
+void answer_midway(struct call *c, enum err_code code, const char *why);

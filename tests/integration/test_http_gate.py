@@ -130,6 +130,29 @@ def test_a_body_that_is_too_large_is_told_so(parent):
                 s.sendall(b" " * (1 << 16))
 
 
+def test_a_chunked_body_that_is_too_large_is_told_so(parent):
+    """It tells no length beforehand: a little too much is read and answered, much more is answered in the middle; either
+    way the next body is taken as any."""
+    head = b"POST /api/v1/session HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
+    chunk = b"10000\r\n" + b" " * (1 << 16) + b"\r\n"
+    for chunks in (4, 40, 100):
+        with tls(parent, 20) as s:
+            s.sendall(head + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(chunks):
+                s.sendall(chunk)
+            s.sendall(b"0\r\n\r\n")
+            data = read_all(s)
+        assert answers(data) == [413], data[:300]
+        assert json.loads(data.partition(b"\r\n\r\n")[2])["type"] == "urn:inari:problem:too-large", data[:300]
+        data = exchange(parent, head + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}")
+        assert answers(data) == [422], data[:300]
+    with tls(parent, 20) as s:  # one that never ends is not read for ever
+        s.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(OSError):
+            for _ in range(4096):
+                s.sendall(chunk)
+
+
 def test_pipelined_requests_are_answered_in_order(parent):
     data = exchange(parent, (OK_LINE + HOST + b"\r\n") * 5 + OK_LINE + HOST + b"Connection: close\r\n\r\n")
     assert answers(data) == [200] * 6
