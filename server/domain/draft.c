@@ -19,7 +19,7 @@ static json_t *draft_to_json(const struct draft_row *d)
 
     clock_format(d->created_at_ms, created);
     clock_format(d->updated_at_ms, updated);
-    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:s,s:O}", "id", d->id, "owner", d->owner,
+    return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:s,s:s,s:O*}", "id", d->id, "owner", d->owner,
                      "owner_name", d->owner_name, "title", d->title, "base_pub",
                      (json_int_t)d->base_pub, "version", (json_int_t)d->version, "created_at",
                      created, "updated_at", updated, "changes", d->changes);

@@ -57,16 +57,18 @@ static const struct stmt EXPORT =
 static const struct stmt NOTIFY = {"revision_notify", 1,
                                    "SELECT pg_notify('inari_change', 'revision ' || $1::bigint)"};
 
-#define DRAFT                                                                                      \
-    "SELECT d.id, d.owner, a.name, d.title, d.base_pub, d.version, d.created_at, d.updated_at, "   \
-    "d.changes FROM draft d JOIN account a ON a.id = d.owner "
+#define DRAFT_HEAD                                                                                 \
+    "SELECT d.id, d.owner, a.name, d.title, d.base_pub, d.version, d.created_at, d.updated_at"
+#define DRAFT_OF " FROM draft d JOIN account a ON a.id = d.owner "
+#define DRAFT    DRAFT_HEAD ", d.changes" DRAFT_OF
 static const struct stmt DRAFT_GET = {"draft_get", 1, DRAFT "WHERE d.id = $1::uuid"};
 static const struct stmt DRAFT_LOCK = {"draft_lock", 1,
                                        DRAFT "WHERE d.id = $1::uuid FOR UPDATE OF d"};
 static const struct stmt DRAFT_LIST = {"draft_list", 3,
-                                       DRAFT "WHERE ($1::uuid IS NULL OR d.owner = $1::uuid) AND "
-                                             "($2::text = '' OR d.id < NULLIF($2::text, '')::uuid) "
-                                             "ORDER BY d.id DESC LIMIT $3::int"};
+                                       DRAFT_HEAD DRAFT_OF
+                                       "WHERE ($1::uuid IS NULL OR d.owner = $1::uuid) AND "
+                                       "($2::text = '' OR d.id < NULLIF($2::text, '')::uuid) "
+                                       "ORDER BY d.id DESC LIMIT $3::int"};
 static const struct stmt DRAFT_INSERT = {"draft_insert", 5,
                                          "INSERT INTO draft (id, owner, title, base_pub, changes) "
                                          "VALUES ($1::uuid, $2::uuid, $3::text, $4::bigint, "
@@ -222,7 +224,7 @@ enum err_code revision_store_export(struct db *db, struct arena *a, struct expor
 
 /* --- drafts --- */
 
-static struct draft_row draft_of(const struct rows *r, int i)
+static struct draft_row draft_head_of(const struct rows *r, int i)
 {
     return (struct draft_row){.id = rows_text(r, i, 0),
                               .owner = rows_text(r, i, 1),
@@ -231,8 +233,7 @@ static struct draft_row draft_of(const struct rows *r, int i)
                               .base_pub = rows_int(r, i, 4),
                               .version = rows_int(r, i, 5),
                               .created_at_ms = rows_time_ms(r, i, 6),
-                              .updated_at_ms = rows_time_ms(r, i, 7),
-                              .changes = rows_json(r, i, 8)};
+                              .updated_at_ms = rows_time_ms(r, i, 7)};
 }
 
 static enum err_code one_draft(struct db *db, const struct stmt *stmt, const char *id,
@@ -243,8 +244,10 @@ static enum err_code one_draft(struct db *db, const struct stmt *stmt, const cha
 
     if (rc == ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "there is no draft \"%s\"", id);
-    if (rc == ERR_OK)
-        *ret = draft_of(r, 0);
+    if (rc == ERR_OK) {
+        *ret = draft_head_of(r, 0);
+        ret->changes = rows_json(r, 0, 8);
+    }
     return rc;
 }
 
@@ -262,7 +265,7 @@ enum err_code draft_store_lock(struct db *db, const char *id, struct arena *a,
 
 static void read_draft_list(const struct rows *r, int i, void *item)
 {
-    *(struct draft_row *)item = draft_of(r, i);
+    *(struct draft_row *)item = draft_head_of(r, i);
 }
 
 enum err_code draft_store_list(struct db *db, const char *owner, const char *before, int limit,

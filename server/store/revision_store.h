@@ -55,13 +55,13 @@ MUST_USE enum err_code revision_store_export(struct db *db, struct arena *a, str
 struct draft_row {
     const char *id, *owner, *owner_name, *title;
     int64_t base_pub, version, created_at_ms, updated_at_ms;
-    const json_t *changes;
+    const json_t *changes; /* NULL in a list */
 };
 MUST_USE enum err_code draft_store_get(struct db *db, const char *id, struct arena *a,
                                        struct draft_row *ret, struct err *e);
 MUST_USE enum err_code draft_store_lock(struct db *db, const char *id, struct arena *a,
                                         struct draft_row *ret, struct err *e);
-/* Newest first; owner NULL: of everybody; before "": from the first. */
+/* Newest first, without what they change (each may be megabytes); owner NULL: of everybody; before "": from the first. */
 MUST_USE enum err_code draft_store_list(struct db *db, const char *owner, const char *before,
                                         int limit, struct arena *a, struct draft_row **ret,
                                         size_t *ret_n, struct err *e);

@@ -312,3 +312,11 @@ def test_an_export_is_one_moment(clean, parent):
     assert len({pub for pub, _, _ in seen}) > 2, "the exports did not overlap with the publications"
     assert [(pub, v) for pub, v, _ in seen if values[pub] != v] == []
     assert not any(word in text for _, _, text in seen for word in (parent.postgres.conninfo, parent.postgres.socket, "conninfo"))
+
+
+def test_list_of_drafts_leaves_out_what_they_change(clean):
+    draft = clean.ok("POST", "/drafts", {"title": "big"})
+    clean.change(f"/drafts/{draft['id']}", {"fleet": {"smtp.idle_timeout": 111}})
+    whole = clean.ok("GET", f"/drafts/{draft['id']}")
+    assert whole.pop("changes")["fleet"] == {"smtp.idle_timeout": 111}
+    assert [d for d in clean.ok("GET", "/drafts")["items"] if d["id"] == draft["id"]] == [whole]
