@@ -93,7 +93,8 @@ def idle(p):
 
 ALL_AT_ONCE = {"strategy": "all", "max_unavailable": "100%"}
 # The built-in waves; only the time each is watched is short, since it would be all that is measured.
-WAVES = {"strategy": "waves", "waves": ["1", "10%", "50%"], "max_unavailable": "100%", "canary_bake_s": BAKE_S, "bake_s": BAKE_S}
+WAVES = {"strategy": "waves", "waves": ["1", "10%", "50%"], "max_unavailable": "100%", "canary_bake_s": BAKE_S, "bake_s": BAKE_S,
+         "shadow": "never"}  # simulated children have no Postfix to try it with
 
 
 def publish(api, value, rollout=None):

@@ -48,6 +48,8 @@ static enum cli_exit make_revision(struct cli *c, const char *path)
     rc = cli_send(c, "POST", path, body, &answer);
     if (rc != EXIT_OK_)
         return rc;
+    if (c->dry_run && cli_flag(c, "on-devices"))
+        return EXIT_OK_; /* what the devices say is the answer */
     if (c->dry_run) {
         if (c->json)
             print_json(answer);
@@ -60,6 +62,7 @@ static enum cli_exit make_revision(struct cli *c, const char *path)
 
 enum cli_exit verb_publish(struct cli *c)
 {
+    struct wait_options o = {0};
     AUTO_STR char *path = NULL;
     char id[64];
     enum cli_exit rc;
@@ -74,7 +77,12 @@ enum cli_exit verb_publish(struct cli *c)
         return EXIT_NOT_FOUND;
     }
     path = apiclient_pathf("/api/v1/drafts/%s/publish", id);
-    return make_revision(c, path);
+    if (!c->dry_run || !cli_flag(c, "on-devices"))
+        return make_revision(c, path);
+    rc = wait_options(c, &o);
+    if (rc == EXIT_OK_)
+        rc = make_revision(c, path);
+    return rc == EXIT_OK_ ? dry_run_on_devices(c, id, o.timeout_s) : rc;
 }
 
 static enum cli_exit again(struct cli *c, const char *fmt)

@@ -61,11 +61,9 @@ const char *rollout_reason(const struct cli *c, const char *reason)
     static const struct {
         const char *word;
         enum text text;
-    } words[] = {{"failures", T_RO_FAILURES},
-                 {"unhealthy", T_RO_UNHEALTHY},
-                 {"inconclusive", T_RO_INCONCLUSIVE},
-                 {"revert-stopped", T_RO_REVERT_STOPPED},
-                 {"revert-refused", T_RO_REVERT_REFUSED}};
+    } words[] = {{"refused-by-devices", T_RO_REFUSED},    {"failures", T_RO_FAILURES},
+                 {"unhealthy", T_RO_UNHEALTHY},           {"inconclusive", T_RO_INCONCLUSIVE},
+                 {"revert-stopped", T_RO_REVERT_STOPPED}, {"revert-refused", T_RO_REVERT_REFUSED}};
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (strcmp(words[i].word, reason) == 0)
@@ -95,6 +93,10 @@ static void show_one(const struct cli *c, const json_t *doc)
         return;
     if (json_str(doc, "reason", "")[0] != '\0')
         line(rollout_reason(c, json_str(doc, "reason", "")));
+    if (json_is_object(json_object_get(doc, "shadow"))) {
+        fputc('\n', stdout);
+        dry_run_show(c, json_object_get(doc, "shadow"), false);
+    }
     fputc('\n', stdout);
     show_waves(c, doc);
     fputc('\n', stdout);
@@ -177,7 +179,7 @@ enum cli_exit verb_rollouts(struct cli *c)
 
 bool rollout_moves(const json_t *rollout)
 {
-    return is_one_of(json_str(rollout, "state", ""), "running|baking|reverting");
+    return is_one_of(json_str(rollout, "state", ""), "shadow|running|baking|reverting");
 }
 
 static bool same_picture(const json_t *a, const json_t *b)

@@ -44,6 +44,8 @@ enum cli_exit rollout_options(struct cli *c, json_t **ret)
     }
     if (cli_flag(c, "approval"))
         (void)json_object_set_new(j, "approval", json_true());
+    if (cli_flag(c, "on-devices"))
+        (void)json_object_set_new(j, "shadow", json_string("always"));
     if (cli_flag(c, "expedite"))
         (void)json_object_set_new(j, "expedite", json_true());
     *ret = json_object_size(j) > 0 ? TAKE(j) : NULL;

@@ -43,16 +43,18 @@ const struct verb verbs[] = {
     {"discard", "[KEY[[ROW]] ...] [--device NAME | --group NAME] [--draft ID]", "draft= device= group=", 0, -1, verb_discard,
      {"throw your draft away, or single values of it", "下書き、またはその一部を破棄する"}, {NULL, NULL}},
     {"drafts", "", "", 0, 0, verb_drafts, {"open drafts of everybody", "全員の開いている下書きの一覧"}, {NULL, NULL}},
-    {"publish", "--reason TEXT [--force REASON] [--wait running|fetched|none] [--timeout TIME] [--draft ID] " ROLLOUT_SYNTAX,
-     "reason= force= wait= timeout= draft= " ROLLOUT_OPTIONS, 0, 0, verb_publish,
+    {"publish", "--reason TEXT [--force REASON] [--wait running|fetched|none] [--timeout TIME] [--draft ID] [--on-devices] " ROLLOUT_SYNTAX,
+     "reason= force= wait= timeout= draft= on-devices " ROLLOUT_OPTIONS, 0, 0, verb_publish,
      {"make your draft a revision and wait until every targeted device runs it", "下書きをリビジョンとして公開し、対象のすべてのデバイスで実行されるまで待つ"},
      {"Waits for --wait running (the default) at most --timeout (120 s): exit status 0 only when desired, on disk and running agree on every managed device, "
       "else 4 with the reason of each device that does not run it. Observed devices are named but not waited for: nothing is written there. "
       "--force REASON overrides findings that can be forced; the reason is kept in the audit log. "
-      "How it reaches the devices is the fleet's policy (inarictl rollout policy) unless said here: --strategy waves goes in waves with a canary first (--waves 1,10%,50%), each watched for --bake.",
+      "How it reaches the devices is the fleet's policy (inarictl rollout policy) unless said here: --strategy waves goes in waves with a canary first (--waves 1,10%,50%), each watched for --bake. "
+      "--on-devices: the devices try it first with their own Postfix, and one that refuses stops it; with --dry-run only that happens (exit status 3 when refused, 4 when nobody could say).",
       "既定では --wait running を最大 --timeout (120 秒) 待ちます。管理中のすべてのデバイスで指定・ディスク・実行中が一致したときだけ終了ステータス 0、"
       "そうでなければデバイスごとの理由を示して 4 で終わります。監視のみのデバイスは表示だけで待ちません。--force 理由 は強行可能な検出事項を上書きし、理由は監査ログに残ります。"
-      "配布方法は指定がなければ全体の方針 (inarictl rollout policy) に従います。--strategy waves は先行 1 台から段階的に配布し (--waves 1,10%,50%)、各段階を --bake の間観察します。"}},
+      "配布方法は指定がなければ全体の方針 (inarictl rollout policy) に従います。--strategy waves は先行 1 台から段階的に配布し (--waves 1,10%,50%)、各段階を --bake の間観察します。"
+      "--on-devices を付けると、先に各デバイスが自身の Postfix で検証し、拒否するデバイスがあれば中止します。--dry-run と組み合わせると検証だけを行います (拒否されれば終了ステータス 3、判定できなければ 4)。"}},
     {"get", "KEY [--device NAME | --group NAME]", "device= group=", 1, 1, verb_get,
      {"the published value: of the fleet, of a group, or in force on a device", "公開済みの値を表示する (全体、グループ、またはデバイスで有効な値)"}, {NULL, NULL}},
     {"explain", "KEY --device NAME", "device=", 1, 1, verb_explain,
@@ -96,6 +98,9 @@ const struct verb verbs[] = {
     {"adopt", "NAME KEY ...", "", 2, -1, verb_adopt, {"take found values over into a draft", "見つかった値を下書きに取り込む"}, {NULL, NULL}},
     {"plan", "NAME", "", 1, 1, verb_plan, {"files, ports and services that follow from the settings", "設定から導かれるファイル、ポート、サービスを表示する"}, {NULL, NULL}},
     {"status", "[--watch]", "watch", 0, 0, verb_status, {"parent and devices at a glance", "上位デバイスと全デバイスの状態"}, {NULL, NULL}},
+    {"dry-runs", "[ID]", "", 0, 1, verb_dry_runs, {"changes that devices tried before anybody got them", "適用前にデバイスで試した変更"},
+     {"Made by publish --dry-run --on-devices, and before the first wave of a rollout. Refusals come first, in the device's own words.",
+      "publish --dry-run --on-devices のほか、段階的な配布では最初の段階の前に行います。拒否したデバイスを先に、そのデバイスの言葉で表示します。"}},
     {"rollouts", "[ID]", "", 0, 1, verb_rollouts, {"how revisions reached the devices", "リビジョンの展開状況"}, {NULL, NULL}},
     {"rollout", "list | show [ID] | watch [ID] | pause|resume|halt|cancel|approve|promote [ID] [--reason TEXT] | revert [ID] --reason TEXT [--force REASON] | policy [MEMBER=VALUE ...]",
      "reason= force=", 1, -1, verb_rollout, {"follow a rollout, stop it, take it back; the fleet's policy", "配布の進行状況の確認、停止、取り消しと、全体の配布方針"},
@@ -166,6 +171,7 @@ const struct option_text option_texts[] = {
     {"max-unavailable", {"devices that may be changing at once: 2 or 10%", "同時に変更してよい台数: 2 または 10%"}},
     {"bake", {"how long each wave is watched before the next", "次の段階に進む前に観察する時間"}},
     {"on-failure", {"halt, or revert by itself", "失敗時に停止 (halt) または自動で取り消し (revert)"}},
+    {"on-devices", {"the devices try it first with their own Postfix; nothing is switched", "先に各デバイス自身の Postfix で検証する。切り替えは行わない"}},
     {"approval", {"another account must approve first", "先に別のアカウントの承認を必要とする"}},
     {"expedite", {"urgent: one device for 30 s, then all", "緊急: 1 台で 30 秒確認後、全デバイスへ"}},
     {"json", {"one JSON document on standard output", "標準出力に JSON を 1 つ出力する"}},

@@ -59,6 +59,7 @@ const struct route routes[] = {
     { "DELETE", "/api/v1/drafts/{id}",                  draft_delete_one,       PERM_SETTINGS_WRITE, 0,       0 },
     { "GET",    "/api/v1/drafts/{id}/diff",             draft_diff_get,         PERM_SETTINGS_READ,  0,       0 },
     { "POST",   "/api/v1/drafts/{id}/check",            draft_check_post,       PERM_SETTINGS_WRITE, 1 * KIB, 0 },
+    { "POST",   "/api/v1/drafts/{id}/dry-run",          draft_dry_run_post,     PERM_SETTINGS_WRITE, 1 * KIB, 0 },
     { "POST",   "/api/v1/drafts/{id}/publish",          draft_publish_post,     PERM_PUBLISH,        4 * KIB, 0 },
     { "GET",    "/api/v1/revisions",                    revision_list_get,      PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/revisions/{pub}",              revision_get_one,       PERM_SETTINGS_READ,  0,       0 },
@@ -86,6 +87,7 @@ const struct route routes[] = {
     { "GET",    "/api/agent/v1/commands",   agent_commands, PERM_DEVICE, 0,         0 },
     { "PUT",    "/api/agent/v1/commands/{id}/result", agent_command_result, PERM_DEVICE, 512 * KIB, R_RAW },
     { "POST",   "/api/agent/v1/keys",       agent_key,      PERM_DEVICE, 8 * KIB,   R_RAW },
+    { "GET",    "/api/agent/v1/commands/{id}/bundle", agent_command_bundle, PERM_DEVICE, 0, 0 },
     { "DELETE", "/api/agent/v1/self",       agent_leave,    PERM_DEVICE, 0,         0 },
 
     /* devices, join tokens, rollouts */
@@ -124,6 +126,8 @@ const struct route routes[] = {
     { "POST",   "/api/v1/rollouts/{id}/cancel",    rollout_cancel_post,     PERM_PUBLISH,      4 * KIB,  0 },
     { "POST",   "/api/v1/rollouts/{id}/approve",   rollout_approve_post,    PERM_PUBLISH,      4 * KIB,  0 },
     { "POST",   "/api/v1/rollouts/{id}/promote",   rollout_promote_post,    PERM_PUBLISH,      4 * KIB,  0 },
+    { "GET",    "/api/v1/dry-runs",               dry_run_list_get,         PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/dry-runs/{id}",          dry_run_get_one,          PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/rollout-policy",         rollout_policy_get_one,   PERM_DEVICE_READ,  0,        0 },
     { "PATCH",  "/api/v1/rollout-policy",         rollout_policy_patch_one, PERM_PUBLISH,      4 * KIB,  R_MERGE },
 

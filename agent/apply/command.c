@@ -119,12 +119,19 @@ enum err_code order_say(struct order *o, struct slice text, struct err *e)
 /* --- the verbs --- */
 
 static order_fn *const doers[] = {
-    [COMMAND_SELF_CHECK] = order_self_check,           [COMMAND_QUEUE_SHOW] = order_queue_show,
-    [COMMAND_QUEUE_FLUSH] = order_queue_change,        [COMMAND_QUEUE_HOLD] = order_queue_change,
-    [COMMAND_QUEUE_RELEASE] = order_queue_change,      [COMMAND_QUEUE_DELETE] = order_queue_change,
-    [COMMAND_SERVICE_START] = order_service_start,     [COMMAND_SERVICE_STOP] = order_service_stop,
-    [COMMAND_SERVICE_RESTART] = order_service_restart, [COMMAND_TEST_MESSAGE] = order_test_message,
+    [COMMAND_SELF_CHECK] = order_self_check,
+    [COMMAND_QUEUE_SHOW] = order_queue_show,
+    [COMMAND_QUEUE_FLUSH] = order_queue_change,
+    [COMMAND_QUEUE_HOLD] = order_queue_change,
+    [COMMAND_QUEUE_RELEASE] = order_queue_change,
+    [COMMAND_QUEUE_DELETE] = order_queue_change,
+    [COMMAND_SERVICE_START] = order_service_start,
+    [COMMAND_SERVICE_STOP] = order_service_stop,
+    [COMMAND_SERVICE_RESTART] = order_service_restart,
+    [COMMAND_TEST_MESSAGE] = order_test_message,
     [COMMAND_DEBUG_BUNDLE] = order_debug_bundle,
+    [COMMAND_DRY_RUN] =
+        NULL, /* the agent's: stage, validate and trial_stop are verbs of their own */
 };
 
 struct asked {
@@ -146,10 +153,12 @@ static enum err_code decode(const json_t *request, struct asked *a, struct order
     };
     enum err_code rc = jdec_object(request, fields, JD_ALLOW_UNKNOWN, "", a, e);
 
-    if (rc == ERR_OK)
-        rc = command_args_read((enum command_kind)a->kind, a->args, "/args", &o->args, e);
     if (rc == ERR_OK && a->kind == COMMAND_ROTATE_KEY)
         rc = err_field(e, ERR_INVALID, "/kind", "the agent's key is the agent's own affair");
+    if (rc == ERR_OK && doers[a->kind] == NULL)
+        rc = err_field(e, ERR_INVALID, "/kind", "this order is not the helper's to carry out");
+    if (rc == ERR_OK)
+        rc = command_args_read((enum command_kind)a->kind, a->args, "/args", &o->args, e);
     o->id = a->id;
     o->by = a->by;
     o->reason = a->reason;

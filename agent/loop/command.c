@@ -196,6 +196,7 @@ void command_clear(struct loop *l)
     for (size_t i = 0; i < l->orders.n; i++)
         order_free(l->orders.v[i]);
     free(l->orders.v);
+    command_trial_clear(&l->orders);
     l->orders = (struct orders){0};
 }
 

@@ -41,6 +41,14 @@ struct orders {
     int64_t list_next, send_next;
     struct order *sending;
     bool sent_end;    /* what is under way says the end */
+    struct {          /* what a dry run is to try: one at a time */
+        char id[UUID_TEXT_SIZE]; /* of the order it is for; "" none */
+        bool busy, here;
+        struct strbuf text; /* owned */
+        int refused;        /* status of a parent that does not give it; 0: none */
+        int64_t next;       /* monotonic */
+        struct backoff backoff;
+    } trial;
     struct backoff list_backoff, send_backoff;
 };
 
@@ -56,6 +64,9 @@ void command_turn_work(struct loop *l);
 
 /* command_do.c: the next step of an order that runs; sets state when it has ended. */
 void command_step(struct loop *l, struct order *o);
+/* command_trial.c */
+void command_trial(struct loop *l, struct order *o);
+void command_trial_clear(struct orders *all);
 void order_fail(struct order *o, enum command_state end, const char *word, const char *fmt, ...) PRINTF_LIKE(4, 5);
 /* Bytes of output from o->sent on, whole characters, heap; *ret_n 0: none there (any more). */
 MUST_USE enum err_code order_read_output(struct loop *l, struct order *o, char **ret, size_t *ret_n, struct err *e);

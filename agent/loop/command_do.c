@@ -144,6 +144,9 @@ void command_step(struct loop *l, struct order *o)
     case COMMAND_ROTATE_KEY:
         rotate_key(l, o);
         return;
+    case COMMAND_DRY_RUN:
+        command_trial(l, o);
+        return;
     }
 }
 

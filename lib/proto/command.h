@@ -21,6 +21,7 @@ enum command_kind {
     COMMAND_TEST_MESSAGE, /* send one, follow it to its result */
     COMMAND_DEBUG_BUNDLE, /* configuration, state and logs without secrets, encrypted to the caller's key */
     COMMAND_ROTATE_KEY, /* the agent renews its own key; the helper has no part in it */
+    COMMAND_DRY_RUN, /* try what the parent keeps for it (GET commands/{id}/bundle); given by the parent itself */
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
 extern const char *const command_queue_names[]; /* "all" "incoming" "active" "deferred" "hold" */
@@ -59,6 +60,7 @@ struct command_args { /* strings and JSON borrowed from what was read */
     const char *recipient, *sender; /* plain addresses; sender NULL: none, so nothing bounces */
     json_t *key;   /* public P-256 JWK */
     int service;   /* index into command_service_names */
+    const char *run; /* id of the dry run, for people */
 };
 extern const char *const command_service_names[]; /* "postfix" */
 /* 6 to 30 letters and digits: what Postfix makes, and nothing that means something else to postsuper. */

@@ -155,8 +155,12 @@ enum err_code command_give(struct db *db, struct app *app, const char *ref,
 {
     struct giving g = {.ref = ref, .o = o, .a = a};
     struct command_args args;
-    enum err_code rc = command_args_read(o->kind, o->args, "/args", &args, e);
+    enum err_code rc;
 
+    if (o->kind == COMMAND_DRY_RUN)
+        return err_field(e, ERR_INVALID, "/kind",
+                         "the parent gives this order by itself: POST /drafts/{id}/dry-run");
+    rc = command_args_read(o->kind, o->args, "/args", &args, e);
     if (rc != ERR_OK)
         return rc;
     uuid7(g.id);

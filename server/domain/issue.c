@@ -420,6 +420,35 @@ enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const j
     return rc == ERR_OK ? put_all(&is, e) : rc;
 }
 
+enum err_code issue_trial(struct db *db, struct app *app, int64_t pub, const json_t *content,
+                          const char *device_id, const char *jti, struct arena *a, char **ret,
+                          struct err *e)
+{
+    struct issue is = {.db = db, .app = app, .a = a, .pub = pub, .content = content};
+    AUTO(json_free) json_t *payload = NULL;
+    AUTO_STR char *text = NULL;
+    struct rendering *r = NULL;
+    enum err_code rc = name_targets(&is, &device_id, 1, e);
+
+    if (rc == ERR_OK)
+        rc = bundle_store_targets(db, is.ids, a, &is.targets, &is.n_targets, e);
+    if (rc == ERR_OK && is.n_targets != 1)
+        rc = err_set(e, ERR_NOT_FOUND, "the device is not in service");
+    if (rc == ERR_OK)
+        rc = bundle_store_members(db, is.ids, a, &is.members, &is.n_members, e);
+    if (rc == ERR_OK)
+        rc = render(&is, device_id, is.members, is.n_members, NULL, &r, e);
+    if (rc != ERR_OK)
+        return rc;
+    payload = make_payload(&is, &is.targets[0], r, 1);
+    (void)json_object_set_new(payload, "mode", json_string("dry-run"));
+    (void)json_object_set_new(payload, "jti", json_string(jti));
+    text = payload == NULL ? NULL : payload_text(payload, r->sections);
+    return text == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                        : jose_jws_sign(keyring_bundle_key(app->keys), PROTO_TYP_BUNDLE,
+                                        slice_of(text), false, ret, e);
+}
+
 /* Those of the targets whose publication is pub. */
 static enum err_code reissue_one(struct issue *of, int64_t pub, int64_t stable, struct err *e)
 {

@@ -30,6 +30,10 @@ MUST_USE enum err_code issue_devices(struct db *db, struct app *app, int64_t pub
  * One that has none gets the newest that the whole fleet was given. */
 MUST_USE enum err_code issue_reissue(struct db *db, struct app *app, const char *const *device_ids, size_t n,
                                      struct arena *a, struct err *e);
+/* What a device is to try and not to run: one bundle of mode dry-run, for the command that asked for it (its jti).  Its
+ * rev is 1: no device that has a configuration takes it for one.  *ret: flattened JWS, heap; nothing is stored. */
+MUST_USE enum err_code issue_trial(struct db *db, struct app *app, int64_t pub, const json_t *content,
+                                   const char *device_id, const char *jti, struct arena *a, char **ret, struct err *e);
 /* "{a,b}" of the ids, in a; NULL without memory.  Only UUIDs. */
 const char *issue_id_array(const char *const *ids, size_t n, struct arena *a);
 /* After the commit: refresh the fleet table and wake the devices that have something new, at most 100 a second.

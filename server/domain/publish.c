@@ -12,7 +12,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { PUBLISH_ARENA = 512 * 1024 * 1024, AUDIT_LEAVES_MAX = 200, REVERT_BAKE_S = 30 };
+enum {
+    PUBLISH_ARENA = 512 * 1024 * 1024,
+    AUDIT_LEAVES_MAX = 200,
+    REVERT_BAKE_S = 30,
+    REVERT_SHADOW_S = 20
+};
 
 static enum err_code no_memory(struct err *e)
 {
@@ -352,7 +357,10 @@ static json_t *back_the_same_way(const json_t *strategy)
     if (j == NULL || json_object_set_new(j, "canary_bake_s", json_integer(REVERT_BAKE_S)) != 0 ||
         json_object_set_new(j, "bake_s", json_integer(0)) != 0 ||
         json_object_set_new(j, "approval", json_false()) != 0 ||
-        json_object_set_new(j, "on_failure", json_string("halt")) != 0) {
+        json_object_set_new(j, "on_failure", json_string("halt")) != 0 ||
+        (strcmp(json_str(j, "shadow", "auto"), "never") != 0 && /* old content, new daemons */
+         (json_object_set_new(j, "shadow", json_string("always")) != 0 ||
+          json_object_set_new(j, "shadow_s", json_integer(REVERT_SHADOW_S)) != 0))) {
         json_decref(j);
         return NULL;
     }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+#include "domain/dry_run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -146,20 +147,25 @@ enum err_code rollout_get(struct db *db, const char *id, struct arena *a, json_t
     const struct rollout_device_filter f = {
         .wave = -1, .state = "", .after = -1, .limit = DEVICES_SHOWN};
     AUTO(json_free) json_t *counts = NULL;
-    json_t *devices = NULL, *next = NULL, *j;
+    json_t *devices = NULL, *next = NULL, *shadow = NULL, *j;
     struct rollout_row r;
     enum err_code rc = known(db, id, a, &r, e);
 
     if (rc == ERR_OK)
         rc = rollout_device_store_counts(db, id, a, &counts, e);
     if (rc == ERR_OK)
+        rc = dry_run_of_rollout(db, id, a, &shadow, e);
+    if (rc == ERR_OK)
         rc = page(db, id, &f, a, &devices, &next, e);
-    if (rc != ERR_OK)
+    if (rc != ERR_OK) {
+        json_decref(shadow);
         return rc;
+    }
     j = rollout_row_json(&r);
     (void)json_object_set_new(j, "counts", total_counts(counts));
     (void)json_object_set(j, "how", (json_t *)(uintptr_t)r.strategy);
     (void)json_object_set_new(j, "waves", waves_json(&r, counts));
+    (void)json_object_set_new(j, "shadow", shadow);
     (void)json_object_set_new(j, "devices", devices);
     (void)json_object_set_new(j, "devices_next", next);
     *ret = j;

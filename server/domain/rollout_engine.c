@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "domain/dry_run.h"
 #include "domain/issue.h"
 #include "domain/publish.h"
 #include "store/revision_store.h"
@@ -234,10 +235,27 @@ static enum err_code baking(struct rollout_run *x, struct err *e)
     return rollout_enter(x, "paused", "inconclusive", e);
 }
 
+/* The devices try it; nobody has got it yet. */
+static enum err_code shadow(struct rollout_run *x, struct err *e)
+{
+    struct dry_run_row r = {0};
+    enum err_code rc = dry_run_store_of_rollout(x->db, x->row.id, x->a, &r, e);
+
+    if (rc == ERR_OK)
+        rc = dry_run_step(x->db, r.id, false, x->now_ms, x->a, &r, e);
+    if (rc != ERR_OK || strcmp(r.state, "running") == 0)
+        return rc;
+    if (strcmp(r.state, "refused") == 0)
+        return rollout_halt(x, "refused-by-devices", e);
+    return rollout_enter(x, x->s.approval ? "awaiting-approval" : "running", "", e);
+}
+
 static enum err_code step(struct rollout_run *x, struct err *e)
 {
     bool runs = strcmp(x->row.state, "running") == 0;
 
+    if (strcmp(x->row.state, "shadow") == 0)
+        return shadow(x, e);
     if (!runs && strcmp(x->row.state, "baking") != 0)
         return ERR_OK;
     if (too_many_failures(x))
@@ -325,7 +343,7 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
     AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
     struct rollout_row *v = NULL;
     bool changed = false;
-    size_t n = 0;
+    size_t n = 0, open = 0;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                  : rollout_store_open(db, a, &v, &n, e);
 
@@ -336,8 +354,10 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
         if (rc == ERR_OK && v[i].auto_revert && strcmp(v[i].state, "halted") == 0)
             rc = revert(db, &p, e);
     }
+    if (rc == ERR_OK)
+        rc = dry_run_engine(db, holder, term, &changed, &open, e);
     if (changed)
         (void)issue_committed(db, app, NULL);
-    *ret_n = n;
+    *ret_n = n + open;
     return rc;
 }

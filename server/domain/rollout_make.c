@@ -2,6 +2,8 @@
 #include "domain/rollout_private.h"
 
 #include "base/clock.h"
+#include "base/rand.h"
+#include "domain/dry_run.h"
 #include "domain/issue.h"
 
 #include <stdlib.h>
@@ -120,10 +122,31 @@ static enum err_code store(struct making *m, struct err *e)
     r->strategy = m->strategy;
     r->reason = r->paused_from = r->approver = "";
     r->created_ms = r->state_ms = m->x.now_ms;
-    r->state = m->n_plan == 0 ? "completed" : m->x.s.approval ? "awaiting-approval" : "running";
+    r->state = m->n_plan == 0                   ? "completed"
+               : m->x.s.shadow == SHADOW_ALWAYS ? "shadow"
+               : m->x.s.approval                ? "awaiting-approval"
+                                                : "running";
     r->ended_ms = m->n_plan == 0 ? m->x.now_ms : 0;
     rc = rollout_store_insert(m->x.db, r, e);
     return rc == ERR_OK ? rollout_device_store_add(m->x.db, r->id, rows, e) : rc;
+}
+
+/* Its devices try it first. */
+static enum err_code ask_first(struct making *m, struct err *e)
+{
+    char id[UUID_TEXT_SIZE];
+    struct dry_run_new w = {.wait_s = m->x.s.shadow_s,
+                            .offline_after_s = m->x.s.offline_after_s,
+                            .changes = m->changes,
+                            .targets = m->targets,
+                            .n = m->n_changes};
+
+    if (strcmp(m->x.row.state, "shadow") != 0)
+        return ERR_OK;
+    uuid7(id);
+    w.row = (struct dry_run_row){
+        .id = id, .rollout_id = m->w->id, .draft_id = "", .pub = m->w->pub, .author = m->w->author};
+    return dry_run_make(m->x.db, m->x.app, &w, m->x.a, e);
 }
 
 /* Who is not touched by it has it already; with "all" nobody waits for a wave. */
@@ -211,6 +234,8 @@ static enum err_code begin(struct making *m, struct err *e)
         rc = store(m, e);
     if (rc == ERR_OK && m->n_plan == 0) /* the engine never looks at it */
         rc = rollout_tell_reverted(&m->x, "reverted", e);
+    if (rc == ERR_OK)
+        rc = ask_first(m, e);
     return rc == ERR_OK ? advance_others(m, e) : rc;
 }
 

@@ -5,6 +5,7 @@
 #include "base/rand.h"
 #include "domain/change.h"
 #include "domain/issue.h"
+#include "store/dry_run_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,14 +15,15 @@ const char *const rollout_verb_names[] = {"pause",   "resume",  "halt", "cancel"
 
 /* Rows: verbs; a state that is not named refuses. */
 static const char *const possible[][8] = {
-    [ROLLOUT_PAUSE] = {"running", "baking", "awaiting-approval", NULL},
+    [ROLLOUT_PAUSE] = {"shadow", "running", "baking", "awaiting-approval", NULL},
     [ROLLOUT_RESUME] = {"paused", "halted", NULL},
-    [ROLLOUT_HALT] = {"running", "baking", "paused", "awaiting-approval", NULL},
-    [ROLLOUT_CANCEL] = {"running", "baking", "paused", "halted", "awaiting-approval", NULL},
+    [ROLLOUT_HALT] = {"shadow", "running", "baking", "paused", "awaiting-approval", NULL},
+    [ROLLOUT_CANCEL] = {"shadow", "running", "baking", "paused", "halted", "awaiting-approval",
+                        NULL},
     [ROLLOUT_APPROVE] = {"awaiting-approval", NULL},
-    [ROLLOUT_PROMOTE] = {"baking", NULL},
+    [ROLLOUT_PROMOTE] = {"shadow", "baking", NULL},
 };
-static const char *const revertible[] = {"running", "baking", "paused", "halted", NULL};
+static const char *const revertible[] = {"shadow", "running", "baking", "paused", "halted", NULL};
 
 static bool listed(const char *state, const char *const *words)
 {
@@ -73,6 +75,8 @@ static enum err_code resume(struct rollout_run *x, struct err *e)
                            ? rollout_device_store_forgive(x->db, x->row.id, e)
                            : ERR_OK;
 
+    if (strcmp(to, "running") == 0 && x->s.approval && x->row.approver[0] == '\0')
+        to = "awaiting-approval"; /* halted before anybody approved it */
     x->row.auto_revert = false;
     x->row.paused_from = "";
     return rc == ERR_OK ? rollout_enter(x, to, "", e) : rc;
@@ -109,6 +113,12 @@ static enum err_code obey(struct rollout_run *x, const struct rollout_order *o, 
     case ROLLOUT_APPROVE:
         return approve(x, o, e);
     case ROLLOUT_PROMOTE: /* the engine takes the next step within a second */
+        if (strcmp(x->row.state, "shadow") == 0)
+            rc = dry_run_store_hurry(x->db, x->row.id, x->now_ms, e);
+        else
+            rc = ERR_OK;
+        if (rc != ERR_OK)
+            return rc;
         x->row.state_ms = 1;
         x->changed = true;
         return rollout_store_save(x->db, &x->row, 0, e);

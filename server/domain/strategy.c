@@ -8,16 +8,18 @@
 
 const char *const strategy_kind_names[] = {"auto", "all", "waves", NULL};
 static const char *const failure_names[] = {"halt", "revert", NULL};
+static const char *const shadow_names[] = {"auto", "always", "never", NULL};
 
-enum { EXPEDITE_BAKE_S = 30, SMALL = 10, DAY_S = 86400 };
+enum { EXPEDITE_BAKE_S = 30, SMALL = 10, DAY_S = 86400, SHADOW_S = 60 };
 
 static json_t *built_in(void)
 {
-    return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i}", "strategy",
-                     "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
+    return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i}",
+                     "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
                      "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600,
                      "offline_after_s", 180, "max_failures", "5%", "on_failure", "halt", "approval",
-                     0, "expedite", 0, "small_fleet", SMALL);
+                     0, "expedite", 0, "small_fleet", SMALL, "shadow", "auto", "shadow_s",
+                     SHADOW_S);
 }
 
 enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer,
@@ -93,17 +95,17 @@ static enum err_code read_limit(const char *text, const char *pointer, const cha
 }
 
 struct words {
-    int strategy, on_failure;
+    int strategy, on_failure, shadow;
     json_t *waves;
     const char *max_unavailable, *max_failures;
-    int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet;
+    int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet, shadow_s;
     bool approval, expedite;
 };
 
 enum err_code strategy_read(const json_t *j, const char *pointer, struct strategy *ret,
                             struct err *e)
 {
-    struct words w = {0};
+    struct words w = {.shadow_s = SHADOW_S}; /* a rollout from before there was one says nothing */
     const struct jdec_field fields[] = {
         JDEC_ENUM(struct words, strategy, JD_REQUIRED, strategy_kind_names),
         JDEC_ENUM(struct words, on_failure, JD_REQUIRED, failure_names),
@@ -117,6 +119,8 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
         JDEC_INT(struct words, small_fleet, JD_REQUIRED, 0, 1000000),
         JDEC_BOOL(struct words, approval, JD_REQUIRED),
         JDEC_BOOL(struct words, expedite, JD_REQUIRED),
+        JDEC_ENUM(struct words, shadow, 0, shadow_names),
+        JDEC_INT(struct words, shadow_s, 0, 10, 3600),
         JDEC_END,
     };
     enum err_code rc = jdec_object(j, fields, JD_REFUSE_UNKNOWN, pointer, &w, e);
@@ -129,6 +133,8 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
                              .apply_deadline_s = w.apply_deadline_s,
                              .offline_after_s = w.offline_after_s,
                              .small_fleet = w.small_fleet,
+                             .shadow_s = w.shadow_s,
+                             .shadow = (enum strategy_shadow)w.shadow,
                              .revert = w.on_failure == 1,
                              .approval = w.approval,
                              .expedite = w.expedite};
@@ -151,6 +157,8 @@ void strategy_settle(struct strategy *s, size_t n_devices)
     }
     if (s->kind == STRATEGY_AUTO)
         s->kind = n_devices <= (size_t)s->small_fleet ? STRATEGY_ALL : STRATEGY_WAVES;
+    if (s->shadow == SHADOW_AUTO)
+        s->shadow = s->kind == STRATEGY_WAVES && !s->expedite ? SHADOW_ALWAYS : SHADOW_NEVER;
     if (s->kind == STRATEGY_ALL) {
         s->n_waves = 0;
         s->canary_bake_s = s->bake_s = 0;

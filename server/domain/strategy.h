@@ -5,7 +5,8 @@
  * kept with a rollout:
  *   {"strategy":"auto|all|waves", "waves":["1","per-group","10%","50%"], "max_unavailable":"10%", "canary_bake_s":600,
  *    "bake_s":300, "apply_deadline_s":600, "offline_after_s":180, "max_failures":"5%", "on_failure":"halt|revert",
- *    "approval":false, "expedite":false, "small_fleet":10}
+ *    "approval":false, "expedite":false, "small_fleet":10,
+ *    "shadow":"auto|always|never", "shadow_s":60}
  * A share is a number of devices ("3") or of a hundred ("10%", rounded up, at least one).
  */
 #pragma once
@@ -14,6 +15,8 @@
 #include "json/json_in.h"
 
 enum strategy_kind { STRATEGY_AUTO, STRATEGY_ALL, STRATEGY_WAVES };
+/* Do the devices try it before anybody gets it?  auto: when it goes in waves and is not expedited. */
+enum strategy_shadow { SHADOW_AUTO, SHADOW_ALWAYS, SHADOW_NEVER };
 extern const char *const strategy_kind_names[]; /* "auto" "all" "waves", NULL */
 
 struct share {
@@ -29,6 +32,8 @@ struct strategy {
     struct share max_unavailable; /* SHARE_NONE: 1 up to 10 devices, else 10 % */
     struct share max_failures;    /* of a wave after the first; at least 1 */
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet;
+    int64_t shadow_s; /* how long their answers are waited for */
+    enum strategy_shadow shadow;
     bool revert, approval, expedite;
 };
 

@@ -15,4 +15,5 @@ enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e);  
 enum err_code agent_commands(struct req *rq, struct reply *rp, struct err *e);
 enum err_code agent_command_result(struct req *rq, struct reply *rp, struct err *e); /* R_RAW */
 enum err_code agent_key(struct req *rq, struct reply *rp, struct err *e);       /* R_RAW */
+enum err_code agent_command_bundle(struct req *rq, struct reply *rp, struct err *e); /* what a dry run is to try */
 enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e);

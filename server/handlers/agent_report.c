@@ -4,6 +4,7 @@
 #include "domain/device.h"
 #include "domain/device_key.h"
 #include "domain/device_status.h"
+#include "domain/dry_run.h"
 #include "domain/enrol.h"
 #include "handlers/common.h"
 #include "proto/proto.h"
@@ -65,4 +66,18 @@ enum err_code agent_command_result(struct req *rq, struct reply *rp, struct err 
         command_report(rq->db, rq->app, rq->who.id, rq->param[0], rq->body, rq->arena, &j, e);
 
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code agent_command_bundle(struct req *rq, struct reply *rp, struct err *e)
+{
+    enum err_code rc =
+        dry_run_bundle(rq->db, rq->app, rq->who.id, rq->param[0], rq->arena, &rp->text, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    rp->status = 200;
+    rp->text_n = strlen(rp->text);
+    rp->content_type = "application/jose+json";
+    reply_header(rp, "Cache-Control", "no-store");
+    return ERR_OK;
 }

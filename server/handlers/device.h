@@ -35,5 +35,8 @@ enum err_code rollout_revert_post(struct req *rq, struct reply *rp, struct err *
 enum err_code rollout_cancel_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code rollout_approve_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code rollout_promote_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code draft_dry_run_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code dry_run_list_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code dry_run_get_one(struct req *rq, struct reply *rp, struct err *e);
 enum err_code rollout_policy_get_one(struct req *rq, struct reply *rp, struct err *e);
 enum err_code rollout_policy_patch_one(struct req *rq, struct reply *rp, struct err *e);

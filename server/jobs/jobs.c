@@ -11,6 +11,7 @@
 #include "domain/rollout.h"
 #include "store/bundle_store.h"
 #include "store/command_store.h"
+#include "store/dry_run_store.h"
 #include "store/fleet_store.h"
 #include "store/rollout_store.h"
 
@@ -200,6 +201,8 @@ static enum err_code clean(struct jobs *j, struct err *e)
         rc = fleet_store_trim(j->db, e);
         if (rc == ERR_OK)
             rc = bundle_store_trim(j->db, BUNDLES_KEPT, e);
+        if (rc == ERR_OK)
+            rc = dry_run_store_trim(j->db, e);
         if (rc == ERR_OK)
             rc = command_store_trim(j->db, e);
     }

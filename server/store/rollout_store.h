@@ -30,7 +30,7 @@ MUST_USE enum err_code rollout_store_list(struct db *db, const char *before, int
                                           struct rollout_row **ret, size_t *ret_n, struct err *e);
 /* Of a row r of rollout: the engine looks at it.  Whoever makes it so sends a hint ("inari_change"). */
 #define ROLLOUT_OPEN                                                                               \
-    "(r.state IN ('running', 'baking') OR (r.auto_revert AND r.state = 'halted') OR r.id IN"       \
+    "(r.state IN ('shadow', 'running', 'baking') OR (r.auto_revert AND r.state = 'halted') OR r.id IN"       \
     " (SELECT rollout_id FROM rollout_device WHERE state IN ('offered', 'fetched')))"
 /* What the engine looks at, oldest first: those that move, and others with devices still on their way. */
 MUST_USE enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret, size_t *ret_n,

@@ -231,7 +231,15 @@ def test_rollout_orders_are_as_described(parent, api, device, described):
     go("POST", f"{at}/revert", {"reason": "twice"}, want=409)
     at = publish(21000002, approval=True)
     assert go("POST", f"{at}/cancel", {})["counts"] == {"skipped": 1} and device.desired().status_code in (200, 304)
-    at = publish(21000003, strategy="waves", canary_bake_s=600)
+    draft = go("POST", "/drafts", {})
+    go.change(f"/drafts/{draft['id']}", {"devices": {device.name: {"smtp.message_size_limit": 21000009}}})
+    assert go("POST", f"/drafts/{draft['id']}/dry-run?dry_run=true")["counts"] == {}  # observed
+    go("POST", f"/drafts/{draft['id']}/dry-run", {"wait_s": 1}, want=422)
+    run = go("POST", f"/drafts/{draft['id']}/dry-run", {"wait_s": 10})
+    assert run["state"] == "inconclusive" and go("GET", f"/dry-runs/{run['id']}")["devices"] == []
+    assert go("GET", "/dry-runs?limit=1")["items"][0]["id"] == run["id"]
+    go("GET", f"/dry-runs/{uuid.uuid4()}", want=404)
+    at = publish(21000003, strategy="waves", canary_bake_s=600, shadow="never")
     device.fetch()
     device.put_status()
     wait_until(lambda: go("GET", at)["state"] == "baking", "the only device to bake")

@@ -46,8 +46,9 @@ def test_g2_canary_fails_live_and_nobody_else_is_touched(healthy_lab, broken_hel
     size = new_size()
     made = lab.api.publish({"fleet": {KEY: size}}, "breaks live",
                            rollout={"strategy": "waves", "waves": ["1"], "canary_bake_s": 1, "bake_s": 0})
-    canary = next(d["name"] for d in made["devices"] if d["state"] == "offered")
     halted = wait_until(lambda: (r := see(lab, made))["state"] == "halted" and r, "the halt", 60, 0.2)
+    assert halted["shadow"]["counts"] == {"passed": 3}, "what breaks only live nobody can see before"
+    canary = next(d["name"] for d in halted["devices"] if d["state"] == "reverted")
     assert halted["counts"] == {"reverted": 1, "queued": 2} and halted["reason"] == "failures"
     assert next(d for d in halted["devices"] if d["name"] == canary)["problem"]["detail"]
     lab.wait_in_sync()  # the canary too: it was given back what it had

@@ -139,7 +139,9 @@ def fleet(workdir, postgres, programs, tmp_path_factory):
     os.chmod(clock, 0o644)
     own = parentlib.Postgres(parentlib.folder(workdir, "rollout-db")).start()
     p = parentlib.Parent(parentlib.folder(workdir, "rollout-parent"), own, programs).start({"INARI_CLOCK_FILE": clock})
-    yield Fleet(p, clock)
+    fleet = Fleet(p, clock)
+    fleet.api.change("/rollout-policy", {"shadow": "never"})  # these children take no orders: test_dry_run.py
+    yield fleet
     p.stop()
     own.stop()
 
@@ -562,9 +564,9 @@ def test_inarictl_follows_and_orders(fleet, six, programs):
     ctl(fleet, programs, "rollout", "cancel")
     fleet.catch_up()
     assert "bake_s" in ctl(fleet, programs, "rollout", "policy", "bake_s=2m", "waves=1,20%")
-    assert fleet.api.ok("GET", "/rollout-policy")["policy"] == {"bake_s": 120, "waves": ["1", "20%"]}
+    assert fleet.api.ok("GET", "/rollout-policy")["policy"] == {"bake_s": 120, "waves": ["1", "20%"], "shadow": "never"}
     ctl(fleet, programs, "rollout", "policy", "bake_s=default", "waves=default")
-    assert fleet.api.ok("GET", "/rollout-policy")["policy"] == {}
+    assert fleet.api.ok("GET", "/rollout-policy")["policy"] == {"shadow": "never"}
     # publish --strategy waits for the waves, and says where they stand when the time is over
     ctl(fleet, programs, "set", f"{KEY}={fleet.size + 1000}", "--device", six[0].name)
     text = ctl(fleet, programs, "publish", "--reason", "r", "--strategy", "waves", "--bake", "5m", "--timeout", "1", want=4)
