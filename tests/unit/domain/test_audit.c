@@ -1,5 +1,7 @@
 /* The audit chain against a real PostgreSQL: every way of tampering is named. */
 #include "domain/audit.h"
+
+#include "base/strbuf.h"
 #include "store/migrate.h"
 
 #include <setjmp.h>
@@ -119,6 +121,34 @@ static void tampering_is_named(void **state)
     }
 }
 
+/* Who can write the table can also compute the hash of what he wrote: the entry behind it no longer
+ * follows. */
+static void a_rewritten_entry_is_named(void **state)
+{
+    struct audit_filter f = {.limit = 1, .before_seq = 701};
+    AUTO_STRBUF struct strbuf sql = STRBUF_INIT(64 * KIB);
+    AUTO(json_free) json_t *items = NULL;
+    AUTO_STR char *text = NULL;
+    struct err e = {0};
+
+    (void)state;
+    run_sql("test_keep", "CREATE TABLE kept AS SELECT * FROM audit WHERE seq = 700");
+    assert_int_equal(audit_list(db, &f, &items, &e), ERR_OK);
+    assert_int_equal(json_int(json_array_get(items, 0), "seq", 0), 700);
+    (void)json_object_set_new(json_array_get(items, 0), "actor", json_string("someone"));
+    text = json_canonical(json_array_get(items, 0));
+    strbuf_printf(
+        &sql,
+        "UPDATE audit SET actor = 'someone', hash = sha256(prev || convert_to($it$%s$it$, "
+        "'UTF8')) WHERE seq = 700",
+        text);
+    run_sql("test_rewrite", strbuf_str(&sql));
+    assert_int_equal(first_bad(), 701);
+    run_sql("test_unwrite", "UPDATE audit SET actor = kept.actor, hash = kept.hash FROM kept WHERE "
+                            "audit.seq = kept.seq");
+    assert_int_equal(first_bad(), 0);
+}
+
 static void lists_newest_first(void **state)
 {
     struct audit_filter f = {.action = "test.even", .limit = 3, .before_seq = 100};
@@ -139,9 +169,8 @@ static void lists_newest_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_chain_is_ok),
-        cmocka_unit_test(outside_a_transaction_is_refused),
-        cmocka_unit_test(tampering_is_named),
+        cmocka_unit_test(a_whole_chain_is_ok), cmocka_unit_test(outside_a_transaction_is_refused),
+        cmocka_unit_test(tampering_is_named),  cmocka_unit_test(a_rewritten_entry_is_named),
         cmocka_unit_test(lists_newest_first),
     };
 
