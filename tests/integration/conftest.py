@@ -35,6 +35,18 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture(scope="session")
+def injected():
+    """injected(kind, n=1): so many faults were injected (tests/figures.tsv); tests/run --faults adds them up."""
+    path = os.environ.get("INARI_FAULT_COUNTS")
+
+    def count(kind, n=1):
+        if path:
+            with open(path, "a") as f:
+                f.write(f"{kind}\t{n}\n")
+    return count
+
+
+@pytest.fixture(scope="session")
 def system_users():
     if os.geteuid() != 0:
         pytest.skip("needs root for the users inari, inari-db and inari-agent")

@@ -112,3 +112,34 @@ def test_scripts_parse():
     for script in ("tests/run", ".ci/run", "deploy/quickstart"):
         if (ROOT / script).exists() and (ROOT / script).read_text(encoding="utf-8").startswith(("#!/bin/bash", "#!/usr/bin/env bash", "#!/bin/sh")):
             subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
+
+
+@pytest.mark.parametrize("name", ["json_dumps", "json_dumpb", "json_loads"])
+def test_texts_of_json_are_whole(name):
+    """jansson forgets a part when memory ends: json_text(), json_in_parse() and json_in_own() notice."""
+    hits = [str(p.relative_to(ROOT)) for p in SOURCES if p.parent.name != "json" and re.search(rf"\b{name}\s*\(", code_of(p))]
+    assert hits == []
+
+
+PLANTED = sorted((ROOT / "tests" / "planted").glob("*.patch"))
+
+
+def test_there_are_planted_bugs():
+    assert len(PLANTED) >= 10
+
+
+@pytest.mark.parametrize("patch", PLANTED, ids=lambda p: p.stem)
+def test_planted_bugs_still_fit(patch):
+    """tests/planted/run: the patch applies, and the test it names is there."""
+    r = subprocess.run(["git", "apply", "--check", str(patch)], cwd=ROOT, capture_output=True, text=True)
+    assert r.returncode == 0, r.stderr
+    words = dict(line.split(": ", 1) for line in patch.read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines())
+    assert set(words) == {"What", "Build", "Test"}
+    kind, name = words["Test"].split(" ", 1)
+    if kind == "pytest":
+        path, _, test = name.partition("::")
+        assert re.search(rf"^def {test}\(", (ROOT / path).read_text(encoding="utf-8"), re.M)
+    else:
+        places = [p.read_text(encoding="utf-8") for p in (ROOT / "tests" / "unit").rglob("CMakeLists.txt")]
+        prefix = name.rpartition("_")[0] + "_"
+        assert kind == "ctest" and any(f"({name} " in t or prefix + "${" in t for t in places)

@@ -158,7 +158,7 @@ class Kills:
         assert lab.api.ok("GET", "/audit/verify")["ok"] is True
 
 
-def test_kills_at_random_moments(healthy_lab):
+def test_kills_at_random_moments(healthy_lab, injected):
     """SIGKILL of agent, helper, parent and PostgreSQL in turn, half while publishing and half while applying."""
     kills, begin = Kills(healthy_lab, KILLS), time.monotonic()
     for i in range(KILLS):
@@ -168,6 +168,8 @@ def test_kills_at_random_moments(healthy_lab):
     kills.judge()
     mail_through(healthy_lab)
     assert sum(kills.count.values()) == KILLS
+    injected("sigkill", KILLS)
+    injected("postgres-kill", sum(n for (part, _), n in kills.count.items() if part == "postgres"))
     print(f"\n{KILLS} kills in {time.monotonic() - begin:.0f} s: "
           + ", ".join(f"{part} {n} while {moment}" for (part, moment), n in sorted(kills.count.items()))
           + f"; {len(kills.acknowledged)} publications acknowledged, {kills.unheard} not; whole again after at most "
