@@ -117,7 +117,8 @@ enum err_code order_queue_change(struct order *o, struct err *e)
             rc = choose(o, what, places, e);
     }
     crash_at("command-chosen");
-    if (rc == ERR_OK && what == QUEUE_FLUSH && o->args.all && o->args.queue == 0)
+    /* One call, whichever queue: what is held is not tried, and the others are anyway. */
+    if (rc == ERR_OK && what == QUEUE_FLUSH && o->args.all)
         rc = queue_flush_all(&o->h->pf, &words, e);
     else if (rc == ERR_OK)
         rc = queue_change(&o->h->pf, what, json_object_get(o->target, "ids"), &words, e);

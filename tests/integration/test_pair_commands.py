@@ -200,13 +200,14 @@ def test_queue_by_inarictl(healthy_lab, stuck):
 
 
 @pytest.mark.slow
-def test_flush_delivers_now(healthy_lab, child):
+@pytest.mark.parametrize("queue", [None, "deferred"])
+def test_flush_delivers_now(healthy_lab, child, queue):
     lab = healthy_lab
     lab.verb("kill", "inside/sink")
     mark = put_in_queue(lab, child, 1)
     waiting(lab, child, mark, 1)
     lab.verb("start", "inside")
-    run(lab, child, "queue-flush", {"all": True})
+    run(lab, child, "queue-flush", {"all": True, "queue": queue} if queue else {"all": True})
     wait_until(lambda: f"{mark}-0" not in senders(lab, child), "the message to be delivered", 20, 0.3)
 
 
