@@ -49,7 +49,7 @@ static enum cli_exit more_output(struct cli *c, struct given *g, int64_t *next, 
         if (text[0] == '\0')
             break;
         if (live && !c->json)
-            (void)fputs(text, stdout);
+            print_lines(stdout, text);
         else
             strbuf_puts(&g->output, text);
         *next += (int64_t)strlen(text);

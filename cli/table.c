@@ -143,6 +143,18 @@ void print_safe(FILE *to, const char *s)
     }
 }
 
+void print_lines(FILE *to, const char *s)
+{
+    while (*s != '\0') {
+        const char *from = s;
+        unsigned code = next_code(&s);
+        if (is_hidden(code) && code != '\n' && code != '\t')
+            fputc('?', to);
+        else
+            fwrite(from, 1, (size_t)(s - from), to);
+    }
+}
+
 static size_t column_width(const struct table *t, size_t column)
 {
     size_t width = 0;

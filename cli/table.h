@@ -26,3 +26,5 @@ size_t table_rows(const struct table *t);
 size_t text_width(const char *utf8);
 /* Print s with control characters replaced (newlines too). */
 void print_safe(FILE *to, const char *s);
+/* The same for text of several lines: newlines and tabs stay. */
+void print_lines(FILE *to, const char *s);

@@ -89,6 +89,23 @@ static void test_table_and_hostile_text(void **state)
     free(text);
 }
 
+/* What a device printed may look like anything but never steer the terminal. */
+static void test_hostile_lines(void **state)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+
+    (void)state;
+    assert_non_null(f);
+    print_lines(f, "a\tb\nred\x1b[31m \xc2\x9b"
+                   "2J \xe2\x80\xae"
+                   "x\r上\n");
+    assert_int_equal(fclose(f), 0);
+    assert_string_equal(text, "a\tb\nred?[31m ?2J ?x?上\n");
+    free(text);
+}
+
 static void test_exit_statuses(void **state)
 {
     (void)state;
@@ -141,7 +158,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_languages), cmocka_unit_test(test_verbs_are_explained),
         cmocka_unit_test(test_widths),         cmocka_unit_test(test_table_and_hostile_text),
-        cmocka_unit_test(test_exit_statuses),  cmocka_unit_test(test_command_line),
+        cmocka_unit_test(test_hostile_lines),  cmocka_unit_test(test_exit_statuses),
+        cmocka_unit_test(test_command_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
