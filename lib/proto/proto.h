@@ -52,6 +52,10 @@ enum {
     PROTO_DIGEST_SIZE = 65, /* 64 hexadecimal digits and NUL */
 };
 
+/* The highest rev a device is believed to have.  Revisions go on above what any device has seen, so a device that could
+ * name any number would leave none. */
+#define PROTO_REV_MAX (INT64_C(1) << 52)
+
 /* "0.1.0" against "0.2": -1, 0, 1, over the first `parts` numbers (2: a release that speaks the same); a word that is
  * no version counts as 0. */
 int proto_version_cmp(const char *a, const char *b, int parts);

@@ -38,7 +38,7 @@ static void read_have(struct poll *p)
     struct slice rest = slice_of(req_header(p->rq, PROTO_H_HAVE)), epoch = slice_cut(&rest, '.');
 
     if (!parse_i64(epoch, 0, INT32_MAX, &p->have_epoch) ||
-        !parse_i64(rest, 0, INT64_MAX, &p->have_rev))
+        !parse_i64(rest, 0, PROTO_REV_MAX, &p->have_rev))
         p->have_epoch = p->have_rev = 0;
 }
 

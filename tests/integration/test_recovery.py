@@ -93,6 +93,25 @@ def test_device_ahead_of_everything_fences(new_parent):
     assert int(d.have.split(".")[1]) > int(rev) + 500
 
 
+def test_no_device_can_use_up_the_revisions(new_parent):
+    """A number that no parent can have given is nonsense, not news: to go on above it would leave no number for anybody."""
+    parent = new_parent()
+    api = parent.token()
+    d, liar = settled(api, parent), settled(api, parent)
+    epoch, rev = d.have.split(".")
+    for many in (2**63 - 1, 2**63 - 1000, 2**52 + 1):
+        assert liar.desired(have=f"{epoch}.{many}").status_code == 304
+    assert word(liar.desired(etag=None, have=f"{epoch}.{2**52}")) == "parent-behind"
+    wait_until(lambda: api.ok("GET", "/recovery")["fenced"], "the fence")
+    assert api.ok("GET", "/recovery")["highest"] == 2**52
+    api.ok("POST", "/recovery/continue", {"reason": "a test"})
+    d.fetch()
+    assert publish(api, 12_000_000).status_code == 201
+    d.fetch()
+    assert int(d.have.split(".")[1]) > 2**52
+    assert d.desired().status_code == 304
+
+
 def test_database_behind_its_witness_fences(new_parent):
     """An older copy of the database (a snapshot, a standby promoted with lost transactions): the witness has seen more."""
     parent = new_parent()
