@@ -180,13 +180,14 @@ enum err_code backup_restore_undo(const struct inarid_settings *set, struct err 
         return e->code;
     if (parents > 0)
         return err_set(e, ERR_REFUSED, "a parent is running on this database: stop inarid first");
-    if (recovery_store_back(db, e) != ERR_OK)
+    if (recovery_store_has_aside(db, e) != ERR_OK)
         return e->code;
+    /* The keys first: cut off here, the undo is run again. Without its tables there is none. */
     for (size_t i = 1; backup_names[i] != NULL; i++) {
         state_path(set, backup_names[i], path);
         (void)snprintf(old, sizeof old, "%s%s", path, before);
         if (rename(old, path) != 0 && errno != ENOENT)
             return err_errno(e, ERR_STORAGE, errno, "could not bring back \"%s\"", path);
     }
-    return ERR_OK;
+    return recovery_store_back(db, e);
 }

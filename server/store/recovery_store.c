@@ -175,17 +175,24 @@ enum err_code recovery_store_settle(struct db *db, struct err *e)
     return tx_run(db, "restore.settle", settle_tx, NULL, e);
 }
 
-static enum err_code back_tx(struct db *db, void *ctx, struct err *e)
+enum err_code recovery_store_has_aside(struct db *db, struct err *e)
 {
-    static const struct stmt *const all[] = {&DROP_NEW, &BACK, &NOTE_GONE, NULL};
     AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
     struct rows *r = NULL;
     enum err_code rc =
         a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : db_one(db, &STATE, NULL, a, &r, e);
 
+    return rc == ERR_OK && !rows_bool(r, 0, 1)
+               ? err_set(e, ERR_NOT_FOUND, "no earlier tables were put aside by a restore")
+               : rc;
+}
+
+static enum err_code back_tx(struct db *db, void *ctx, struct err *e)
+{
+    static const struct stmt *const all[] = {&DROP_NEW, &BACK, &NOTE_GONE, NULL};
+    enum err_code rc = recovery_store_has_aside(db, e);
+
     (void)ctx;
-    if (rc == ERR_OK && !rows_bool(r, 0, 1))
-        return err_set(e, ERR_NOT_FOUND, "no earlier tables were put aside by a restore");
     return rc == ERR_OK ? in_order(db, all, e) : rc;
 }
 

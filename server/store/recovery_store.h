@@ -31,6 +31,8 @@ MUST_USE enum err_code recovery_store_aside(struct db *db, json_t *fence, struct
 /* The new tables are in place: they are fenced if a restore brought them.  Nothing happens otherwise.  One
  * transaction; every start does it too, for a restore that was killed between the two. */
 MUST_USE enum err_code recovery_store_settle(struct db *db, struct err *e);
+/* Are there earlier tables that a restore put aside?  ERR_NOT_FOUND: none. */
+MUST_USE enum err_code recovery_store_has_aside(struct db *db, struct err *e);
 /* The old tables in their place again, the new ones dropped.  One transaction.  ERR_NOT_FOUND: none are aside. */
 MUST_USE enum err_code recovery_store_back(struct db *db, struct err *e);
 /* Make, or replace, the fence; detail is for people and programs. */

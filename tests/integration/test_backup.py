@@ -142,6 +142,24 @@ def test_restore_and_undo(made, safe):
     assert pub_of(parent) == said["manifest"]["pub"] + 1
 
 
+def test_undo_that_is_cut_off_is_run_again(made, safe):
+    """Keys and tables are of one life: an undo that cannot bring back every key leaves the tables, and goes on when told again."""
+    parent, _, said = made
+    pins = os.path.join(parent.state, "tls", "pins")
+    parent.stop()
+    tool(parent, "restore", f"{safe}/one.inari", "--passphrase-file", f"{safe}/pass", "--replace")
+    os.rename(pins, pins + ".kept")
+    os.mkdir(pins)
+    r = tool(parent, "restore", "--undo", check=False)
+    os.rmdir(pins)
+    os.rename(pins + ".kept", pins)
+    assert r.returncode == 1 and "pins" in r.stderr
+    tool(parent, "restore", "--undo")
+    assert not [n for n in os.listdir(parent.state) + os.listdir(os.path.dirname(pins)) if n.endswith(".before-restore")]
+    parent.start()
+    assert pub_of(parent) == said["manifest"]["pub"] + 1
+
+
 def test_restore_on_a_new_host(made, safe, workdir, programs):
     """Another machine with an empty database becomes the same parent: fleet, pins and keys."""
     old, api, said = made
