@@ -75,7 +75,7 @@ events {{ worker_connections 4096; }}
 http {{
     access_log off; client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
     uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
-    keepalive_requests 1000000; keepalive_timeout 60; etag off; server_tokens off;
+    keepalive_requests 1000000; keepalive_timeout 60; etag off; server_tokens off; default_type "";
     ssl_certificate {crt}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache off;
     ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
     server {{
