@@ -399,6 +399,8 @@ static void test_verify(void **state)
     };
     struct made m = make("{'path.mode':'plain'}", NULL);
     struct plan_table *t;
+    struct plan_service *s;
+    const char *kept;
 
     (void)state;
     assert_clean(&m);
@@ -416,6 +418,17 @@ static void test_verify(void **state)
             t->content = "";
         }
     }
+    t = (struct plan_table *)(uintptr_t)m.plan->tables;
+    kept = t->type;
+    t->type = "pcre";
+    assert_verify(m.plan, "P12.lookup-type");
+    t->type = kept;
+    s = (struct plan_service *)(uintptr_t)service(m.plan, "127.0.0.1:10026");
+    kept = s->service;
+    s->service = "10026"; /* on every address */
+    assert_verify(m.plan, "P03.reinject-open");
+    assert_verify(m.plan, "P14.not-owned");
+    s->service = kept;
     ((struct plan_service *)(uintptr_t)m.plan->services)[0].command = "pipe";
     assert_verify(m.plan, "P12.service");
     ((struct plan_param *)(uintptr_t)m.plan->params)[0].name = "header_checks";
