@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -211,6 +212,7 @@ static void too_large_or_deep(void **state)
 {
     struct bundle_known k = known();
     struct bundle b = {0};
+    struct err e = {0};
     char *big = malloc(PROTO_BUNDLE_MAX + 2);
 
     (void)state;
@@ -218,9 +220,16 @@ static void too_large_or_deep(void **state)
     memset(big, '{', PROTO_BUNDLE_MAX + 2);
     assert_int_equal(bundle_verify((struct slice){big, PROTO_BUNDLE_MAX + 1}, &k, &b, NULL),
                      BUNDLE_SIZE);
-    memset(big, '[', 10000); /* depth 10,000 (A13) */
-    big[0] = '{';
-    assert_int_equal(bundle_verify((struct slice){big, 10000}, &k, &b, NULL), BUNDLE_MALFORMED);
+    /* Depth 10,000 (A13), and one that only our own limit refuses; both are JSON. */
+    for (size_t depth = 10000; depth > 0; depth = depth == 10000 ? JSON_IN_DEPTH_MAX : 0) {
+        size_t n = (size_t)snprintf(big, 32, "{\"payload\":");
+        memset(big + n, '[', depth);
+        memset(big + n + depth, ']', depth);
+        big[n + 2 * depth] = '}';
+        assert_int_equal(bundle_verify((struct slice){big, n + 2 * depth + 1}, &k, &b, &e),
+                         BUNDLE_MALFORMED);
+        assert_non_null(strstr(e.msg, "nested deeper"));
+    }
     free(big);
 }
 
