@@ -5,6 +5,8 @@
 
 #include "base/slice.h"
 
+#include <stdatomic.h>
+
 struct fleet_cache; /* server/domain/fleet_cache.h: devices in memory, for polls without SQL */
 struct keyring;     /* server/domain/keyring.h: bundle, receipt and token keys, trust document */
 
@@ -22,5 +24,6 @@ struct app {
     int64_t wake_rate;      /* held polls woken a second; 0: all at once */
     bool lab;               /* first password need not be changed */
     int64_t started_ms;    /* wall clock: whoever was not seen since then may still be there */
+    atomic_bool suspect;    /* the database lacks something this parent has seen: the job thread fences (recovery.h) */
     int64_t ahead_seen;     /* the job thread's: the highest revision of a device it has looked into (recovery.h) */
 };

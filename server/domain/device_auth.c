@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+#include "domain/enrol.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 
@@ -50,6 +51,11 @@ static bool same_token(const struct device_token *remembered, struct slice token
     return differ == 0;
 }
 
+static enum err_code not_heard_yet(struct err *e)
+{
+    return err_set(e, ERR_OVERLOADED, "the device table is older than the token");
+}
+
 static void remember(struct device_token *t, struct slice token)
 {
     t->n = token.n <= sizeof t->text ? token.n : 0;
@@ -77,9 +83,15 @@ enum err_code auth_device_token(struct app *app, struct device_token *remembered
     }
     if (now_s >= remembered->exp_s)
         return err_set(e, ERR_TOKEN_EXPIRED, "the token has expired");
-    if (!fleet_state(app->fleet, remembered->device, &state, &gen))
+    if (!fleet_state(app->fleet, remembered->device, &state, &gen)) {
+        if (fleet_older_than(app->fleet, remembered->exp_s - DEVICE_TOKEN_TTL_S))
+            return not_heard_yet(e); /* enrolled at another parent, a moment ago */
         return err_set(e, ERR_DEVICE_UNKNOWN, "device \"%s\" is not known here",
                        remembered->device);
+    }
+    if (gen < remembered->gen &&
+        fleet_older_than(app->fleet, remembered->exp_s - DEVICE_TOKEN_TTL_S))
+        return not_heard_yet(e);
     if (state == DEV_REVOKED)
         return err_set(e, ERR_DEVICE_REVOKED, "device \"%s\" has been revoked", remembered->device);
     if (state == DEV_RETIRED)

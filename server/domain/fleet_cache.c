@@ -10,6 +10,7 @@
 enum {
     POLL_BURST = 30, /* polls of one device at once; then POLL_REFILL_MS for each further one */
     POLL_REFILL_MS = 1000,
+    CLOCKS_DIFFER_MS = 2000,
     QUEUE_MAX = 200000, /* ids waiting to be woken; beyond it polls simply run out */
 };
 
@@ -172,6 +173,28 @@ bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms)
     return fresh != 0 && mono_ms - fresh < FLEET_STALE_MS;
 }
 
+bool fleet_older_than(struct fleet_cache *f, int64_t wall_s)
+{
+    int64_t read_ms = clock_wall_ms() - (clock_mono_ms() - atomic_load(&f->fresh_ms));
+    bool older = read_ms < wall_s * 1000 + CLOCKS_DIFFER_MS;
+
+    if (older)
+        atomic_store(&f->doubt, true);
+    return older;
+}
+
+bool fleet_take_doubt(struct fleet_cache *f)
+{
+    return atomic_exchange(&f->doubt, false);
+}
+
+void fleet_cache_forget(struct fleet_cache *f)
+{
+    (void)pthread_mutex_lock(&f->refresh);
+    f->loaded = false;
+    (void)pthread_mutex_unlock(&f->refresh);
+}
+
 /* --- polls --- */
 
 static void view_of(const struct entry *en, struct fleet_view *ret)
@@ -332,6 +355,7 @@ void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int6
         en->v.ahead_rev = rev;
     }
     (void)pthread_mutex_unlock(&s->lock);
+    atomic_store(&f->doubt, true);
     seen = atomic_load(&f->ahead);
     while (rev > seen && !atomic_compare_exchange_weak(&f->ahead, &seen, rev))
         ;

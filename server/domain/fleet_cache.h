@@ -62,6 +62,13 @@ struct fleet_news {
 MUST_USE enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t token_age_s,
                                         struct fleet_news *ret, struct err *e);
 bool fleet_usable(const struct fleet_cache *f, int64_t mono_ms);
+/* Was the table last read before that second, or so shortly after that two parents' clocks cannot tell?  Then what it
+ * lacks may be there by now: the job thread looks at once. */
+bool fleet_older_than(struct fleet_cache *f, int64_t wall_s);
+/* For the job thread: has anybody asked for something the table lacks since the last call? */
+bool fleet_take_doubt(struct fleet_cache *f);
+/* What was read came from a database that may have lost some of it: everything is read again at the next refresh. */
+void fleet_cache_forget(struct fleet_cache *f);
 /* For the job thread: wait up to ms for something to do; wake up to max of the queued polls, their bundles loaded
  * (*ret_left: how many still wait; they are woken also when the bundles could not be read); load the bundles that polls
  * wait for. */

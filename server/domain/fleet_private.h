@@ -38,6 +38,7 @@ struct fleet_cache {
     unsigned round;
     atomic_llong fresh_ms; /* mono time of the last good refresh */
     atomic_bool trust_changed;
+    atomic_bool doubt; /* a device knows of something that is not in this table */
     atomic_llong ahead; /* highest revision a device claimed above what it is offered */
     pthread_mutex_t work; /* guards the queues */
     pthread_cond_t work_cond;

@@ -380,7 +380,7 @@ enum err_code issue_compare(struct db *db, struct app *app, int64_t pub, const j
 {
     struct issue is = {.db = db, .app = app, .a = a, .pub = pub, .content = content};
     struct issue_change *v;
-    enum err_code rc = bundle_store_lock(db, e);
+    enum err_code rc = recovery_lock(db, app, e);
 
     if (rc == ERR_OK)
         rc = compare(&is, e);
@@ -412,7 +412,7 @@ enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const j
 
     if (rc != ERR_OK || n == 0)
         return rc;
-    rc = bundle_store_lock(db, e);
+    rc = recovery_lock(db, app, e);
     if (rc == ERR_OK)
         rc = compare(&is, e);
     if (rc == ERR_OK)
@@ -476,8 +476,8 @@ enum err_code issue_reissue(struct db *db, struct app *app, const char *const *d
     enum err_code rc = name_targets(&is, device_ids, n, e);
 
     if (rc == ERR_OK)
-        rc = bundle_store_lock(
-            db, e); /* first, or a publication could slip in between reading and issuing */
+        rc = recovery_lock(
+            db, app, e); /* first, or a publication could slip in between reading and issuing */
     if (rc == ERR_OK)
         rc = rollout_store_stable_pub(db, &stable, e);
     if (rc == ERR_OK)

@@ -57,31 +57,94 @@ static enum err_code read_witness(const struct app *app, json_t **ret, struct er
     return rc == ERR_OK ? ERR_OK : err_wrap(e, "%s", path);
 }
 
-enum err_code recovery_check_witness(struct db *db, const struct app *app, struct err *e)
+/* Does the database hold what this parent has seen in it?  *ret_reason NULL: it does. */
+static enum err_code compare(struct db *db, const struct recovery_facts *f, const json_t *w,
+                             struct arena *a, const char **ret_reason, struct err *e)
 {
-    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
-    AUTO(json_free) json_t *w = NULL;
-    struct recovery_facts f;
+    const json_t *head = json_object_get(w, "head");
+    const char *hash = "", *seen = json_str(head, "hash", "");
+    enum err_code rc = ERR_OK;
+
+    *ret_reason = NULL;
+    if (json_int(w, "recovered", 0) < f->recovered)
+        return ERR_OK; /* somebody has decided since: what was seen before does not count */
+    /* Numbers are drawn from a sequence, also by what was rolled back: the chain says it better. */
+    if (json_int(w, "recovered", 0) > f->recovered || json_int(w, "epoch", 0) > f->epoch ||
+        json_int(w, "pub", 0) > f->pub || (seen[0] == '\0' && json_int(w, "rev", 0) > f->rev)) {
+        *ret_reason = "database-behind";
+        return ERR_OK;
+    }
+    if (seen[0] == '\0')
+        return ERR_OK;
+    rc = recovery_store_entry(db, json_int(head, "seq", 0), a, &hash, e);
+    if (rc == ERR_OK && strcmp(hash, seen) != 0)
+        *ret_reason = hash[0] == '\0' ? "database-behind" : "database-diverged";
+    return rc;
+}
+
+/* *ret_w NULL: there is no witness yet. */
+static enum err_code look(struct db *db, const struct app *app, struct arena *a,
+                          struct recovery_facts *f, json_t **ret_w, const char **ret_reason,
+                          struct err *e)
+{
     const char *fleet;
 
-    if (a == NULL)
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    if (recovery_store_facts(db, a, &f, e) != ERR_OK || read_witness(app, &w, e) != ERR_OK)
+    *ret_reason = NULL;
+    if (recovery_store_facts(db, a, f, e) != ERR_OK || read_witness(app, ret_w, e) != ERR_OK)
         return e->code;
-    if (w == NULL)
+    if (*ret_w == NULL)
         return ERR_OK;
-    fleet = json_str(w, "fleet", "");
-    if (strcmp(fleet, f.fleet) != 0)
+    fleet = json_str(*ret_w, "fleet", "");
+    if (strcmp(fleet, f->fleet) != 0)
         return err_set(e, ERR_REFUSED,
                        "the database holds %s%s, but this parent has served fleet %s: correct "
                        "db.conninfo, or restore a "
                        "backup (inarid restore); to begin anew with this database, remove "
                        "witness.json in the state folder",
-                       f.fleet[0] == '\0' ? "no fleet" : "fleet ", f.fleet, fleet);
-    if (json_int(w, "epoch", 0) <= f.epoch && json_int(w, "rev", 0) <= f.rev &&
-        json_int(w, "pub", 0) <= f.pub)
-        return ERR_OK;
-    return fence(db, "database-behind", f.rev, json_int(w, "rev", 0), e);
+                       f->fleet[0] == '\0' ? "no fleet" : "fleet ", f->fleet, fleet);
+    return compare(db, f, *ret_w, a, ret_reason, e);
+}
+
+enum err_code recovery_check_witness(struct db *db, const struct app *app, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    AUTO(json_free) json_t *w = NULL;
+    struct recovery_facts f;
+    const char *reason;
+
+    if (a == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (look(db, app, a, &f, &w, &reason, e) != ERR_OK)
+        return e->code;
+    return reason == NULL ? ERR_OK : fence(db, reason, f.rev, json_int(w, "rev", 0), e);
+}
+
+enum err_code recovery_lock(struct db *db, struct app *app, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    AUTO(json_free) json_t *w = NULL;
+    struct recovery_facts f;
+    const char *reason;
+    enum err_code rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : bundle_store_lock(db, e);
+
+    if (rc == ERR_OK)
+        rc = look(db, app, a, &f, &w, &reason, e);
+    if (rc != ERR_OK || reason == NULL)
+        return rc;
+    atomic_store(&app->suspect, true); /* this transaction ends here: the job thread fences */
+    return err_set(e, ERR_FENCED,
+                   "the database lacks something this parent has given out (%s): nothing is given "
+                   "out until an administrator has decided",
+                   reason);
+}
+
+static bool same(const json_t *w, const struct recovery_facts *f)
+{
+    return w != NULL && json_int(w, "rev", 0) == f->rev && json_int(w, "pub", 0) == f->pub &&
+           json_int(w, "epoch", 0) == f->epoch && json_int(w, "recovered", 0) == f->recovered &&
+           strcmp(json_str(w, "fleet", ""), f->fleet) == 0 &&
+           strcmp(json_str(json_object_get(w, "head"), "hash", ""), f->head_hash) == 0;
 }
 
 enum err_code recovery_write_witness(struct db *db, const struct app *app, struct err *e)
@@ -91,22 +154,22 @@ enum err_code recovery_write_witness(struct db *db, const struct app *app, struc
     AUTO(json_free) json_t *w = NULL, *old = NULL;
     AUTO_STR char *text = NULL;
     struct recovery_facts f;
+    const char *reason;
     char path[512];
     enum err_code rc;
 
     if (a == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     (void)pthread_mutex_lock(&one); /* read and written in this order, or an older one could win */
-    rc = recovery_store_facts(db, a, &f, e);
-    if (rc == ERR_OK)
-        rc = read_witness(app, &old, e);
-    /* While fenced, the witness keeps what it saw. */
-    if (rc == ERR_OK && f.fence[0] == '\0' &&
-        (old == NULL || json_int(old, "rev", 0) != f.rev || json_int(old, "pub", 0) != f.pub ||
-         json_int(old, "epoch", 0) != f.epoch ||
-         strcmp(json_str(old, "fleet", ""), f.fleet) != 0)) {
-        w = json_pack("{s:s,s:I,s:I,s:I}", "fleet", f.fleet, "epoch", (json_int_t)f.epoch, "pub",
-                      (json_int_t)f.pub, "rev", (json_int_t)f.rev);
+    rc = look(db, app, a, &f, &old, &reason, e);
+    if (rc == ERR_OK && reason != NULL)
+        rc = fence(db, reason, f.rev, json_int(old, "rev", 0), e);
+    else if (rc == ERR_OK && f.fence[0] == '\0' && !same(old, &f)) {
+        /* While fenced, the witness keeps what it saw. */
+        w = json_pack("{s:s,s:I,s:I,s:I,s:I,s:{s:I,s:s}}", "fleet", f.fleet, "epoch",
+                      (json_int_t)f.epoch, "pub", (json_int_t)f.pub, "rev", (json_int_t)f.rev,
+                      "recovered", (json_int_t)f.recovered, "head", "seq", (json_int_t)f.head_seq,
+                      "hash", f.head_hash);
         text = w == NULL ? NULL : json_canonical(w);
         witness_path(app, path);
         rc = text == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")

@@ -15,7 +15,11 @@
 /* At start, after the migrations and before the first start: is this the database that the witness saw?
  * ERR_REFUSED: it holds another fleet, or none although this parent has served one.  Behind: the fence is made. */
 MUST_USE enum err_code recovery_check_witness(struct db *db, const struct app *app, struct err *e);
-/* After a publication, and at start: what this parent knows now, in <state>/witness.json. */
+/* For whoever issues, first in its transaction: bundle_store_lock(), and the database holds what this parent has seen in
+ * it.  ERR_FENCED: it does not, or it is fenced; the job thread makes the fence. */
+MUST_USE enum err_code recovery_lock(struct db *db, struct app *app, struct err *e);
+/* After a publication, at start, and after another parent changed something: what this parent knows now, in
+ * <state>/witness.json: numbers, and where the audit chain is, which no other history shares.  Behind: the fence is made. */
 MUST_USE enum err_code recovery_write_witness(struct db *db, const struct app *app, struct err *e);
 /* For the job thread: fence when a device is ahead of everything ever given out.  Costs SQL only when one is. */
 MUST_USE enum err_code recovery_watch(struct db *db, struct app *app, struct err *e);

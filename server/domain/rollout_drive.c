@@ -6,7 +6,7 @@
 #include "domain/device_status.h"
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
-#include "store/bundle_store.h"
+#include "domain/recovery.h"
 #include "store/revision_store.h"
 
 #include <stdio.h>
@@ -80,7 +80,7 @@ enum err_code rollout_reload(struct rollout_run *x, struct err *e)
 
 enum err_code rollout_load(struct rollout_run *x, const char *id, struct err *e)
 {
-    enum err_code rc = bundle_store_lock(x->db, e); /* before rows: whoever issues takes it */
+    enum err_code rc = recovery_lock(x->db, x->app, e); /* before rows: whoever issues takes it */
 
     if (rc == ERR_OK)
         rc = rollout_store_lock(x->db, id, x->a, &x->row, e);

@@ -45,7 +45,7 @@ struct jobs {
         engine_rests_ms; /* a pass over thousands of devices takes at most a fifth of this thread */
     /* What is to be done, as the last look and the hints since say. */
     unsigned opened; /* times the connection had been */
-    bool changes, rollouts, token_key_old;
+    bool changes, rollouts, token_key_old, witness;
     int64_t looked_ms, look_ms, hold_ms, command_ms;
     int64_t cleaned_ms;
     uint64_t cleaned_at; /* statements of requests by then */
@@ -71,7 +71,13 @@ static enum err_code take_hints(struct jobs *j, struct err *e)
         rc = db_wait(j->db, 0, &hint, &got, e);
         any = any || (rc == ERR_OK && got);
     }
+    j->changes = j->changes || fleet_take_doubt(j->app->fleet);
     if (rc == ERR_OK && db_times_opened(j->db) != j->opened) {
+        /* The server at the other end may be another one now, which does not know everything. */
+        if (j->opened != 0) {
+            fleet_cache_forget(j->app->fleet);
+            atomic_store(&j->app->suspect, true);
+        }
         j->opened = db_times_opened(j->db);
         look_by(j, clock_mono_ms());
         any = true;
@@ -112,6 +118,25 @@ static enum err_code poll_changes(struct jobs *j, struct err *e)
     if (rc == ERR_OK && fleet_take_trust_changed(j->app->fleet))
         rc = keyring_reload(j->db, j->app, e);
     j->changes = rc != ERR_OK;
+    j->witness = true;
+    return rc;
+}
+
+static enum err_code check(struct jobs *j, struct err *e)
+{
+    enum err_code rc = recovery_check_witness(j->db, j->app, e);
+
+    if (rc == ERR_OK)
+        atomic_store(&j->app->suspect, false);
+    return rc;
+}
+
+/* So that each parent knows what the others gave out. */
+static enum err_code witness(struct jobs *j, struct err *e)
+{
+    enum err_code rc = recovery_write_witness(j->db, j->app, e);
+
+    j->witness = rc != ERR_OK;
     return rc;
 }
 
@@ -228,6 +253,18 @@ static bool changes_due(const struct jobs *j, int64_t now)
     return j->changes;
 }
 
+static bool check_due(const struct jobs *j, int64_t now)
+{
+    (void)now;
+    return atomic_load(&j->app->suspect);
+}
+
+static bool witness_due(const struct jobs *j, int64_t now)
+{
+    (void)now;
+    return j->witness;
+}
+
 static bool look_due(const struct jobs *j, int64_t now)
 {
     return now >= j->look_ms;
@@ -268,9 +305,11 @@ static struct job {
     int64_t due_ms;
 } table[] = {
     {"hints", TICK_MS, always, take_hints, 0},
+    {"check", TICK_MS, check_due, check, 0},
     {"look", 1000, look_due, look, 0},
     {"changes", TICK_MS, changes_due, poll_changes, 0},
     {"ahead", 1000, always, watch_ahead, 0},
+    {"witness", 5000, witness_due, witness, 0},
     {"rollouts", 500, rollouts_due, engine, 0},
     {"holds", 1000, hold_due, end_holds, 0},
     {"commands", 1000, command_due, expire_commands, 0},

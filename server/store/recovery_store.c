@@ -11,7 +11,12 @@ static const struct stmt FACTS = {
     "greatest((SELECT coalesce(max(rev), 0) FROM bundle), (SELECT CASE WHEN is_called THEN "
     "last_value ELSE 0 END "
     "FROM bundle_rev)), (SELECT count(*) FROM device), "
-    "coalesce((SELECT value->>'reason' FROM meta WHERE key = 'fence'), '')"};
+    "coalesce((SELECT value->>'reason' FROM meta WHERE key = 'fence'), ''), "
+    "coalesce((SELECT (value->>'n')::bigint FROM meta WHERE key = 'recovered'), 0), "
+    "(SELECT seq FROM audit_head), (SELECT encode(hash, 'hex') FROM audit_head)"};
+static const struct stmt ENTRY = {
+    "recovery_entry", 1,
+    "SELECT coalesce((SELECT encode(hash, 'hex') FROM audit WHERE seq = $1::bigint), '')"};
 static const struct stmt PARENTS = {
     "recovery_parents", 0,
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
@@ -62,6 +67,13 @@ static const struct stmt FENCE_FIRST = {
     "recovery_fence_first", 1,
     "INSERT INTO meta (key, value) VALUES ('fence', $1::jsonb) ON CONFLICT (key) DO NOTHING"};
 static const struct stmt LIFT = {"recovery_lift", 0, "DELETE FROM meta WHERE key = 'fence'"};
+/* Grows with every decision, also on a database that was taken back behind earlier ones. */
+static const struct stmt DECIDED = {
+    "recovery_decided", 0,
+    "INSERT INTO meta AS m (key, value) VALUES ('recovered', jsonb_build_object('n', "
+    "(extract(epoch FROM clock_timestamp()) * 1000)::bigint)) ON CONFLICT (key) DO UPDATE SET "
+    "value = jsonb_build_object('n', greatest((m.value->>'n')::bigint + 1, "
+    "(excluded.value->>'n')::bigint))"};
 static const struct stmt ABOVE = {
     "recovery_above", 1,
     "SELECT setval('bundle_rev', greatest((SELECT last_value FROM bundle_rev), $1::bigint))"};
@@ -75,8 +87,8 @@ static const struct stmt NAMES = {
     "ANY ($1::uuid[])"};
 
 const struct stmt *const recovery_store_stmts[] = {
-    &FENCED,  &FENCE_FIRST, &LIFT,     &ABOVE, &AFRESH, &NAMES, &FACTS,
-    &PARENTS, &STATE,       &RESTORED, &NOTED, &FENCE,  NULL};
+    &ENTRY, &DECIDED, &FENCED, &FENCE_FIRST, &LIFT,  &ABOVE, &AFRESH, &NAMES,
+    &FACTS, &PARENTS, &STATE,  &RESTORED,    &NOTED, &FENCE, NULL};
 
 enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret,
                                    struct err *e)
@@ -92,8 +104,22 @@ enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recove
                                    .pub = rows_int(r, 0, 3),
                                    .rev = rows_int(r, 0, 4),
                                    .devices = rows_int(r, 0, 5),
-                                   .fence = rows_text(r, 0, 6)};
+                                   .fence = rows_text(r, 0, 6),
+                                   .recovered = rows_int(r, 0, 7),
+                                   .head_seq = rows_int(r, 0, 8),
+                                   .head_hash = rows_text(r, 0, 9)};
     return ERR_OK;
+}
+
+enum err_code recovery_store_entry(struct db *db, int64_t seq, struct arena *a, const char **ret,
+                                   struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &ENTRY, (struct db_param[]){P_INT(seq)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_text(r, 0, 0);
+    return rc;
 }
 
 enum err_code recovery_store_parents(struct db *db, int64_t *ret, struct err *e)
@@ -229,6 +255,8 @@ enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e)
 
     if (rc == ERR_OK && n == 0)
         return err_set(e, ERR_CONFLICT, "this parent is not fenced");
+    if (rc == ERR_OK)
+        rc = db_run(db, &DECIDED, NULL, NULL, NULL, e);
     if (rc == ERR_OK)
         rc = db_run(db, &ABOVE, (struct db_param[]){P_INT(above)}, NULL, NULL, e);
     return rc == ERR_OK ? db_run(db, &AFRESH, NULL, NULL, NULL, e) : rc;

@@ -14,9 +14,15 @@ struct recovery_facts {
     int64_t epoch, pub, rev;    /* rev: the highest that was ever given out */
     int64_t devices;
     const char *fence;          /* why it is fenced; "": it is not */
+    int64_t recovered;          /* number of the last decision that ended a fence; 0: none */
+    int64_t head_seq;           /* newest entry of the audit chain */
+    const char *head_hash;
 };
 /* Of a database with our schema. */
 MUST_USE enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret, struct err *e);
+/* Hash of an entry of the audit chain, hexadecimal; "": there is no such entry. */
+MUST_USE enum err_code recovery_store_entry(struct db *db, int64_t seq, struct arena *a, const char **ret,
+                                            struct err *e);
 /* Parents that are connected to this database now. */
 MUST_USE enum err_code recovery_store_parents(struct db *db, int64_t *ret, struct err *e);
 /* Where a restore stands.  EMPTY: neither schema has tables of ours.  CUT: the old tables are aside, the new ones are
