@@ -289,8 +289,11 @@ static void access_tokens(void **state)
     AUTO_STR char *good = token_for(app.keys, ID, 3, "device", NOW + 900);
     AUTO_STR char *enrol = token_for(app.keys, ID, 3, "enrol", NOW + 900);
     AUTO_STR char *foreign = token_for(other, ID, 3, "device", NOW + 900);
-    AUTO_STR char *stranger =
-        token_for(app.keys, "01932e7c-7b1f-7000-8000-000000000009", 3, "device", NOW + 900);
+    static const char nobody[] = "01932e7c-7b1f-7000-8000-000000000009";
+    int64_t now = clock_wall_s(), past = now - 3600;
+    AUTO_STR char *stranger = token_for(app.keys, nobody, 3, "device", past + 900);
+    AUTO_STR char *newcomer = token_for(app.keys, nobody, 3, "device", now + 900);
+    AUTO_STR char *renewed = token_for(app.keys, ID, 4, "device", now + 900);
 
     (void)state;
     assert_int_equal(use(&app, good, NOW),
@@ -300,7 +303,12 @@ static void access_tokens(void **state)
     assert_int_equal(use(&app, good, NOW + 900), ERR_TOKEN_EXPIRED);
     assert_int_equal(use(&app, enrol, NOW), ERR_TOKEN_INVALID);
     assert_int_equal(use(&app, foreign, NOW), ERR_TOKEN_INVALID);
-    assert_int_equal(use(&app, stranger, NOW), ERR_DEVICE_UNKNOWN);
+    assert_int_equal(use(&app, stranger, past), ERR_DEVICE_UNKNOWN);
+    assert_false(fleet_take_doubt(app.fleet));
+    /* Given out by another parent a moment ago: not known yet is not unknown. */
+    assert_int_equal(use(&app, newcomer, now), ERR_OVERLOADED);
+    assert_true(fleet_take_doubt(app.fleet));
+    assert_int_equal(use(&app, renewed, now), ERR_OVERLOADED);
     assert_int_equal(use(&app, "", NOW), ERR_TOKEN_INVALID);
     assert_int_equal(use(&app, "a.b.c", NOW), ERR_TOKEN_INVALID);
     for (size_t i = 0, n = strlen(good); i < n; i++) { /* any changed byte */
