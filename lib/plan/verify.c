@@ -53,6 +53,8 @@ static const char *foreign_lookup(const char *s)
         "pipe",   "pipemap", "proxy",    "randmap",  "regexp", "sdbm",    "socketmap", "spawn",
         "sqlite", "static",  "tcp",      "unionmap", "unix",   "virtual", "local"};
 
+    if (strchr(s, ':') == NULL) /* most values; each of them is looked at for each device */
+        return NULL;
     for (const char *p = s; *p != '\0'; p++) {
         if (!word_start(s, p))
             continue;
@@ -63,19 +65,6 @@ static const char *foreign_lookup(const char *s)
         }
     }
     return NULL;
-}
-
-static void check_value(const char *name, const char *value, const char *at, struct findings *f)
-{
-    const char *type = foreign_lookup(value);
-
-    if (has_control(value))
-        (void)finding_add(f, F_P12_CONTROL, at, name, NULL, NULL, NULL);
-    if (foreign_dollar(value) || strpbrk(value, "|`<>\"\\") != NULL)
-        if (strncmp(name, "smtp_tls_", 9) != 0 && strncmp(name, "smtpd_tls_", 10) != 0)
-            (void)finding_add(f, F_P12_COMMAND, at, name, value, NULL, NULL);
-    if (type != NULL)
-        (void)finding_add(f, F_P12_LOOKUP_TYPE, at, name, type, NULL, NULL);
 }
 
 /* The setting a parameter comes from, so that the finding names what can be changed. */
@@ -99,15 +88,33 @@ static void pointer_of(const char *param, char at[192])
         json_pointer_add(at, 192, "/settings", key);
 }
 
+/* of_main: a parameter of main.cf, whose setting is named. */
+static void check_value(const char *name, const char *value, bool of_main, struct findings *f)
+{
+    const char *type = foreign_lookup(value);
+    bool control = has_control(value),
+         command = (foreign_dollar(value) || strpbrk(value, "|`<>\"\\") != NULL) &&
+                   strncmp(name, "smtp_tls_", 9) != 0 && strncmp(name, "smtpd_tls_", 10) != 0;
+    char at[192] = "/settings";
+
+    if (!control && !command && type == NULL)
+        return;
+    if (of_main)
+        pointer_of(name, at);
+    if (control)
+        (void)finding_add(f, F_P12_CONTROL, at, name, NULL, NULL, NULL);
+    if (command)
+        (void)finding_add(f, F_P12_COMMAND, at, name, value, NULL, NULL);
+    if (type != NULL)
+        (void)finding_add(f, F_P12_LOOKUP_TYPE, at, name, type, NULL, NULL);
+}
+
 static void check_programs(const struct plan *p, struct findings *f)
 {
     static const char *const commands[] = {"smtpd", "smtp", "lmtp", "cleanup"};
-    char at[192];
 
-    for (size_t i = 0; i < p->n_params; i++) {
-        pointer_of(p->params[i].name, at);
-        check_value(p->params[i].name, p->params[i].value, at, f);
-    }
+    for (size_t i = 0; i < p->n_params; i++)
+        check_value(p->params[i].name, p->params[i].value, true, f);
     for (size_t i = 0; i < p->n_services; i++) {
         const struct plan_service *s = &p->services[i];
         bool ok = false;
@@ -116,7 +123,7 @@ static void check_programs(const struct plan *p, struct findings *f)
         if (!ok)
             (void)finding_add(f, F_P12_SERVICE, "/settings", s->service, s->command, NULL, NULL);
         for (size_t k = 0; k < s->n_options; k++)
-            check_value(s->options[k].name, s->options[k].value, "/settings", f);
+            check_value(s->options[k].name, s->options[k].value, false, f);
     }
     for (size_t i = 0; i < p->n_tables; i++) {
         if (strcmp(p->tables[i].type, "texthash") != 0 && strcmp(p->tables[i].type, "cidr") != 0)
@@ -325,15 +332,17 @@ static void check_references(const struct plan *p, struct findings *f)
 }
 
 /* --- P14 --- */
+static int by_name(const void *name, const void *owned)
+{
+    return strcmp(name, *(const char *const *)owned);
+}
+
 static void check_owned(const struct plan *p, struct findings *f)
 {
     const char *log = value_of(p->params, p->n_params, "maillog_file");
 
     for (size_t i = 0; i < p->n_params; i++) {
-        bool owned = false;
-        for (size_t k = 0; k < p->n_owned && !owned; k++)
-            owned = strcmp(p->owned[k], p->params[i].name) == 0;
-        if (!owned)
+        if (bsearch(p->params[i].name, p->owned, p->n_owned, sizeof *p->owned, by_name) == NULL)
             (void)finding_add(f, F_P14_NOT_OWNED, "/settings", p->params[i].name, NULL, NULL, NULL);
     }
     for (size_t i = 0; i < p->n_services; i++) {

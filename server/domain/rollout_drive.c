@@ -70,7 +70,8 @@ int64_t rollout_seen_ms(struct app *app, const char *device_id, int64_t stored_m
 
 enum err_code rollout_reload(struct rollout_run *x, struct err *e)
 {
-    const struct rollout_device_filter all = {.wave = -1, .state = "", .after = -1};
+    const struct rollout_device_filter all = {
+        .wave = -1, .state = "", .after = -1, .lean = x->lean};
     enum err_code rc = rollout_device_store_list(x->db, x->row.id, &all, x->a, &x->d, &x->n, e);
 
     for (size_t i = 0; i < x->n && rc == ERR_OK; i++)

@@ -243,7 +243,8 @@ enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_
                            struct arena *a, json_t **ret_devices, json_t **ret_rollout,
                            struct err *e)
 {
-    struct making m = {.w = w, .x = {.db = db, .app = app, .a = a, .now_ms = clock_wall_ms()}};
+    struct making m = {
+        .w = w, .x = {.db = db, .app = app, .a = a, .now_ms = clock_wall_ms(), .lean = true}};
     enum err_code rc = begin(&m, e);
 
     if (rc == ERR_OK)

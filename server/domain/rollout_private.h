@@ -19,6 +19,7 @@ struct rollout_run { /* one rollout in one transaction */
     struct rollout_device *d;
     size_t n;
     bool changed; /* something was issued or the row written */
+    bool lean;    /* what devices say is not asked for: a rollout that begins has nobody to listen to */
 };
 
 /* When a device was last seen by this parent or, as of half a minute ago, by any. */

@@ -18,11 +18,12 @@ enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, co
 }
 
 static const struct stmt LIST = {
-    "rollout_device_list", 5,
+    "rollout_device_list", 6,
     "SELECT d.id, d.name, d.state, d.mode, rd.state, rd.reason, rd.wave, rd.place, rd.rev,"
     " rd.from_pub, rd.released_at, rd.fetched_at, rd.ended_at, p.seen_at, rd.forgiven, rd.problem,"
-    " rd.health, b.content_digest, b.etag, b.mode, d.desired_rev, d.offered_rev, CASE WHEN"
-    " rd.state = 'queued' THEN jsonb_build_object('health', s.doc->'health') WHEN s.doc IS NULL OR"
+    " CASE WHEN $6::boolean THEN NULL ELSE rd.health END, b.content_digest, b.etag, b.mode,"
+    " d.desired_rev, d.offered_rev, CASE WHEN $6::boolean THEN NULL WHEN rd.state = 'queued' THEN "
+    "jsonb_build_object('health', s.doc->'health') WHEN s.doc IS NULL OR"
     " rd.state NOT IN ('offered', 'fetched', 'confirmed') THEN NULL ELSE"
     " jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running',"
     " s.doc->'running', 'last_attempt', s.doc->'last_attempt', 'conditions', s.doc->'conditions',"
@@ -76,19 +77,23 @@ enum err_code rollout_device_store_list(struct db *db, const char *rollout_id,
     enum err_code rc =
         db_run(db, &LIST,
                (struct db_param[]){P_TEXT(rollout_id), P_INT(f->wave), P_TEXT(f->state),
-                                   P_INT(f->after), P_INT(f->limit)},
+                                   P_INT(f->after), P_INT(f->limit), P_BOOL(f->lean)},
                a, &r, e);
 
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
 
+/* Released as it is made, it has its figures already (ADD): they are taken out of long documents.
+ */
 static const struct stmt RELEASE = {
     "rollout_device_release", 3,
     "UPDATE rollout_device rd SET state = 'offered', reason = '', rev = d.desired_rev, released_at "
     "="
-    " $3::timestamptz, health = (SELECT s.doc->'health' FROM device_status s WHERE s.device_id ="
-    " d.id) FROM device d WHERE rd.rollout_id = $1::uuid AND d.id = rd.device_id AND rd.device_id ="
-    " ANY ($2::uuid[]) AND rd.state = 'queued'"};
+    " $3::timestamptz, health = CASE WHEN r.created_at = $3::timestamptz THEN rd.health ELSE "
+    "(SELECT"
+    " s.doc->'health' FROM device_status s WHERE s.device_id = d.id) END FROM device d, rollout r"
+    " WHERE rd.rollout_id = $1::uuid AND r.id = rd.rollout_id AND d.id = rd.device_id AND"
+    " rd.device_id = ANY ($2::uuid[]) AND rd.state = 'queued'"};
 
 enum err_code rollout_device_store_release(struct db *db, const char *rollout_id, const char *ids,
                                            int64_t now_ms, struct err *e)

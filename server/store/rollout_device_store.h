@@ -28,6 +28,7 @@ struct rollout_device_filter {
     const char *state; /* stored state; "": any */
     int after;         /* place; -1: from the first */
     int64_t limit;     /* 0: all */
+    bool lean;         /* without status and health, which cost most */
 };
 /* In order of place. */
 MUST_USE enum err_code rollout_device_store_list(struct db *db, const char *rollout_id, const struct rollout_device_filter *f,
