@@ -242,7 +242,8 @@ static enum err_code store(struct db *db, struct publication *p, json_t *checked
                                                 .asked = p->how->rollout,
                                                 .author = p->how->by->name,
                                                 .author_id = p->how->by->account,
-                                                .reverts = p->reverts == NULL ? "" : p->reverts},
+                                                .reverts = p->reverts == NULL ? "" : p->reverts,
+                                                .owed = p->fence != NULL},
                           p->a, &p->devices, &p->rollout, e);
     if (rc == ERR_OK && p->source == FROM_DRAFT)
         rc = draft_store_delete(db, p->draft_id, e);

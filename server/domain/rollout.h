@@ -22,6 +22,7 @@ struct rollout_new {
     const json_t *asked;   /* strategy.h, as the publication asks for it; NULL: the policy */
     const char *author, *author_id; /* name, and account */
     const char *reverts;   /* id of the rollout whose publication this takes back; "" none */
+    bool owed;             /* by the engine: only while the rollout still asks for it, ERR_CONFLICT otherwise */
 };
 /* Supersedes every open rollout and releases the first wave.  Inside the publication's transaction, after the revision's
  * row.  ERR_INVALID below "/rollout" when asked is no strategy.

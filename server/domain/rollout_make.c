@@ -202,6 +202,8 @@ static enum err_code stop_reverted(struct making *m, struct err *e)
     if (rc == ERR_OK && !rollout_revert_possible(old.row.state))
         return err_set(e, ERR_CONFLICT, "a rollout that is \"%s\" does not take the order \"%s\"",
                        old.row.state, "revert");
+    if (rc == ERR_OK && m->w->owed && !old.row.auto_revert) /* a person was faster */
+        return err_set(e, ERR_CONFLICT, "the rollout asks for no revert any more");
     if (rc == ERR_OK)
         rc = rollout_device_store_drop_queued(old.db, old.row.id, "skipped", "cancelled",
                                               old.now_ms, e);

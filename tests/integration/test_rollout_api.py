@@ -393,6 +393,21 @@ def test_revert_that_changes_no_device_ends(fleet, six):
     fleet.catch_up()
 
 
+def test_automatic_revert_yields_to_a_person(fleet, six):
+    """Somebody resumes in the moment in which the engine, which has seen the halt, begins to take it back."""
+    made = fleet.publish(six, **{**WAVES, "on_failure": "revert"})
+    # The engine reads what is open, then waits for the issuer's lock: it finds the rollout as the person left it.
+    fleet.parent.postgres.psql(f"""SELECT pg_advisory_lock(8445, 2);
+        BEGIN; UPDATE rollout SET state = 'halted', auto_revert = true WHERE id = '{made["rollout_id"]}'; COMMIT;
+        SELECT pg_sleep(1.5);
+        BEGIN; UPDATE rollout SET state = 'running', auto_revert = false WHERE id = '{made["rollout_id"]}'; COMMIT;
+        SELECT pg_advisory_unlock(8445, 2)""")
+    fleet.run(made, bake=600)
+    assert fleet.see(made)["state"] == "completed"
+    assert not [x for x in fleet.api.ok("GET", "/rollouts?limit=5")["items"] if x["reverts"] == made["rollout_id"]]
+    fleet.catch_up()
+
+
 def test_what_nobody_approved_reaches_no_device(fleet, six):
     """Neither a newcomer nor one that changes its group is given what still waits for its approval."""
     domain = f"w{uuid.uuid4().hex[:8]}.example.org"
