@@ -226,6 +226,40 @@ enum cli_exit verb_revoke(struct cli *c)
     return order(c, "revoke", json_pack("{s:s}", "reason", cli_opt(c, "reason")));
 }
 
+static const struct column instance_columns[] = {{T_BOOT, "boot", COL_TEXT},
+                                                 {T_MACHINE, "machine", COL_TEXT},
+                                                 {T_ENROLLED_HERE, "enrolled", COL_BOOL},
+                                                 {T_LAST_SEEN, "seen_at", COL_TIME},
+                                                 {T_VERDICT, "verdict", COL_TEXT}};
+
+static enum cli_exit show_instances(struct cli *c)
+{
+    AUTO_STR char *path = apiclient_pathf("/api/v1/devices/%s", c->arg[0]);
+    AUTO(json_free) json_t *d = NULL;
+    enum cli_exit rc = cli_get(c, path, &d);
+
+    if (rc == EXIT_OK_)
+        show_list(c, json_object_get(d, "instances"), instance_columns, COUNT_OF(instance_columns));
+    return rc;
+}
+
+enum cli_exit verb_instances(struct cli *c)
+{
+    bool keep = c->n_args > 1 && strcmp(c->arg[1], "keep") == 0;
+
+    if (c->n_args == 1)
+        return show_instances(c);
+    if (!keep && strcmp(c->arg[1], "clear") != 0)
+        return usage(c, T_UNKNOWN_VERB, c->arg[1]);
+    if (cli_opt(c, "reason") == NULL)
+        return usage(c, T_OPTION_NEEDED, "reason");
+    if (keep != (c->n_args > 2))
+        return usage(c, T_INSTANCE_NEEDED);
+    return order(c, "instances",
+                 json_pack("{s:s, s:s, s:s*}", "decision", c->arg[1], "reason",
+                           cli_opt(c, "reason"), "boot", keep ? c->arg[2] : NULL));
+}
+
 enum cli_exit verb_approve(struct cli *c)
 {
     return order(c, "approve", json_object());

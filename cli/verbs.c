@@ -94,6 +94,12 @@ const struct verb verbs[] = {
     {"reject", "NAME", "", 1, 1, verb_reject, {"turn a pending device away", "承認待ちのデバイスを拒否する"}, {NULL, NULL}},
     {"revoke", "NAME --reason TEXT --yes", "reason= yes", 1, 1, verb_revoke, {"take a device's credentials away", "デバイスの資格情報を失効させる"}, {NULL, NULL}},
     {"retire", "NAME --yes", "yes", 1, 1, verb_retire, {"remove a device for good", "デバイスを廃止する"}, {NULL, NULL}},
+    {"instances", "NAME [keep INSTANCE | clear] [--reason TEXT]", "reason=", 1, 3, verb_instances,
+     {"which machines speak as a device; decide when there are two", "デバイスとして通信しているマシンの一覧と、二重になった場合の決定"},
+     {"A copy of a device is found when both speak. The one on the machine it was enrolled on goes on; when machines do not tell them apart both keep what they run. "
+      "keep: that instance goes on, renews its key, and the other has none afterwards. clear: there is only one now (the copy was deleted, or the machine was replaced).",
+      "複製されたデバイスは、両方が通信した時点で検出されます。登録時のマシン上のものが継続し、マシンで区別できないときは両方が現在の設定を保ちます。"
+      "keep は指定したインスタンスを継続させて鍵を更新し、もう一方の鍵を無効にします。clear は 1 台に戻ったこと (複製の削除、マシンの交換) を示します。"}},
     {"proposal", "NAME", "", 1, 1, verb_proposal, {"what an observed device runs now", "監視中のデバイスの現在の設定を表示する"}, {NULL, NULL}},
     {"adopt", "NAME KEY ...", "", 2, -1, verb_adopt, {"take found values over into a draft", "見つかった値を下書きに取り込む"}, {NULL, NULL}},
     {"plan", "NAME", "", 1, 1, verb_plan, {"files, ports and services that follow from the settings", "設定から導かれるファイル、ポート、サービスを表示する"}, {NULL, NULL}},

@@ -101,6 +101,7 @@ const struct route routes[] = {
     { "POST",   "/api/v1/devices/{id}/approve",   device_approve_post,      PERM_DEVICE_WRITE, 1 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/reject",    device_reject_post,       PERM_DEVICE_WRITE, 1 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/retire",    device_retire_post,       PERM_DEVICE_WRITE, 1 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/instances", device_instances_post,    PERM_DEVICE_WRITE, 4 * KIB,  0 },
     { "GET",    "/api/v1/devices/{id}/status",    device_status_get_one,    PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/proposal",  device_proposal_get_one,  PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/drift",     device_drift_get,         PERM_DEVICE_READ,  0,        0 },

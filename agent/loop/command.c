@@ -311,6 +311,7 @@ static void ask_list(struct loop *l, int64_t now)
 
     if (r != NULL) {
         http_req_header(r, "Authorization: Bearer %s", l->parent.token);
+        http_req_header(r, PROTO_H_BOOT ": %s", l->boot);
         http_req_limits(r, COMMAND_LIST_MAX, HTTP_HEAD_MS);
     }
     l->orders.list_busy = http_start(l->http, r, on_list, l, NULL) == ERR_OK;

@@ -146,7 +146,7 @@ static json_t *no(const struct err *e)
 
 static json_t *verb_status(struct loop *l)
 {
-    static const char *const states[] = {"ok", "revoked", "retired"};
+    static const char *const states[] = {"ok", "revoked", "retired", "foreign"};
     char contact[CLOCK_TEXT_SIZE] = "", until[CLOCK_TEXT_SIZE] = "";
     json_t *answer;
 
@@ -218,6 +218,13 @@ static json_t *verb_rotate_key(struct loop *l)
     return json_pack("{s:b,s:s}", "ok", 1, "kid", jose_key_kid(l->id.key.sig));
 }
 
+static json_t *verb_confirm_machine(struct loop *l)
+{
+    struct err e = {0};
+
+    return parent_confirm_machine(l, &e) == ERR_OK ? ok() : no(&e);
+}
+
 static json_t *verb_leave(struct loop *l)
 {
     AUTO(json_free) json_t *answer = NULL;
@@ -249,6 +256,8 @@ static json_t *answer_to(struct loop *l, const json_t *ask)
         return verb_rollback(l, ask);
     if (strcmp(verb, "rotate-key") == 0)
         return verb_rotate_key(l);
+    if (strcmp(verb, "confirm-machine") == 0)
+        return verb_confirm_machine(l);
     if (strcmp(verb, "leave") == 0)
         return verb_leave(l);
     (void)err_set(&e, ERR_INVALID, "there is no verb \"%.40s\"", verb);

@@ -169,6 +169,42 @@ int ctl_rotate_key(const struct agent_settings *s)
     return status;
 }
 
+int ctl_confirm_machine(const struct agent_settings *s)
+{
+    AUTO(json_free) json_t *answer = NULL;
+    int status = ask(s, json_pack("{s:s}", "verb", "confirm-machine"), &answer);
+
+    if (status == EXIT_OK)
+        (void)puts(say_tr("This machine speaks as the device from now on. The parent shows that it "
+                          "is another machine; an administrator can accept that there.",
+                          "今後はこのマシンがこのデバイスとして通信します。上位デバイスには別の"
+                          "マシンであることが表示され、管理者が承認できます。"));
+    return status;
+}
+
+int ctl_prepare_image(const struct agent_settings *s)
+{
+    AUTO_FD int lock = -1;
+    struct err e = {0};
+
+    if (place_lock(s, &lock, &e) != ERR_OK) {
+        (void)fprintf(stderr, "inari-agent: %s\n",
+                      say_tr("stop the agent first (systemctl stop inari-agent)",
+                             "先にエージェントを停止してください (systemctl stop inari-agent)"));
+        return EXIT_LOCKED;
+    }
+    identity_wipe(s->agent_state, &e);
+    if (e.code != ERR_OK) {
+        say_error(&e);
+        return EXIT_FAILED;
+    }
+    (void)puts(say_tr("Identity, keys and bundles are removed: whatever starts from this disk has "
+                      "to join. The parent was not told.",
+                      "識別情報、鍵、設定を削除しました。このディスクから起動したホストは参加し直す"
+                      "必要があります。上位デバイスには通知していません。"));
+    return EXIT_OK;
+}
+
 /* No loop runs: what can be done without it is done. */
 static int leave_alone(const struct agent_settings *s)
 {

@@ -15,4 +15,6 @@ int ctl_hold(const struct agent_settings *s, const char *reason, int64_t minutes
 int ctl_release(const struct agent_settings *s);
 int ctl_rollback(const struct agent_settings *s, const char *digest);
 int ctl_rotate_key(const struct agent_settings *s);
+int ctl_confirm_machine(const struct agent_settings *s);
+int ctl_prepare_image(const struct agent_settings *s);
 int ctl_leave(const struct agent_settings *s);

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define MACHINE_ID  "/etc/machine-id"
+#define HARDWARE_ID "/sys/class/dmi/id/product_uuid"
+
 enum { IDENTITY_MAX = 256 * 1024, PATH_SIZE = 512 };
 
 static void pair_clear(struct key_pair *k)
@@ -82,6 +85,15 @@ static enum err_code read_other_pairs(const json_t *j, struct identity *id, stru
     return rc;
 }
 
+static void read_machine(const json_t *j, struct machine *m)
+{
+    const json_t *parts = json_object_get(j, "machine");
+
+    text_copy(m->whole, sizeof m->whole, json_str(j, "fingerprint", ""));
+    text_copy(m->id, sizeof m->id, json_str(parts, "id", ""));
+    text_copy(m->hardware, sizeof m->hardware, json_str(parts, "hardware", ""));
+}
+
 static enum err_code decode(const json_t *j, struct identity *id, struct err *e)
 {
     const char *trust = json_str(j, "trust", "");
@@ -91,7 +103,7 @@ static enum err_code decode(const json_t *j, struct identity *id, struct err *e)
     (void)snprintf(id->device_id, sizeof id->device_id, "%s", json_str(j, "device_id", ""));
     (void)snprintf(id->fleet, sizeof id->fleet, "%s", json_str(j, "fleet", ""));
     (void)snprintf(id->name, sizeof id->name, "%s", json_str(j, "name", ""));
-    (void)snprintf(id->fingerprint, sizeof id->fingerprint, "%s", json_str(j, "fingerprint", ""));
+    read_machine(j, &id->machine);
     id->addresses = json_incref(addresses);
     id->wait_s = json_int(j, "wait_s", 50);
     id->interval_s = json_int(j, "interval_s", 60);
@@ -167,12 +179,13 @@ static enum err_code add_other_pair(json_t *j, const char *name, const struct ke
 enum err_code identity_save(const char *dir, const struct identity *id, struct err *e)
 {
     AUTO(json_free)
-    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:I,s:I,s:I,s:I,s:s}", "device_id",
-                          id->device_id, "fleet", id->fleet, "name", id->name, "fingerprint",
-                          id->fingerprint, "addresses", id->addresses, "trust", id->trust_text,
-                          "receipt", id->receipt, "wait_s", (json_int_t)id->wait_s, "interval_s",
-                          (json_int_t)id->interval_s, "joined_ms", (json_int_t)id->joined_ms,
-                          "key_ms", (json_int_t)id->key_ms, "rotated_for", id->rotated_for);
+    json_t *j = json_pack(
+        "{s:s,s:s,s:s,s:s,s:{s:s,s:s},s:O,s:s,s:s,s:I,s:I,s:I,s:I,s:s}", "device_id", id->device_id,
+        "fleet", id->fleet, "name", id->name, "fingerprint", id->machine.whole, "machine", "id",
+        id->machine.id, "hardware", id->machine.hardware, "addresses", id->addresses, "trust",
+        id->trust_text, "receipt", id->receipt, "wait_s", (json_int_t)id->wait_s, "interval_s",
+        (json_int_t)id->interval_s, "joined_ms", (json_int_t)id->joined_ms, "key_ms",
+        (json_int_t)id->key_ms, "rotated_for", id->rotated_for);
     char path[PATH_SIZE];
     enum err_code rc;
 
@@ -339,7 +352,20 @@ void identity_pending_done(const char *dir)
     (void)unlink(path);
 }
 
-/* --- fingerprint --- */
+void identity_wipe(const char *dir, struct err *e)
+{
+    static const char *const names[] = {"identity.json", "pending.json", "state.json",
+                                        "bundle.jws",    "fork.jws",     NULL};
+    char path[PATH_SIZE];
+
+    for (size_t i = 0; names[i] != NULL; i++) {
+        path_of(path, dir, names[i]);
+        if (unlink(path) != 0 && errno != ENOENT)
+            (void)err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", path);
+    }
+}
+
+/* --- the machine --- */
 
 static void add_file(struct strbuf *b, const char *label, const char *path)
 {
@@ -352,13 +378,50 @@ static void add_file(struct strbuf *b, const char *label, const char *path)
     strbuf_putc(b, '\n');
 }
 
-void identity_fingerprint(char ret[65])
+/* "": the machine does not say. */
+static void part(const char *label, const char *path, char ret[65])
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(8 * KIB);
+    unsigned char mac[SHA256_SIZE];
+
+    add_file(&b, label, path);
+    ret[0] = '\0';
+    if (b.n <= strlen(label) + 2)
+        return;
+    hmac_sha256(slice_of("inari device machine 1"), strbuf_slice(&b), mac);
+    hex_encode(mac, sizeof mac, ret);
+}
+
+void identity_machine(struct machine *ret)
 {
     AUTO_STRBUF struct strbuf b = STRBUF_INIT(16 * KIB);
     unsigned char mac[SHA256_SIZE];
 
-    add_file(&b, "machine", "/etc/machine-id");
-    add_file(&b, "hardware", "/sys/class/dmi/id/product_uuid");
+    part("machine", MACHINE_ID, ret->id);
+    part("hardware", HARDWARE_ID, ret->hardware);
+    add_file(&b, "machine", MACHINE_ID);
+    add_file(&b, "hardware", HARDWARE_ID);
     hmac_sha256(slice_of("inari device fingerprint 1"), strbuf_slice(&b), mac);
-    hex_encode(mac, sizeof mac, ret);
+    hex_encode(mac, sizeof mac, ret->whole);
+}
+
+/* 1: the same, -1: another, 0: one of the two does not say. */
+static int compare(const char *was, const char *is)
+{
+    return was[0] == '\0' || is[0] == '\0' ? 0 : strcmp(was, is) == 0 ? 1 : -1;
+}
+
+bool identity_foreign(const struct identity *id, const struct machine *here)
+{
+    int machine = compare(id->machine.id, here->id);
+    int hardware = compare(id->machine.hardware, here->hardware);
+
+    return machine + hardware < 0 && machine != 1 && hardware != 1;
+}
+
+enum err_code identity_moved(const char *dir, struct identity *id, const struct machine *here,
+                             struct err *e)
+{
+    id->machine = *here;
+    return identity_save(dir, id, e);
 }

@@ -8,13 +8,19 @@
 
 #include "loop/trust.h"
 
+/* Keyed hashes; "" where the machine does not say. */
+struct machine {
+    char id[65];       /* machine-id: made anew by a reinstallation, or with a clone */
+    char hardware[65]; /* outlives both, where the hypervisor does not copy it */
+    char whole[65];    /* both together: what the parent knows it by */
+};
+
 struct key_pair {
     struct jose_key *sig, *enc; /* owned; both or neither */
 };
 
 struct identity {
     char device_id[37], fleet[37], name[128];
-    char fingerprint[65];
     json_t *addresses;    /* owned: https:// addresses of the parent, preferred first */
     char *trust_text;     /* owned: newest trust document as it came */
     char *receipt;        /* owned: compact JWS, presented when a parent lost us */
@@ -26,6 +32,7 @@ struct identity {
     int64_t wait_s, interval_s;
     int64_t joined_ms;
     int64_t key_ms;       /* since when key is in force */
+    struct machine machine; /* what it was enrolled on */
     char rotated_for[37]; /* the order that next, or else key, was made for; "" none */
 };
 void identity_clear(struct identity *id);
@@ -36,6 +43,9 @@ MUST_USE enum err_code identity_save(const char *state_dir, const struct identit
                                      struct err *e);
 /* Rename identity.json to identity.<time>.<why>: nothing is deleted, nothing is used any more. */
 MUST_USE enum err_code identity_put_aside(const char *state_dir, const char *why, struct err *e);
+/* Remove all that makes this host a device (for an image of it): identity, keys, bundle, numbers.  What could not be
+ * removed is named in *e. */
+void identity_wipe(const char *state_dir, struct err *e);
 /* Take a successor of the trust document in force into use and store it. */
 MUST_USE enum err_code identity_trust_next(const char *state_dir, struct identity *id,
                                            struct slice text, struct err *e);
@@ -63,6 +73,11 @@ MUST_USE enum err_code identity_pending_keys(const char *state_dir, struct jose_
                                              struct jose_key **ret_enc, struct err *e);
 void identity_pending_done(const char *state_dir);
 
-/* Keyed hash over machine id and hardware id: the same after every start of this machine.
- * Reads what only root may read, so call it before privileges are given up. */
-void identity_fingerprint(char ret[65]);
+/* What this machine is now: the same after every start of it.  Reads what only root may read, so call it before
+ * privileges are given up. */
+void identity_machine(struct machine *ret);
+/* Is there nothing in common with the machine of the enrolment: is this a copy of its disk? */
+bool identity_foreign(const struct identity *id, const struct machine *here);
+/* The identity is this machine's from now on. */
+MUST_USE enum err_code identity_moved(const char *state_dir, struct identity *id,
+                                      const struct machine *here, struct err *e);

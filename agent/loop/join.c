@@ -30,7 +30,8 @@ struct join {
     int64_t offset_ms; /* the parent's clock minus ours */
     char *token;       /* secret */
     struct jose_key *sig, *enc;
-    char hostname[256], fingerprint[65];
+    char hostname[256];
+    struct machine machine;
     json_t *inventory;
 };
 
@@ -267,10 +268,11 @@ static enum err_code enrol_body(struct join *j, char **ret, struct err *e)
     AUTO(json_free) json_t *doc = NULL;
     AUTO_STR char *text = NULL;
 
-    doc = json_pack("{s:O,s:O,s:s,s:s,s:s,s:s,s:s,s:[s],s:O}", "jwk", jwk, "enc_jwk", enc, "nonce",
-                    j->nonce, "name", j->o->name != NULL ? j->o->name : j->hostname, "hostname",
-                    j->hostname, "fingerprint", j->fingerprint, "agent_version", INARI_VERSION,
-                    "capabilities", "postfix", "inventory", j->inventory);
+    doc = json_pack("{s:O,s:O,s:s,s:s,s:s,s:s,s:s,s:s,s:[s],s:O}", "jwk", jwk, "enc_jwk", enc,
+                    "nonce", j->nonce, "name", j->o->name != NULL ? j->o->name : j->hostname,
+                    "hostname", j->hostname, "fingerprint", j->machine.whole, "hardware",
+                    j->machine.hardware, "agent_version", INARI_VERSION, "capabilities", "postfix",
+                    "inventory", j->inventory);
     if (doc != NULL && j->o->placement != NULL)
         (void)json_object_set_new(doc, "placement", json_string(j->o->placement));
     text = doc == NULL ? NULL : json_canonical(doc);
@@ -373,7 +375,7 @@ static enum err_code read_answer(struct join *j, const struct http_answer *a, st
     (void)snprintf(id->device_id, sizeof id->device_id, "%s", json_str(doc, "device_id", ""));
     (void)snprintf(id->name, sizeof id->name, "%s", json_str(doc, "name", ""));
     (void)snprintf(id->fleet, sizeof id->fleet, "%s", j->fleet);
-    (void)snprintf(id->fingerprint, sizeof id->fingerprint, "%s", j->fingerprint);
+    id->machine = j->machine;
     poll = json_object_get(doc, "poll");
     id->wait_s = json_int(poll, "wait_s", 50);
     id->interval_s = json_int(poll, "interval_s", 60);
@@ -527,7 +529,7 @@ static enum err_code enter(struct join *j, struct err *e)
 
     if (gethostname(j->hostname, sizeof j->hostname - 1) != 0)
         (void)snprintf(j->hostname, sizeof j->hostname, "localhost");
-    identity_fingerprint(j->fingerprint);
+    identity_machine(&j->machine);
     rc = place_make(j->s, e);
     return rc == ERR_OK ? place_drop_root(j->s, e) : rc;
 }

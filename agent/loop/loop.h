@@ -35,7 +35,12 @@ enum loop_times {
     LOOP_CLOCK_LIMIT_MS = 60 * 1000,
 };
 
-enum parent_state { PARENT_OK, PARENT_REVOKED, PARENT_RETIRED };
+enum parent_state {
+    PARENT_OK,
+    PARENT_REVOKED,
+    PARENT_RETIRED,
+    PARENT_FOREIGN /* the identity is another machine's: its key is not used */
+};
 
 struct loop_parent {
     enum parent_state state;
@@ -92,6 +97,7 @@ struct loop_work {
 struct loop {
     const struct agent_settings *settings;
     struct identity id;
+    struct machine here; /* what this machine is now */
     struct memory memory;
     struct http *http;
     struct helper_link helper;
@@ -130,6 +136,8 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
 void parent_take_token(struct loop *l, char *token, int64_t life_s);
 /* The bundle that came was looked at: when to ask for the next. */
 void parent_bundle_done(struct loop *l, bool new_content, bool good);
+/* Somebody at the host says that the identity belongs to this machine. */
+MUST_USE enum err_code parent_confirm_machine(struct loop *l, struct err *e);
 /* DELETE /api/agent/v1/self; blocks. */
 MUST_USE enum err_code parent_leave(struct loop *l, struct err *e);
 

@@ -32,6 +32,10 @@ static int usage(FILE *to, int status)
             "back to the last good (or a kept) configuration\n"
             "  rotate-key                                      "
             "renew this device's own key now\n"
+            "  confirm-machine                                 "
+            "the identity on this disk belongs to this machine now\n"
+            "  prepare-image                                   "
+            "remove the identity, before this disk is copied\n"
             "  leave                                           "
             "leave the parent; Postfix keeps running\n"
             "  --check | --show-settings | --sample | --version\n"
@@ -51,6 +55,10 @@ static int usage(FILE *to, int status)
             "  rollback [ダイジェスト]                         "
             "最後に正常だった(または保存済みの)設定に戻す\n"
             "  rotate-key                                      このデバイス自身の鍵を今すぐ更新\n"
+            "  confirm-machine                                 "
+            "このディスクの識別情報をこのマシンのものとする\n"
+            "  prepare-image                                   "
+            "ディスクを複製する前に識別情報を削除する\n"
             "  leave                                           上位デバイスから離脱(Postfix "
             "は動作を続けます)\n"
             "  --check | --show-settings | --sample | --version\n"
@@ -163,6 +171,18 @@ static int rotate_key_main(const struct agent_settings *s, int argc, char **argv
     return argc == 1 ? ctl_rotate_key(s) : usage(stderr, EXIT_USAGE);
 }
 
+static int confirm_machine_main(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? ctl_confirm_machine(s) : usage(stderr, EXIT_USAGE);
+}
+
+static int prepare_image_main(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? ctl_prepare_image(s) : usage(stderr, EXIT_USAGE);
+}
+
 static int leave_main(const struct agent_settings *s, int argc, char **argv)
 {
     (void)argv;
@@ -182,6 +202,8 @@ static const struct verb verbs[] = {
     {"release", release_main},
     {"rollback", rollback_main},
     {"rotate-key", rotate_key_main},
+    {"confirm-machine", confirm_machine_main},
+    {"prepare-image", prepare_image_main},
     {"leave", leave_main},
 };
 

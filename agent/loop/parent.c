@@ -386,6 +386,7 @@ static void ask_desired(struct loop *l)
                         (long long)l->memory.rev);
         http_req_header(r, PROTO_H_BOOT ": %s", l->boot);
         http_req_header(r, PROTO_H_SEQ ": %lld", (long long)seq);
+        http_req_header(r, PROTO_H_MACHINE ": %s", l->here.whole);
         http_req_header(r, PROTO_H_API ": %d", PROTO_API);
         if (l->report.sent[0] != '\0')
             http_req_header(r, PROTO_H_STATUS ": %s", l->report.sent);
@@ -641,6 +642,29 @@ static int64_t since_boot_s(void)
     return clock_boot_ms() / 1000;
 }
 
+/* A disk that was copied to another machine must not speak as the device it was copied from. */
+static void look_at_machine(struct loop *l)
+{
+    struct err e = {0};
+
+    if (identity_foreign(&l->id, &l->here)) {
+        l->parent.state = PARENT_FOREIGN;
+        (void)condition_set(
+            &l->conditions, COND_AUTHENTICATED, COND_FALSE, "ForeignMachine", "%s",
+            "this identity was made on another machine and is not used here: \"inarictl\" knows "
+            "the "
+            "original; join anew after \"inari-agent prepare-image\", or \"inari-agent "
+            "confirm-machine\" if the original is gone");
+        return;
+    }
+    if (strcmp(l->id.machine.whole, l->here.whole) == 0 && l->id.machine.id[0] != '\0')
+        return;
+    log_event(LOG_LEVEL_WARN, "machine.changed", KV_STR("was", l->id.machine.whole),
+              KV_STR("is", l->here.whole));
+    if (identity_moved(l->memory.dir, &l->id, &l->here, &e) != ERR_OK)
+        log_event(LOG_LEVEL_ERROR, "machine.not_stored", KV_STR("problem", e.msg));
+}
+
 void parent_begin(struct loop *l)
 {
     struct loop_parent *p = &l->parent;
@@ -655,6 +679,24 @@ void parent_begin(struct loop *l)
     p->token_next = p->poll_next = clock_mono_ms() + slot;
     p->incoming = STRBUF_INIT(PROTO_BUNDLE_MAX);
     (void)condition_set(&l->conditions, COND_AUTHENTICATED, COND_UNKNOWN, "Starting", "%s", "");
+    look_at_machine(l);
+}
+
+enum err_code parent_confirm_machine(struct loop *l, struct err *e)
+{
+    enum err_code rc;
+
+    if (l->parent.state != PARENT_FOREIGN)
+        return err_set(e, ERR_CONFLICT,
+                       "this is the machine that joined; there is nothing to confirm");
+    rc = identity_moved(l->memory.dir, &l->id, &l->here, e);
+    if (rc != ERR_OK)
+        return rc;
+    l->parent.state = PARENT_OK;
+    l->parent.token_next = l->parent.poll_next = clock_mono_ms();
+    (void)condition_set(&l->conditions, COND_AUTHENTICATED, COND_UNKNOWN, "Starting", "%s", "");
+    log_event(LOG_LEVEL_WARN, "machine.confirmed", KV_STR("fingerprint", l->here.whole));
+    return ERR_OK;
 }
 
 void parent_clear(struct loop *l)
@@ -704,7 +746,7 @@ void parent_turn(struct loop *l)
     struct loop_parent *p = &l->parent;
     int64_t now = clock_mono_ms();
 
-    if (p->state == PARENT_RETIRED)
+    if (p->state == PARENT_RETIRED || p->state == PARENT_FOREIGN)
         return;
     if (p->state == PARENT_REVOKED) {
         if (!p->notice_busy && now >= p->notice_next)
@@ -737,6 +779,7 @@ enum err_code parent_leave(struct loop *l, struct err *e)
     r = http_req_new("DELETE", "/api/agent/v1/self");
     if (r != NULL) {
         http_req_header(r, "Authorization: Bearer %s", l->parent.token);
+        http_req_header(r, PROTO_H_BOOT ": %s", l->boot);
         http_req_header(r, PROTO_H_PROOF ": %s", proof);
     }
     rc = http_call(l->http, r, &a, e);

@@ -121,7 +121,7 @@ static json_t *inventory(const struct loop *l)
         return j;
     set(j, "postfix_version", json_incref(json_object_get(facts, "postfix")));
     set(j, "addresses", json_incref(json_object_get(facts, "addresses")));
-    set(j, "fingerprint", json_string(l->id.fingerprint));
+    set(j, "fingerprint", json_string(l->here.whole));
     if (l->report.level < 2)
         set(j, "facts", json_copy(l->work.facts));
     return j;

@@ -108,6 +108,7 @@ static enum err_code send_offer(struct loop *l, struct http_answer *a, struct er
     r = http_req_new("POST", "/api/agent/v1/keys");
     if (r != NULL) {
         http_req_header(r, "Authorization: Bearer %s", l->parent.token);
+        http_req_header(r, PROTO_H_BOOT ": %s", l->boot);
         http_req_header(r, PROTO_H_PROOF ": %s", proof);
         http_req_body(r, "application/jose+json", slice_of(jws));
     }

@@ -57,6 +57,7 @@ static enum err_code loop_open(struct loop *l, const struct agent_settings *s, s
 {
     enum err_code rc = control_new(s, &l->control, e);
 
+    identity_machine(&l->here);
     if (rc == ERR_OK)
         rc = place_drop_root(s, e);
     if (rc == ERR_OK)

@@ -24,6 +24,7 @@
 #define PROTO_H_HAVE "Inari-Have"
 #define PROTO_H_BOOT "Inari-Boot"
 #define PROTO_H_SEQ "Inari-Seq"
+#define PROTO_H_MACHINE "Inari-Machine"
 #define PROTO_H_STATUS "Inari-Status"
 #define PROTO_H_WANT_FRESH "Inari-Want-Fresh"
 #define PROTO_H_API "Inari-Api"

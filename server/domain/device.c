@@ -1,6 +1,7 @@
 #include "domain/device.h"
 
 #include "base/clock.h"
+#include "domain/device_instance.h"
 #include "domain/device_status.h"
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
@@ -102,26 +103,36 @@ static json_t *key_json(const struct device *d)
                      "rotations", (json_int_t)d->key_rotations, "next", next);
 }
 
+/* What the device says of itself, and what this parent sees of it. */
+static json_t *conditions_json(const struct app *app, const struct device *d)
+{
+    json_t *own = device_instance_conditions(app, d);
+    json_t *said = json_object_get(d->status, "conditions");
+
+    if (json_is_array(said) && own != NULL)
+        (void)json_array_extend(own, said);
+    return own;
+}
+
 static json_t *device_json(const struct app *app, const struct device *d)
 {
     int64_t limited = 0, seen = last_seen(app, d, &limited);
     const char *agent =
         json_str(d->status, "agent_version", json_str(d->inventory, "agent_version", ""));
-    json_t *j = json_pack(
-        "{s:s,s:s,s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "id", d->id, "name",
-        d->name, "state", d->state, "mode", d->mode, "placement", d->placement, "drift", d->drift,
-        "groups", d->groups, "presence", presence(seen), "sync", device_sync(d), "desired",
-        desired_json(d), "observed", part(d->status, "observed"), "on_disk",
-        part(d->status, "on_disk"), "running", running_json(d), "last_attempt",
-        part(d->status, "last_attempt"), "conditions",
-        json_is_array(json_object_get(d->status, "conditions")) ? part(d->status, "conditions")
-                                                                : json_array());
+    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:O,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "id",
+                          d->id, "name", d->name, "state", d->state, "mode", d->mode, "placement",
+                          d->placement, "drift", d->drift, "groups", d->groups, "presence",
+                          presence(seen), "sync", device_sync(d), "desired", desired_json(d),
+                          "observed", part(d->status, "observed"), "on_disk",
+                          part(d->status, "on_disk"), "running", running_json(d), "last_attempt",
+                          part(d->status, "last_attempt"), "conditions", conditions_json(app, d));
     json_t *more = json_pack(
-        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o}", "agent_version", agent, "address",
+        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o,s:o}", "agent_version", agent, "address",
         d->address, "last_seen", time_or_null(seen), "enrolled_at", time_or_null(d->enrolled_ms),
         "version", (json_int_t)d->version, "fingerprint", d->fingerprint, "kid", d->kid,
         "held_reason", d->held_reason, "held_until", time_or_null(d->held_until_ms), "offered_rev",
-        (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited, "key", key_json(d));
+        (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited, "key", key_json(d),
+        "instances", device_instance_json(app, d));
 
     if (j == NULL || more == NULL || json_object_update_missing(j, more) != 0) {
         json_decref(j);

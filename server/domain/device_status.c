@@ -1,6 +1,7 @@
 #include "domain/device_status.h"
 
 #include "base/log.h"
+#include "domain/device_instance.h"
 #include "domain/fleet_cache.h"
 #include "proto/proto.h"
 #include "store/status_store.h"
@@ -204,6 +205,8 @@ enum err_code device_status_put(struct db *db, struct app *app, const char *devi
         rc = open_document(&d, PROTO_TYP_STATUS, PROTO_STATUS_MAX, jws, &j, &doc, e);
     if (rc == ERR_OK)
         rc = check_status(doc, e);
+    if (rc == ERR_OK)
+        rc = device_instance_check(app, device_id, json_str(doc, "boot", NULL), e);
     if (rc == ERR_OK) {
         p.doc = doc;
         sha256_hex((struct slice){j.payload, j.payload_n}, p.digest);

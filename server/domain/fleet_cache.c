@@ -124,6 +124,7 @@ void fleet_cache_free(struct fleet_cache *f)
     (void)pthread_cond_destroy(&f->work_cond);
     free(f->wake.v);
     free(f->wanted.v);
+    free(f->events.v);
     free(f);
 }
 
@@ -229,8 +230,10 @@ bool fleet_state(struct fleet_cache *f, const char *id, enum device_state *ret_s
 }
 
 /* The row's bucket and presence. */
-static enum fleet_poll_result poll_row(struct entry *en, const struct fleet_poll *p)
+static enum fleet_poll_result poll_row(struct entry *en, const struct fleet_poll *p,
+                                       bool *ret_event)
 {
+    enum instance_event before = en->instances.event;
     int64_t full = en->bucket_ms > p->mono_ms ? en->bucket_ms : p->mono_ms;
 
     if (!p->again && full + POLL_REFILL_MS - p->mono_ms > (int64_t)POLL_BURST * POLL_REFILL_MS) {
@@ -239,13 +242,14 @@ static enum fleet_poll_result poll_row(struct entry *en, const struct fleet_poll
     }
     if (!p->again)
         en->bucket_ms = full + POLL_REFILL_MS;
+    if (!p->again)
+        instances_note(&en->instances, &p->instance, p->mono_ms);
+    *ret_event = en->instances.event != before;
+    if (instances_set_aside(&en->instances, p->instance.boot, p->instance.machine))
+        return FLEET_POLL_FORK;
     en->v.seen_wall_ms = p->wall_ms;
     en->v.seen_mono_ms = p->mono_ms;
     en->seen_dirty = true;
-    if (p->boot != NULL && strcmp(en->v.boot, p->boot) != 0 && uuid_is_valid(p->boot))
-        text_copy(en->v.boot, sizeof en->v.boot, p->boot);
-    if (p->seq > en->v.seq)
-        en->v.seq = p->seq;
     return FLEET_POLL_OK;
 }
 
@@ -254,12 +258,66 @@ enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const s
 {
     struct entry *en;
     struct shard *s = lock_row(f, id, &en);
-    enum fleet_poll_result rc = en == NULL ? FLEET_POLL_UNKNOWN : poll_row(en, p);
+    bool event = false;
+    enum fleet_poll_result rc = en == NULL ? FLEET_POLL_UNKNOWN : poll_row(en, p, &event);
 
     if (rc == FLEET_POLL_OK)
         view_of(en, ret);
     (void)pthread_mutex_unlock(&s->lock);
+    if (event) {
+        fleet_work_add(f, &f->events, id);
+        fleet_work_add(f, &f->wake, id); /* the other one's poll may be held */
+    }
     return rc;
+}
+
+bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *ret)
+{
+    struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
+
+    if (en != NULL)
+        *ret = en->instances;
+    (void)pthread_mutex_unlock(&s->lock);
+    return en != NULL;
+}
+
+bool fleet_take_event(struct fleet_cache *f, char ret_id[37], struct instances *ret)
+{
+    struct entry *en;
+    struct shard *s;
+    bool any;
+
+    do {
+        (void)pthread_mutex_lock(&f->work);
+        any = f->events.n > 0;
+        if (any)
+            memcpy(ret_id, f->events.v[--f->events.n], 37);
+        (void)pthread_mutex_unlock(&f->work);
+        if (!any)
+            return false;
+        s = lock_row(f, ret_id, &en);
+        any = en != NULL && en->instances.event != INSTANCE_USUAL;
+        if (any)
+            *ret = en->instances;
+        (void)pthread_mutex_unlock(&s->lock);
+    } while (!any);
+    return true;
+}
+
+void fleet_event_done(struct fleet_cache *f, const char *id, bool dealt_with)
+{
+    struct entry *en;
+    struct shard *s;
+
+    if (!dealt_with) {
+        fleet_work_add(f, &f->events, id);
+        return;
+    }
+    s = lock_row(f, id, &en);
+    if (en != NULL)
+        en->instances.event = INSTANCE_USUAL;
+    (void)pthread_mutex_unlock(&s->lock);
 }
 
 void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag)

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "domain/app.h"
+#include "domain/fleet_instance.h"
 #include "store/db.h"
 
 #include <stdatomic.h>
@@ -39,8 +40,6 @@ struct fleet_view { /* a copy of one row */
     char status_digest[65];      /* "" none stored */
     int64_t commands;            /* that the device has not taken yet */
     int64_t seen_wall_ms, seen_mono_ms; /* 0: not since this parent started */
-    int64_t seq;
-    char boot[40];
     int64_t limited;             /* polls refused by the device's bucket since start */
     int64_t ahead_epoch, ahead_rev; /* what the device says it has, when that is more than is offered; else 0 0 */
 };
@@ -86,13 +85,18 @@ bool fleet_state(struct fleet_cache *f, const char *id, enum device_state *ret_s
 /* A poll came in, at wall_ms and mono_ms: it is counted in the device's bucket (crash loops) unless again is set (a held
  * poll that goes on), noted as the device's presence, and *ret is what fleet_get() would give.  All of it in one look. */
 struct fleet_poll {
-    const char *boot; /* as the device says it; NULL or no UUID: the one known stays */
-    int64_t seq;
+    struct instance instance; /* as the device says it; boot "": it does not */
     int64_t wall_ms, mono_ms;
     bool again;
 };
-enum fleet_poll_result { FLEET_POLL_OK, FLEET_POLL_UNKNOWN, FLEET_POLL_SOON /* the bucket is empty: answer 429 */ };
+enum fleet_poll_result { FLEET_POLL_OK, FLEET_POLL_UNKNOWN, FLEET_POLL_SOON /* the bucket is empty: answer 429 */, FLEET_POLL_FORK /* it is set aside: 409 */ };
 enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const struct fleet_poll *p, struct fleet_view *ret);
+/* What is known of its instances; false: no such device. */
+bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *ret);
+/* For the job thread: a device with an event that nobody dealt with; false: none.  Then fleet_event_done(): dealt with,
+ * or to be looked at again. */
+bool fleet_take_event(struct fleet_cache *f, char ret_id[37], struct instances *ret);
+void fleet_event_done(struct fleet_cache *f, const char *id, bool dealt_with);
 /* The device says that it has verified more than this parent knows (Inari-Have). */
 void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev);
 /* The highest revision of an epoch any device said it has, above what it is offered; 0: none since start. */

@@ -35,6 +35,22 @@ static enum device_state state_of(const char *word)
     return DEV_REVOKED; /* a state of a later version: nothing is given to it */
 }
 
+/* What the database says of them: who was enrolled, what was decided.  A fork found here and not
+ * stored yet stays. */
+static void put_instances(struct instances *i, const struct fleet_row *r)
+{
+    text_copy(i->fingerprint, sizeof i->fingerprint, r->fingerprint);
+    if (i->now.boot[0] == '\0' && i->now.seq < r->status_seq)
+        i->now.seq = r->status_seq; /* from before this parent started */
+    if ((i->event == INSTANCE_FORK && !r->forked) || (!r->forked && !i->forked))
+        return;
+    if (!r->forked) /* decided: from here on as if the other one had never spoken */
+        i->before = (struct instance){0};
+    i->forked = r->forked;
+    text_copy(i->keep_machine, sizeof i->keep_machine, r->keep_machine);
+    text_copy(i->keep_boot, sizeof i->keep_boot, r->keep_boot);
+}
+
 /* *ret_news: the held poll of this device has something to see. */
 static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, bool *ret_news,
                              struct err *e)
@@ -65,6 +81,7 @@ static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, b
         en->v.epoch = r->epoch;
         en->v.rev = r->rev;
         en->v.commands = r->commands;
+        put_instances(&en->instances, r);
         (void)snprintf(en->v.etag, sizeof en->v.etag, "%s", r->etag);
         (void)snprintf(en->v.status_digest, sizeof en->v.status_digest, "%s", r->status_digest);
         en->round = f->round;
@@ -344,8 +361,14 @@ enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t tok
 void fleet_put_for_test(struct fleet_cache *f, const char *id, enum device_state state, int64_t gen)
 {
     bool news;
-    struct fleet_row r = {
-        .id = id, .state = device_state_names[state], .gen = gen, .etag = "", .status_digest = ""};
+    struct fleet_row r = {.id = id,
+                          .state = device_state_names[state],
+                          .gen = gen,
+                          .etag = "",
+                          .status_digest = "",
+                          .fingerprint = "",
+                          .keep_machine = "",
+                          .keep_boot = ""};
 
     (void)!put_row(f, &r, &news, NULL);
     atomic_store(&f->fresh_ms, clock_mono_ms());

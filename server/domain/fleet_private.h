@@ -14,6 +14,7 @@ enum {
 struct entry {
     struct entry *next;
     struct fleet_view v; /* v.bundle: the table's own reference */
+    struct instances instances;
     int64_t bucket_ms;   /* mono time at which the poll bucket is full again */
     bool seen_dirty;     /* not in the presence table yet */
     unsigned round;      /* of the full load that saw it */
@@ -42,7 +43,7 @@ struct fleet_cache {
     atomic_llong ahead; /* highest revision a device claimed above what it is offered */
     pthread_mutex_t work; /* guards the queues */
     pthread_cond_t work_cond;
-    struct idlist wake, wanted;
+    struct idlist wake, wanted, events;
 };
 
 struct shard *fleet_shard_of(struct fleet_cache *f, const char *id);

@@ -63,6 +63,19 @@ static void read_wait(struct poll *p)
     }
 }
 
+static void read_instance(const struct req *rq, int64_t wall_ms, struct instance *ret)
+{
+    const char *boot = req_header(rq, PROTO_H_BOOT), *machine = req_header(rq, PROTO_H_MACHINE);
+
+    if (boot != NULL && uuid_is_valid(boot))
+        text_copy(ret->boot, sizeof ret->boot, boot);
+    if (machine != NULL && strlen(machine) == 64 && strspn(machine, "0123456789abcdef") == 64)
+        text_copy(ret->machine, sizeof ret->machine, machine);
+    if (!parse_i64(slice_of(req_header(rq, PROTO_H_SEQ)), 0, INT64_MAX, &ret->seq))
+        ret->seq = 0;
+    ret->seen_ms = wall_ms;
+}
+
 /* The device's row, with this poll counted in it. */
 static enum err_code look_up(struct poll *p, const struct fleet_poll *at, struct err *e)
 {
@@ -73,6 +86,9 @@ static enum err_code look_up(struct poll *p, const struct fleet_poll *at, struct
         return ERR_OK;
     case FLEET_POLL_UNKNOWN:
         return err_set(e, ERR_DEVICE_UNKNOWN, "device \"%s\" is not known here", id);
+    case FLEET_POLL_FORK:
+        return err_set(e, ERR_IDENTITY_FORK, "another machine uses the identity of device \"%s\"",
+                       id);
     case FLEET_POLL_SOON:
         break;
     }
@@ -206,17 +222,15 @@ static enum err_code answer(struct poll *p, struct err *e)
 enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
 {
     struct poll p = {.rq = rq, .rp = rp};
-    struct fleet_poll at = {.boot = req_header(rq, PROTO_H_BOOT),
-                            .wall_ms = clock_wall_coarse_ms(),
+    struct fleet_poll at = {.wall_ms = clock_wall_coarse_ms(),
                             .mono_ms = clock_mono_coarse_ms(),
-                            .again = req_expired(rq)};
+                            .again = req_again(rq)};
     enum err_code rc;
 
     always(&p, at.wall_ms);
     if (!fleet_usable(rq->app->fleet, at.mono_ms))
         return busy(&p, e, "could not read the device table for some time");
-    if (!parse_i64(slice_of(req_header(rq, PROTO_H_SEQ)), 0, INT64_MAX, &at.seq))
-        at.seq = 0;
+    read_instance(rq, at.wall_ms, &at.instance);
     if (look_up(&p, &at, e) != ERR_OK)
         return e->code;
     reply_header(rp, PROTO_H_COMMANDS, "%lld", (long long)p.v.commands);

@@ -2,6 +2,7 @@
 
 #include "domain/command.h"
 #include "domain/device.h"
+#include "domain/device_instance.h"
 #include "domain/device_key.h"
 #include "domain/device_status.h"
 #include "domain/dry_run.h"
@@ -26,9 +27,11 @@ enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e)
 enum err_code agent_key(struct req *rq, struct reply *rp, struct err *e)
 {
     json_t *j = NULL;
-    enum err_code rc =
-        device_key_offer(rq->db, rq->app, rq->who.id, rq->body, req_header(rq, PROTO_H_PROOF),
-                         rq->client_address, rq->arena, &j, e);
+    enum err_code rc = device_instance_check(rq->app, rq->who.id, req_header(rq, PROTO_H_BOOT), e);
+
+    if (rc == ERR_OK)
+        rc = device_key_offer(rq->db, rq->app, rq->who.id, rq->body, req_header(rq, PROTO_H_PROOF),
+                              rq->client_address, rq->arena, &j, e);
 
     reply_header(rp, "Cache-Control", "no-store");
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
@@ -43,6 +46,8 @@ enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e)
     enum err_code rc = device_proof(rq->db, rq->app, rq->who.id, req_header(rq, PROTO_H_PROOF),
                                     PROTO_ACT_LEAVE, rq->client_address, rq->arena, NULL, e);
 
+    if (rc == ERR_OK) /* a copy that goes does not take the original with it */
+        rc = device_instance_check(rq->app, rq->who.id, req_header(rq, PROTO_H_BOOT), e);
     if (rc == ERR_OK)
         rc = device_order_run(rq->db, rq->app, rq->who.id, &order, rq->arena, &ignored, e);
 
@@ -53,7 +58,10 @@ enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e)
 enum err_code agent_commands(struct req *rq, struct reply *rp, struct err *e)
 {
     json_t *j = NULL;
-    enum err_code rc = command_for_device(rq->db, rq->app, rq->who.id, rq->arena, &j, e);
+    enum err_code rc = device_instance_check(rq->app, rq->who.id, req_header(rq, PROTO_H_BOOT), e);
+
+    if (rc == ERR_OK)
+        rc = command_for_device(rq->db, rq->app, rq->who.id, rq->arena, &j, e);
 
     reply_header(rp, "Cache-Control", "no-store");
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;

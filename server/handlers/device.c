@@ -2,6 +2,7 @@
 
 #include "domain/adopt.h"
 #include "domain/device.h"
+#include "domain/device_instance.h"
 #include "domain/drift.h"
 #include "handlers/common.h"
 #include "http/problem.h"
@@ -145,6 +146,29 @@ enum err_code device_reject_post(struct req *rq, struct reply *rp, struct err *e
 enum err_code device_retire_post(struct req *rq, struct reply *rp, struct err *e)
 {
     return plain_order(rq, rp, ORDER_RETIRE, e);
+}
+
+enum err_code device_instances_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    struct body {
+        int decision;
+        const char *boot, *reason;
+    } in = {0};
+    static const struct jdec_field fields[] = {
+        JDEC_ENUM(struct body, decision, JD_REQUIRED, instance_decision_names),
+        JDEC_UUID(struct body, boot, 0),
+        JDEC_STR(struct body, reason, JD_REQUIRED, 1, 500),
+        JDEC_END,
+    };
+    const struct actor by = req_actor(rq);
+    json_t *j = NULL;
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &in, e);
+
+    if (rc == ERR_OK)
+        rc = device_instance_decide(rq->db, rq->app, rq->param[0],
+                                    (enum instance_decision)in.decision, in.boot, in.reason, &by,
+                                    rq->dry_run, rq->arena, &j, e);
+    return rc == ERR_OK ? reply_resource(rp, 200, j, json_int(j, "version", 1), e) : rc;
 }
 
 /* --- what it reported and what it gets --- */

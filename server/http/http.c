@@ -267,6 +267,7 @@ static enum MHD_Result run_inline(struct call *c)
         uint64_t before = (c->match.route->flags & R_HOLD) != 0 ? park_now() : 0;
         enum park_result parked = PARK_REFUSED;
         rc = call_execute(c, NULL, &rp, &e);
+        c->src.again = true;
         if (rc == ERR_OK && try_park(c, &rp, before, &parked)) {
             reply_clear(&rp);
             return MHD_YES;

@@ -14,4 +14,5 @@ struct req_source {
     struct param_list query, form;
     bool expired; /* parked, and its time is over */
     int held_for; /* reply.park_for of the last time it was parked; 0: never */
+    bool again;   /* its handler ran before, and the request was parked or looked at anew */
 };

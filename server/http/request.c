@@ -46,6 +46,13 @@ const char *req_form(const struct req *rq, const char *name)
     return params_get(&src->form, name);
 }
 
+bool req_again(const struct req *rq)
+{
+    const struct req_source *src = rq->conn;
+
+    return src->again;
+}
+
 bool req_expired(const struct req *rq)
 {
     const struct req_source *src = rq->conn;

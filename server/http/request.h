@@ -92,6 +92,7 @@ struct reply {
     /* Share a body among many answers: borrowed immutable bytes, released by release(release_arg) when sent. */
     const char *shared; size_t shared_n; void (*release)(void *); void *release_arg;
 };
+bool req_again(const struct req *rq);   /* the handler runs again for the same request, whatever woke it */
 bool req_expired(const struct req *rq); /* a parked request came back because its time was over */
 bool req_waited_for(const struct req *rq, int what); /* the same, and it was parked for what */
 /* steals j */

@@ -5,6 +5,7 @@
 #include "base/rand.h"
 #include "domain/command.h"
 #include "domain/device.h"
+#include "domain/device_instance.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 #include "domain/recovery.h"
@@ -385,6 +386,9 @@ static void *run(void *arg)
         e = (struct err){0};
         if (fleet_load_wanted(j->app->fleet, j->db, &e) != ERR_OK)
             complain(j, "bundles", &e);
+        e = (struct err){0};
+        if (device_instance_events(j->db, j->app, &e) != ERR_OK)
+            complain(j, "instances", &e);
         run_due(j);
     }
     if (fleet_cache_look(j->app->fleet, j->db, KEYRING_TOKEN_ROTATE_S, &ignored, &e) != ERR_OK)

@@ -11,7 +11,7 @@
     "coalesce(b.pub, 0),"                                                                          \
     " coalesce(b.etag, ''), coalesce(b.content_digest, ''), s.doc, s.received_at, d.key_at, "      \
     "d.key_rotations,"                                                                             \
-    " coalesce(d.next_kid, ''), d.next_at FROM device d"                                           \
+    " coalesce(d.next_kid, ''), d.next_at, d.fork, d.reverted_at FROM device d"                                           \
     " LEFT JOIN presence p ON p.device_id = d.id LEFT JOIN bundle b ON b.device_id = d.id AND "    \
     "b.rev = d.desired_rev"                                                                        \
     " LEFT JOIN device_status s ON s.device_id = d.id"
@@ -52,6 +52,8 @@ static void read_row(const struct rows *r, int i, struct device *d)
         .key_rotations = rows_int(r, i, 30),
         .next_kid = rows_text(r, i, 31),
         .next_ms = rows_time_ms(r, i, 32),
+        .fork = rows_json(r, i, 33),
+        .reverted_ms = rows_time_ms(r, i, 34),
     };
 }
 

@@ -18,6 +18,8 @@ struct device { /* one row with what belongs to it; all borrowed from the arena 
     int64_t key_ms, key_rotations;          /* since when kid is in force; how often it was renewed */
     const char *next_kid;                   /* offered, not used yet; "" none */
     int64_t next_ms;
+    const json_t *fork;                     /* what was seen of several instances; NULL: one */
+    int64_t reverted_ms;                    /* an older snapshot of it came back; 0 never */
 };
 
 /* ref: id or name.  ERR_NOT_FOUND. */

@@ -67,7 +67,8 @@ enum err_code fleet_store_changes(struct db *db, int64_t after, struct arena *a,
 #define ROWS                                                                                       \
     "SELECT d.id, d.state, d.gen, coalesce(b.epoch, 0), coalesce(b.rev, 0), coalesce(b.etag, "     \
     "''), coalesce(s.digest, ''), (SELECT count(*) FROM command c WHERE c.device_id = d.id AND "   \
-    "c.state = 'queued')"                                                                          \
+    "c.state = 'queued'), coalesce(s.seq, 0), d.fingerprint, coalesce(d.fork->>'machine', ''), "   \
+    "coalesce(d.fork->>'boot', ''), (d.fork IS NOT NULL)::int"                                     \
     " FROM device d LEFT JOIN bundle b ON b.device_id = d.id AND b.rev = d.offered_rev"            \
     " LEFT JOIN device_status s ON s.device_id = d.id"
 static const struct stmt ALL_ROWS = {"fleet_rows_all", 0, ROWS};
@@ -76,8 +77,10 @@ static const struct stmt SOME_ROWS = {"fleet_rows", 1, ROWS " WHERE d.id = ANY (
 static void read_rows(const struct rows *r, int i, void *item)
 {
     *(struct fleet_row *)item = (struct fleet_row){
-        rows_text(r, i, 0), rows_text(r, i, 1), rows_int(r, i, 2),  rows_int(r, i, 3),
-        rows_int(r, i, 4),  rows_text(r, i, 5), rows_text(r, i, 6), rows_int(r, i, 7)};
+        rows_text(r, i, 0),     rows_text(r, i, 1), rows_int(r, i, 2),   rows_int(r, i, 3),
+        rows_int(r, i, 4),      rows_text(r, i, 5), rows_text(r, i, 6),  rows_int(r, i, 7),
+        rows_int(r, i, 8),      rows_text(r, i, 9), rows_text(r, i, 10), rows_text(r, i, 11),
+        rows_int(r, i, 12) != 0};
 }
 
 enum err_code fleet_store_rows(struct db *db, const char *ids, struct arena *a,

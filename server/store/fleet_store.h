@@ -24,6 +24,9 @@ struct fleet_row {
     int64_t gen, epoch, rev;
     const char *etag, *status_digest;
     int64_t commands; /* not taken yet */
+    int64_t status_seq; /* of the stored status; 0 none */
+    const char *fingerprint, *keep_machine, *keep_boot; /* keep_...: of a fork */
+    bool forked;
 };
 /* ids: array text; NULL: every device. */
 MUST_USE enum err_code fleet_store_rows(struct db *db, const char *ids, struct arena *a, struct fleet_row **ret,

@@ -56,7 +56,8 @@ static const struct stmt PROMOTE = {
     "identity_promote", 2,
     "UPDATE device SET kid = next_kid, jwk = next_jwk, enc_jwk = next_enc_jwk, receipt = "
     "next_receipt, key_at = now(), key_rotations = key_rotations + 1, gen = gen + 1, next_kid = "
-    "NULL, next_jwk = NULL, next_enc_jwk = NULL, next_receipt = NULL, next_at = NULL, version = "
+    "NULL, next_jwk = NULL, next_enc_jwk = NULL, next_receipt = NULL, next_at = NULL, fork = NULL, "
+    "version = "
     "version + 1 WHERE id = $1::uuid AND next_kid = $2::text RETURNING gen"};
 
 enum err_code identity_store_promote(struct db *db, const char *device_id, const char *kid,
@@ -70,4 +71,46 @@ enum err_code identity_store_promote(struct db *db, const char *device_id, const
     return db_one(db, &PROMOTE, (struct db_param[]){P_TEXT(device_id), P_TEXT(kid)}, a, &r, e);
 }
 
-const struct stmt *const identity_store_stmts[] = {&TAKEN, &OFFER, &CANDIDATE, &PROMOTE, NULL};
+/* --- instances --- */
+
+static const struct stmt FORK = {
+    "identity_fork", 3,
+    "UPDATE device SET fork = $2::jsonb, state = $3::text, version = version + 1 WHERE id = "
+    "$1::uuid"};
+
+enum err_code identity_store_fork(struct db *db, const char *device_id, const json_t *fork,
+                                  const char *state, struct err *e)
+{
+    return db_run(
+        db, &FORK,
+        (struct db_param[]){P_TEXT(device_id), fork == NULL ? P_NULL : P_JSON(fork), P_TEXT(state)},
+        NULL, NULL, e);
+}
+
+static const struct stmt REVERTED = {
+    "identity_reverted", 1,
+    "UPDATE device SET reverted_at = now(), version = version + 1 WHERE id = $1::uuid"};
+static const struct stmt REPORTS_ANEW = {
+    "identity_reports_anew", 1, "UPDATE device_status SET seq = 0 WHERE device_id = $1::uuid"};
+
+enum err_code identity_store_reverted(struct db *db, const char *device_id, struct err *e)
+{
+    enum err_code rc = db_run(db, &REVERTED, (struct db_param[]){P_TEXT(device_id)}, NULL, NULL, e);
+
+    return rc == ERR_OK
+               ? db_run(db, &REPORTS_ANEW, (struct db_param[]){P_TEXT(device_id)}, NULL, NULL, e)
+               : rc;
+}
+
+static const struct stmt MACHINE = {"identity_machine", 2,
+                                    "UPDATE device SET fingerprint = $2::text WHERE id = $1::uuid"};
+
+enum err_code identity_store_machine(struct db *db, const char *device_id, const char *fingerprint,
+                                     struct err *e)
+{
+    return db_run(db, &MACHINE, (struct db_param[]){P_TEXT(device_id), P_TEXT(fingerprint)}, NULL,
+                  NULL, e);
+}
+
+const struct stmt *const identity_store_stmts[] = {
+    &TAKEN, &OFFER, &CANDIDATE, &PROMOTE, &FORK, &REVERTED, &REPORTS_ANEW, &MACHINE, NULL};

@@ -21,3 +21,12 @@ MUST_USE enum err_code identity_store_candidate(struct db *db, const char *devic
 /* The candidate comes into force and the key before is forgotten; tokens of the generation before end.
  * ERR_NOT_FOUND as above. */
 MUST_USE enum err_code identity_store_promote(struct db *db, const char *device_id, const char *kid, struct err *e);
+
+/* --- instances --- */
+/* fork NULL: there is one again. */
+MUST_USE enum err_code identity_store_fork(struct db *db, const char *device_id, const json_t *fork, const char *state,
+                                           struct err *e);
+/* An older snapshot came back: its reports, whose numbers are lower, count again. */
+MUST_USE enum err_code identity_store_reverted(struct db *db, const char *device_id, struct err *e);
+/* From now on it belongs to that machine. */
+MUST_USE enum err_code identity_store_machine(struct db *db, const char *device_id, const char *fingerprint, struct err *e);

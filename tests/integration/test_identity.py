@@ -1,12 +1,17 @@
 """Who a device is: renewal of its key in two phases, killed or cut at every step; by age, by order, at the host."""
+import copy
 import json
 import os
 import subprocess
+import threading
 import time
+import uuid
 
 import pytest
+import requests
 import wireclient
 from agentlib import new_agent
+from cryptography.hazmat.primitives import serialization
 from parentlib import SAN_ENV, wait_until
 
 CRASHES = ["rotate-made", "rotate-offered", "rotate-used"]
@@ -55,9 +60,9 @@ def edit_identity(agent, **members):
         json.dump(doc, f)
 
 
-def offer(device, new, enc=None, proof="own", access=None):
+def offer(device, new, enc=None, proof="own", headers=None):
     doc = {"fleet": device.trust["fleet"], "device": device.id, "jwk": new.jwk, "enc_jwk": (enc or wireclient.Key()).jwk}
-    head = {**device.auth(), "Content-Type": "application/jose+json"}
+    head = {**device.auth(), "Content-Type": "application/jose+json", **(headers or {})}
     if proof:
         head["Inari-Proof"] = device.proof(f"rotate-key:{new.kid}") if proof == "own" else proof
     return device.call("POST", "/api/agent/v1/keys", data=new.jws("inari-key+jws", doc), headers=head)
@@ -198,3 +203,238 @@ def test_a_parent_set_back_behind_the_renewal(agent, api, parent):
         assert "key.old_again" in agent.log()
     finally:
         parent.postgres.psql("DROP TABLE was")
+
+
+# --- several machines under one identity ---
+
+HOME, OTHER = "a" * 64, "b" * 64
+
+
+def twin(device, machine, seq):
+    """A second start with the same identity."""
+    d = copy.copy(device)
+    d.http = requests.Session()
+    d.http.verify, d.http.trust_env = device.http.verify, False
+    d.boot, d.seq, d.machine, d.access = str(uuid.uuid4()), seq, machine, None
+    return d
+
+
+@pytest.fixture
+def original(parent, api):
+    d = wireclient.Device(parent.base, parent.ca, f"orig-{os.urandom(3).hex()}")
+    d.fingerprint = d.machine = HOME
+    d.enrol(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    d.fetch()
+    assert d.put_status().status_code == 204
+    return d
+
+
+def shown(api, device):
+    return api.ok("GET", f"/devices/{device.id}")
+
+
+def unique(api, device):
+    return next((c for c in shown(api, device)["conditions"] if c["type"] == "IdentityUnique"), None)
+
+
+def poll(device):
+    """The status of one poll; 409 must say why."""
+    r = device.desired()
+    assert r.status_code != 409 or r.json()["type"].endswith("identity-fork"), r.text
+    return r.status_code
+
+
+def forked(api, device):
+    return wait_until(lambda: shown(api, device)["instances"]["forked"] and shown(api, device), "the fork to be stored", 10)
+
+
+def test_a_copy_never_makes_the_original_lose_its_place(original, api):
+    """D17: within two polls of the original the copy on another machine is set aside; everybody sees both."""
+    copied = twin(original, OTHER, 1000)
+    assert poll(copied) in (200, 304)  # as a restart would look
+    assert poll(original) in (200, 304)  # which tells
+    assert poll(copied) == 409
+    d = forked(api, original)
+    assert d["state"] == "observing" and unique(api, original)["reason"] == "Fork"
+    assert {x["boot"]: x["verdict"] for x in d["instances"]["items"]} == {original.boot: "goes-on", copied.boot: "set-aside"}
+    assert copied.put_status().status_code == 409  # nor does it speak for the device
+    assert copied.call("GET", "/api/agent/v1/commands", headers={**copied.auth(), "Inari-Boot": copied.boot}).status_code == 409
+    gone = copied.call("DELETE", "/api/agent/v1/self", headers={**copied.auth(), "Inari-Boot": copied.boot,
+                                                                "Inari-Proof": copied.proof("leave")})
+    assert gone.status_code == 409 and shown(api, original)["state"] == "observing"
+    api.change(f"/devices/{original.id}", {"drift": "enforce"})  # a change reaches the original
+    original.fetch()
+    assert original.put_status().status_code == 204
+    copied.boot, copied.seq = str(uuid.uuid4()), 5000  # starting again does not help it
+    assert poll(copied) == 409 and poll(original) in (200, 304)
+    assert api.ok("GET", "/audit?action=device.fork&limit=1")["items"][0]["object"] == f"device/{original.id}"
+    # decided: the original goes on and is told to renew its key; with that the copy has none, and it is over
+    kept = api.ok("POST", f"/devices/{original.id}/instances", {"decision": "keep", "boot": original.boot, "reason": "the copy is a test"})
+    assert kept["instances"]["keeps"] == "machine"
+    r = original.call("GET", "/api/agent/v1/commands", headers={**original.auth(), "Inari-Boot": original.boot})
+    order = wireclient.open_jws(r.json()["items"][0], "inari-command+jws", original.keys("bundle"))[1]
+    assert order["kind"] == "rotate-key"
+    new = wireclient.Key()
+    head = {"Inari-Boot": original.boot}
+    assert offer(copied, wireclient.Key()).status_code == 409  # the copy may not
+    assert offer(original, new, headers=head).status_code == 200
+    original.sig, original.access = new, None
+    original.sign_in()
+    assert poll(original) in (200, 304) and copied.post_token().status_code == 401
+    assert not shown(api, original)["instances"]["forked"] and unique(api, original) is None
+
+
+def test_copies_that_look_alike_wait_for_a_decision(original, api):
+    """Nothing tells them apart: both keep what they run, neither gets anything new, until somebody decides."""
+    copied = twin(original, HOME, 1000)
+    assert poll(copied) in (200, 304)
+    assert poll(original) == 409 and poll(copied) == 409
+    d = forked(api, original)
+    assert d["state"] == "quarantined" and {x["verdict"] for x in d["instances"]["items"]} == {"waits"}
+    path = f"/devices/{original.id}/instances"
+    r = api.post(path, json={"decision": "keep", "boot": str(uuid.uuid4()), "reason": "x"})
+    assert r.status_code == 422 and r.json()["errors"][0]["pointer"] == "/boot"
+    # a decision that is only looked at changes nothing
+    assert api.ok("POST", path + "?dry_run=true", {"decision": "keep", "boot": copied.boot, "reason": "x"})["state"] == "observing"
+    assert shown(api, original)["state"] == "quarantined"
+    api.ok("POST", path, {"decision": "keep", "boot": copied.boot, "reason": "the old one was switched off"})
+    assert shown(api, original)["state"] == "observing"
+    assert poll(copied) in (200, 304) and poll(original) == 409
+    api.ok("POST", path, {"decision": "clear", "reason": "switched off"})
+    assert poll(copied) in (200, 304) and not shown(api, original)["instances"]["forked"]
+    assert api.post(path, json={"decision": "clear", "reason": "x"}).status_code == 409
+
+
+def test_a_poll_that_is_looked_at_anew_is_one_poll(original, api):
+    """A poll that waits for its bundle, or is woken, runs again: that is no number said twice by two."""
+    for i in range(6):
+        held = threading.Thread(target=original.fetch, args=(20,))
+        held.start()
+        wait_until(lambda: shown(api, original)["instances"]["items"][-1]["seq"] == original.seq, "the poll", 10)
+        api.change(f"/devices/{original.id}", {"drift": ("enforce", "report")[i % 2]})
+        held.join(30)
+        assert original.put_status().status_code == 204
+    assert not shown(api, original)["instances"]["forked"] and poll(original) in (200, 304)
+
+
+def test_a_fork_outlives_the_parent(original, api, parent):
+    copied = twin(original, OTHER, 1000)
+    assert poll(copied) in (200, 304) and poll(original) in (200, 304) and poll(copied) == 409
+    forked(api, original)
+    parent.restart()
+    assert poll(copied) == 409 and poll(original) in (200, 304)
+    assert unique(api, original)["reason"] == "Fork"
+
+
+def test_an_older_snapshot_is_brought_up_to_date(original, api, parent):
+    """D18: another start with lower numbers, alone: taken in, noted, given the present revision; its reports count."""
+    old = twin(original, HOME, original.seq)
+    original.seq += 3000
+    assert poll(original) in (200, 304)
+    api.change(f"/devices/{original.id}", {"drift": "enforce"})
+    original.fetch()
+    assert original.put_status().status_code == 204
+    before = shown(api, original)["observed"]["rev"]
+    old.fetch()  # it had the revision before, and gets the present one
+    assert old.have == original.have
+    wait_until(lambda: shown(api, original)["instances"]["reverted_at"], "the note", 10)
+    assert unique(api, original)["reason"] == "Reverted" and shown(api, original)["state"] == "observing"
+    wait_until(lambda: old.desired().headers.get("Inari-Report") == "full", "the report to be asked for", 10)
+    assert old.put_status(old.status(uptime_s=3)).status_code == 204
+    assert shown(api, original)["observed"]["rev"] == before
+    assert api.ok("GET", f"/devices/{original.id}/status")["status"]["boot"] == old.boot
+    parent.restart()  # and so it is when the parent does not remember who spoke
+    older = twin(old, HOME, 1)
+    assert poll(older) in (200, 304)
+    assert api.ok("GET", "/audit?action=device.reverted&limit=1")["items"][0]["detail"]["boot"] in (older.boot, old.boot)
+
+
+def test_another_machine_alone_is_said_and_accepted(original, api):
+    """D19: renamed, another address, another mainboard: the same device; the machine is shown until somebody accepts it."""
+    moved = twin(original, OTHER, 1000)
+    assert poll(moved) in (200, 304)
+    d = shown(api, original)
+    assert d["instances"]["machine_changed"] and unique(api, original)["reason"] == "MachineChanged" and d["state"] == "observing"
+    api.ok("POST", f"/devices/{original.id}/instances", {"decision": "clear", "reason": "new mainboard"})
+    assert unique(api, original) is None and shown(api, original)["fingerprint"] == OTHER
+    assert poll(moved) in (200, 304)
+
+
+# --- the same at the device ---
+
+def other_machine(agent, **files):
+    """The agent as it would start on another machine: machine-id and hardware id of its own."""
+    binds = []
+    for path, text in files.items():
+        source = os.path.join(os.path.dirname(agent.conf), path)
+        with open(source, "w") as f:
+            f.write(text + "\n")
+        binds.append(f"mount --bind {source} {dict(machine='/etc/machine-id', hardware='/sys/class/dmi/id/product_uuid')[path]}")
+    agent.argv0 = ["unshare", "-m", "--propagation", "private", "sh", "-c", " && ".join([*binds, 'exec "$0" "$@"']), agent.argv0[-1]]
+
+
+def test_a_copied_disk_does_not_use_the_identity(agent, api):
+    """D22: on a machine that has nothing in common the identity is not used, and says so; unless somebody confirms it."""
+    device = agent.identity()["device_id"]
+    agent.stop()
+    program = agent.argv0
+    parts = {"machine": "f" * 32}
+    if agent.identity()["machine"]["hardware"]:
+        parts["hardware"] = str(uuid.uuid4())
+    other_machine(agent, **parts)
+    seen = shown_at(api, device)
+    agent.start()
+    wait_until(lambda: agent.condition("Authenticated")["reason"] == "ForeignMachine", "the refusal", 10)
+    assert agent.status()["parent"]["state"] == "foreign"
+    assert agent.command("rotate-key").returncode != 0
+    assert shown_at(api, device) == seen  # nothing was asked of the parent
+    assert agent.command("confirm-machine").returncode == 0
+    accepted(agent)
+    wait_until(lambda: api.ok("GET", f"/devices/{device}")["instances"]["machine_changed"], "the parent to see it", 15)
+    agent.stop()
+    agent.argv0 = program
+    assert agent.command("prepare-image").returncode == 0
+    assert agent.command("run").returncode == 3 and not os.path.exists(os.path.join(agent.state, "identity.json"))
+
+
+def shown_at(api, device):
+    return api.ok("GET", f"/devices/{device}")["instances"]["items"]
+
+
+def test_one_part_of_the_machine_changed(agent, api):
+    """D19 at the device: a new machine-id on known hardware, or the reverse, is noted and nothing more."""
+    if not agent.identity()["machine"]["hardware"]:
+        pytest.skip("this machine has no hardware id")
+    device = agent.identity()["device_id"]
+    agent.stop()
+    other_machine(agent, machine="e" * 32)
+    agent.start()
+    accepted(agent)
+    assert "machine.changed" in agent.log()
+    assert api.ok("GET", f"/devices/{device}")["id"] == device
+
+
+def test_the_original_is_not_disturbed_by_its_copy(agent, api, parent):
+    """D17 with a real agent as the original: the copy polls, the agent goes on and gets the next change."""
+    mine = agent.identity()
+    copied = wireclient.Device(parent.base, parent.ca)
+    copied.id, copied.sig = mine["device_id"], loaded(mine["sig_key"])
+    copied.trust = json.loads(wireclient.unb64u(json.loads(mine["trust"])["payload"]))
+    copied.machine, copied.seq = OTHER, 100000
+    wait_until(lambda: len(shown_at(api, copied.id)) == 1, "the agent's first poll", 15)
+    assert poll(copied) in (200, 304)
+    before = agent.status()["status"]["observed"]["rev"]
+    api.change(f"/devices/{copied.id}", {"drift": "enforce"})
+    wait_until(lambda: agent.status()["status"]["observed"]["rev"] > before, "the change at the original", 70, 0.2)
+    assert agent.condition("Authenticated")["status"] == "True"
+    wait_until(lambda: poll(copied) == 409, "the copy to be set aside", 70, 1.5)
+    assert agent.status()["parent"]["state"] == "ok" and agent.condition("Authenticated")["status"] == "True"
+
+
+def loaded(pem):
+    k = wireclient.Key()
+    k.private = serialization.load_pem_private_key(pem.encode(), None)
+    n = k.private.public_key().public_numbers()
+    k.jwk = {"crv": "P-256", "kty": "EC", "x": wireclient.b64u(n.x.to_bytes(32, "big")), "y": wireclient.b64u(n.y.to_bytes(32, "big"))}
+    k.kid = wireclient.thumbprint(k.jwk)
+    return k

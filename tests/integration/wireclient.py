@@ -96,6 +96,7 @@ class Device:
         self.id = self.access = self.trust = self.receipt = None
         self.boot, self.seq = str(uuid.uuid4()), 0
         self.etag, self.have, self.status_digest, self.last = None, "0.0", None, None
+        self.machine = None  # as Inari-Machine, when it is to be said
         self.fingerprint = hashlib.sha256(uuid.uuid4().bytes).hexdigest()
 
     def call(self, method, path, **kw):
@@ -176,6 +177,8 @@ class Device:
             h["If-None-Match"] = f'"{etag}"'
         if wait:
             h["Prefer"] = f"wait={wait}"
+        if self.machine:
+            h["Inari-Machine"] = self.machine
         if self.status_digest:
             h["Inari-Status"] = self.status_digest
         return self.call("GET", f"{AGENT}/desired", headers={**h, **headers})
