@@ -301,7 +301,7 @@ void answer_midway(struct call *c, enum err_code code, const char *why)
     c->conn->body_coming = true;
     log_problem(c, &e);
     doc = problem_json(&e, &none, c->rq.lang, c->id, NULL);
-    text = doc == NULL ? NULL : json_dumps(doc, JSON_COMPACT);
+    text = doc == NULL ? NULL : json_text(doc, JSON_COMPACT);
     c->response = empty_response();
     if (c->response == NULL || text == NULL || tls == NULL)
         return;
