@@ -260,6 +260,13 @@ enum cli_exit verb_instances(struct cli *c)
                            cli_opt(c, "reason"), "boot", keep ? c->arg[2] : NULL));
 }
 
+enum cli_exit verb_reinstate(struct cli *c)
+{
+    if (cli_opt(c, "reason") == NULL)
+        return usage(c, T_OPTION_NEEDED, "reason");
+    return order(c, "reinstate", json_pack("{s:s}", "reason", cli_opt(c, "reason")));
+}
+
 enum cli_exit verb_approve(struct cli *c)
 {
     return order(c, "approve", json_object());

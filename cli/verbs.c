@@ -93,6 +93,8 @@ const struct verb verbs[] = {
     {"approve", "NAME", "", 1, 1, verb_approve, {"let a pending device in", "承認待ちのデバイスを承認する"}, {NULL, NULL}},
     {"reject", "NAME", "", 1, 1, verb_reject, {"turn a pending device away", "承認待ちのデバイスを拒否する"}, {NULL, NULL}},
     {"revoke", "NAME --reason TEXT --yes", "reason= yes", 1, 1, verb_revoke, {"take a device's credentials away", "デバイスの資格情報を失効させる"}, {NULL, NULL}},
+    {"reinstate", "NAME --reason TEXT", "reason=", 1, 1, verb_reinstate,
+     {"let a revoked device come back: it waits for approve", "失効させたデバイスの復帰を許可する (approve が必要)"}, {NULL, NULL}},
     {"retire", "NAME --yes", "yes", 1, 1, verb_retire, {"remove a device for good", "デバイスを廃止する"}, {NULL, NULL}},
     {"instances", "NAME [keep INSTANCE | clear] [--reason TEXT]", "reason=", 1, 3, verb_instances,
      {"which machines speak as a device; decide when there are two", "デバイスとして通信しているマシンの一覧と、二重になった場合の決定"},

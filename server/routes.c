@@ -98,6 +98,7 @@ const struct route routes[] = {
     { "POST",   "/api/v1/devices/{id}/hold",      device_hold_post,         PERM_DEVICE_WRITE, 4 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/release",   device_release_post,      PERM_DEVICE_WRITE, 1 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/revoke",    device_revoke_post,       PERM_DEVICE_WRITE, 4 * KIB,  0 },
+    { "POST",   "/api/v1/devices/{id}/reinstate", device_reinstate_post,    PERM_DEVICE_WRITE, 4 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/approve",   device_approve_post,      PERM_DEVICE_WRITE, 1 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/reject",    device_reject_post,       PERM_DEVICE_WRITE, 1 * KIB,  0 },
     { "POST",   "/api/v1/devices/{id}/retire",    device_retire_post,       PERM_DEVICE_WRITE, 1 * KIB,  0 },

@@ -20,7 +20,8 @@ MUST_USE enum err_code device_get(struct db *db, struct app *app, const char *re
 MUST_USE enum err_code device_list(struct db *db, struct app *app, const char *cursor, const char *state,
                                    const char *group, int64_t limit, struct arena *a, json_t **ret, struct err *e);
 
-enum device_order_kind { ORDER_CHANGE, ORDER_HOLD, ORDER_RELEASE, ORDER_REVOKE, ORDER_APPROVE, ORDER_REJECT, ORDER_RETIRE, ORDER_DELETE };
+enum device_order_kind { ORDER_CHANGE, ORDER_HOLD, ORDER_RELEASE, ORDER_REVOKE, ORDER_APPROVE, ORDER_REJECT, ORDER_RETIRE, ORDER_DELETE,
+                         ORDER_REINSTATE /* a revoked one waits for approval, and is observed first */ };
 struct device_order {
     enum device_order_kind what;
     const char *name;              /* ORDER_CHANGE; NULL and -1: as it is */

@@ -140,6 +140,12 @@ static enum err_code decide(struct run *r, struct err *e)
         return put_away(r, "revoked", e);
     case ORDER_RETIRE:
         return put_away(r, "retired", e);
+    case ORDER_REINSTATE:
+        if (!is(&r->d, "revoked"))
+            return not_now(&r->d, "reinstated", e);
+        r->d.state = "pending";
+        r->d.mode = "observe"; /* nobody knows what was done to it meanwhile */
+        return ERR_OK;
     case ORDER_DELETE:
         return is(&r->d, "retired") || is(&r->d, "rejected")
                    ? ERR_OK
@@ -153,7 +159,7 @@ static enum err_code audit(struct db *db, const struct run *r, const struct devi
 {
     static const char *const actions[] = {"device.change", "device.hold",    "device.release",
                                           "device.revoke", "device.approve", "device.reject",
-                                          "device.retire", "device.delete"};
+                                          "device.retire", "device.delete",  "device.reinstate"};
     AUTO(json_free)
     json_t *detail =
         json_pack("{s:{s:s,s:s,s:s,s:s,s:s},s:{s:s,s:s,s:s,s:s,s:s}}", "before", "name",

@@ -148,6 +148,18 @@ enum err_code device_retire_post(struct req *rq, struct reply *rp, struct err *e
     return plain_order(rq, rp, ORDER_RETIRE, e);
 }
 
+enum err_code device_reinstate_post(struct req *rq, struct reply *rp, struct err *e)
+{
+    static const struct jdec_field fields[] = {
+        JDEC_STR(struct device_order, reason, JD_REQUIRED, 1, 500),
+        JDEC_END,
+    };
+    struct device_order o = {.what = ORDER_REINSTATE};
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
+
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
+}
+
 enum err_code device_instances_post(struct req *rq, struct reply *rp, struct err *e)
 {
     struct body {

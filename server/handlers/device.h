@@ -13,6 +13,7 @@ enum err_code device_revoke_post(struct req *rq, struct reply *rp, struct err *e
 enum err_code device_approve_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_reject_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_retire_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code device_reinstate_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_instances_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_status_get_one(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_proposal_get_one(struct req *rq, struct reply *rp, struct err *e);

@@ -360,6 +360,26 @@ def test_another_machine_alone_is_said_and_accepted(original, api):
     assert poll(moved) in (200, 304)
 
 
+def test_a_revoked_device_is_reinstated(original, api, parent, programs):
+    """6.11: revoked, reinstated, waits for approval, observed; tokens from before stay ended."""
+    before = original.access
+    assert api.post(f"/devices/{original.id}/reinstate", json={"reason": "x"}).status_code == 409
+    api.ok("POST", f"/devices/{original.id}/revoke", {"reason": "laptop stolen"})
+    assert original.post_token().status_code == 403
+    inarictl(programs, parent, api, "reinstate", original.name, "--reason", "found again")
+    d = shown(api, original)
+    assert (d["state"], d["mode"]) == ("pending", "observe")
+    r = original.post_token()
+    assert r.status_code == 403 and r.json()["type"].endswith("token-scope")
+    inarictl(programs, parent, api, "approve", original.name)
+    assert shown(api, original)["state"] == "observing"
+    original.access = before
+    assert original.desired().status_code == 401
+    original.sign_in()
+    assert poll(original) in (200, 304) and original.put_status().status_code == 204
+    assert api.ok("GET", "/audit?action=device.reinstate&limit=1")["items"][0]["detail"]["reason"] == "found again"
+
+
 # --- the same at the device ---
 
 def other_machine(agent, **files):
