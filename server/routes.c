@@ -39,6 +39,8 @@ const struct route routes[] = {
     { "GET",    "/api/v1/parent",           parent_get,           PERM_DEVICE_READ, 0,       0 },
     { "GET",    "/api/v1/recovery",         recovery_get,         PERM_DEVICE_READ, 0,       0 },
     { "POST",   "/api/v1/recovery/continue", recovery_continue_post, PERM_ADMIN,  4 * KIB,  0 },
+    { "GET",    "/api/v1/recovery/lost",    recovery_lost_get,    PERM_SETTINGS_READ, 0,     0 },
+    { "POST",   "/api/v1/recovery/adopt",   recovery_adopt_post,  PERM_SETTINGS_WRITE, 4 * KIB, 0 },
     { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
     { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
 
@@ -84,6 +86,7 @@ const struct route routes[] = {
     { "GET",    "/api/agent/v1/desired",    agent_desired,  PERM_DEVICE, 0,         R_INLINE | R_HOLD },
     { "PUT",    "/api/agent/v1/status",     agent_status,   PERM_DEVICE, 64 * KIB,  R_RAW },
     { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },
+    { "POST",   "/api/agent/v1/kept",       agent_kept, PERM_DEVICE, 4 * MIB, R_RAW },
     { "GET",    "/api/agent/v1/commands",   agent_commands, PERM_DEVICE, 0,         0 },
     { "PUT",    "/api/agent/v1/commands/{id}/result", agent_command_result, PERM_DEVICE, 512 * KIB, R_RAW },
     { "POST",   "/api/agent/v1/keys",       agent_key,      PERM_DEVICE, 8 * KIB,   R_RAW },

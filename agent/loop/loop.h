@@ -48,6 +48,7 @@ struct loop_parent {
     int64_t token_refresh, token_next; /* monotonic ms */
     int64_t token_n, poll_token; /* how many tokens there were; the one the poll went out with */
     bool token_busy, token_skew_retry, token_refused;
+    bool kept_wanted, kept_busy; /* the parent knows less than we do: it gets the bundle we hold */
     bool poll_busy, status_busy, proposal_busy, trust_busy, notice_busy;
     int64_t status_started; /* monotonic; while status_busy */
     int64_t poll_next, poll_started, status_next, proposal_next, notice_next, fresh_next;

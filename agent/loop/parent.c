@@ -167,8 +167,10 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
     }
     if (code == ERR_IDENTITY_FORK)
         return refused(l, a, "IdentityFork");
-    if (code == ERR_PARENT_BEHIND)
+    if (code == ERR_PARENT_BEHIND) {
+        l->parent.kept_wanted = true;
         return refused(l, a, "ParentBehind");
+    }
     if (code == ERR_AGENT_TOO_OLD)
         return refused(l, a, "AgentTooOld");
     if (code == ERR_AGENT_TOO_NEW)
@@ -635,6 +637,32 @@ static void send_proposal(struct loop *l, int64_t now)
     l->parent.proposal_busy = send_signed(l, "POST", "/api/agent/v1/proposals", jws, on_proposal);
 }
 
+static void on_kept(void *ctx, struct http_answer *a)
+{
+    struct loop *l = ctx;
+
+    l->parent.kept_busy = false;
+    if (a->status == 204)
+        log_event(LOG_LEVEL_INFO, "parent.kept", KV_INT("rev", l->memory.rev));
+    else
+        log_event(LOG_LEVEL_WARN, "parent.kept_refused", KV_INT("status", a->status),
+                  KV_STR("problem", a->problem));
+}
+
+/* Once for each time the parent says that it is behind. */
+static void send_kept(struct loop *l)
+{
+    AUTO_STR char *text = NULL;
+    size_t n = 0;
+    struct err e = {0};
+
+    l->parent.kept_wanted = false;
+    if (memory_read_bundle(&l->memory, &text, &n, &e) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "parent.kept", KV_STR("problem", e.msg));
+    else
+        l->parent.kept_busy = send_signed(l, "POST", "/api/agent/v1/kept", text, on_kept);
+}
+
 /* --- turns --- */
 
 static int64_t since_boot_s(void)
@@ -736,6 +764,8 @@ static void turn_authenticated(struct loop *l, int64_t now)
     }
     if (!p->proposal_busy && l->work.proposal != NULL && now >= p->proposal_next)
         send_proposal(l, now);
+    if (p->kept_wanted && !p->kept_busy)
+        send_kept(l);
     command_turn_parent(l);
     if (!p->trust_busy && p->trust_wanted > trust_number(l->id.trust))
         ask_trust(l);

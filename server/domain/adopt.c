@@ -60,22 +60,14 @@ static enum err_code make_patch(struct db *db, const struct device *d, const jso
     return rc;
 }
 
-enum err_code adopt_device(struct db *db, const char *ref, const json_t *keys,
-                           const struct actor *by, enum lang lang, bool dry_run, struct arena *a,
-                           struct findings *f, json_t **ret, struct err *e)
+enum err_code adopt_patch(struct db *db, const char *title, const json_t *patch,
+                          const struct actor *by, enum lang lang, bool dry_run, struct findings *f,
+                          json_t **ret, struct err *e)
 {
-    AUTO(json_free) json_t *patch = NULL, *draft = NULL, *edited = NULL;
-    char title[128];
-    struct device d;
+    AUTO(json_free) json_t *draft = NULL, *edited = NULL;
     struct err ignored;
-    enum err_code rc = device_store_get(db, ref, a, &d, e);
+    enum err_code rc = draft_create(db, title, by, false, &draft, e);
 
-    if (rc == ERR_OK)
-        rc = make_patch(db, &d, keys, a, &patch, e);
-    if (rc != ERR_OK)
-        return rc;
-    (void)snprintf(title, sizeof title, "adopt %s", d.name);
-    rc = draft_create(db, title, by, false, &draft, e);
     if (rc != ERR_OK)
         return rc;
     rc = draft_edit(db, json_str(draft, "id", ""), json_int(draft, "version", 1), patch, by, false,
@@ -88,4 +80,21 @@ enum err_code adopt_device(struct db *db, const char *ref, const json_t *keys,
     if (rc == ERR_OK)
         *ret = TAKE(edited);
     return rc;
+}
+
+enum err_code adopt_device(struct db *db, const char *ref, const json_t *keys,
+                           const struct actor *by, enum lang lang, bool dry_run, struct arena *a,
+                           struct findings *f, json_t **ret, struct err *e)
+{
+    AUTO(json_free) json_t *patch = NULL;
+    char title[128];
+    struct device d;
+    enum err_code rc = device_store_get(db, ref, a, &d, e);
+
+    if (rc == ERR_OK)
+        rc = make_patch(db, &d, keys, a, &patch, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(title, sizeof title, "adopt %s", d.name);
+    return adopt_patch(db, title, patch, by, lang, dry_run, f, ret, e);
 }

@@ -11,3 +11,6 @@
  * ERR_INVALID: a key was not proposed (pointer /keys/n), or findings. */
 MUST_USE enum err_code adopt_device(struct db *db, const char *ref, const json_t *keys, const struct actor *by, enum lang lang,
                                     bool dry_run, struct arena *a, struct findings *f, json_t **ret, struct err *e);
+/* A new draft with that patch; none is left when it is refused, or for a dry run. */
+MUST_USE enum err_code adopt_patch(struct db *db, const char *title, const json_t *patch, const struct actor *by,
+                                   enum lang lang, bool dry_run, struct findings *f, json_t **ret, struct err *e);

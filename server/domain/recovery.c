@@ -253,6 +253,7 @@ struct decision {
     struct app *app;
     const struct actor *by;
     const char *reason;
+    bool keep;
 };
 
 static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
@@ -271,7 +272,7 @@ static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
         return rc;
     above = json_int(seen, "highest", 0) + MARGIN;
     rc = recovery_store_lift(db, above, e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && !d->keep)
         rc = bundle_store_targets(db, NULL, a, &t, &n, e);
     ids = rc == ERR_OK ? arena_alloc(a, (n + 1) * sizeof *ids) : NULL;
     if (rc == ERR_OK && ids == NULL)
@@ -280,8 +281,8 @@ static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
         ids[i] = t[i].id;
     if (rc == ERR_OK && n > 0)
         rc = issue_reissue(db, d->app, ids, n, a, e);
-    detail = rc == ERR_OK ? json_pack("{s:s,s:O,s:I}", "reason", d->reason, "fence", seen, "above",
-                                      (json_int_t)above)
+    detail = rc == ERR_OK ? json_pack("{s:s,s:O,s:I,s:b}", "reason", d->reason, "fence", seen,
+                                      "above", (json_int_t)above, "keep", d->keep)
                           : NULL;
     if (rc == ERR_OK && detail == NULL)
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -289,9 +290,9 @@ static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
 }
 
 enum err_code recovery_continue(struct db *db, struct app *app, const struct actor *by,
-                                const char *reason, struct err *e)
+                                const char *reason, bool keep, struct err *e)
 {
-    struct decision d = {app, by, reason};
+    struct decision d = {app, by, reason, keep};
     struct err ignored;
     enum err_code rc = tx_run(db, "recovery.continue", continue_tx, &d, e);
 

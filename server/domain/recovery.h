@@ -28,6 +28,7 @@ MUST_USE enum err_code recovery_watch(struct db *db, struct app *app, struct err
 MUST_USE enum err_code recovery_describe(struct db *db, struct app *app, struct arena *a, json_t **ret, struct err *e);
 /* The administrator has decided: this parent's settings are what counts.  In one transaction the fence ends, revisions
  * go on above the highest one seen anywhere, every device's content is issued under a fresh revision, and the audit log
- * says who and why.  ERR_CONFLICT: not fenced. */
+ * says who and why.  keep: nothing is issued by this; a device that is ahead keeps what it runs until the next
+ * publication, which reaches all of them (kept.h: what was lost goes into it).  ERR_CONFLICT: not fenced. */
 MUST_USE enum err_code recovery_continue(struct db *db, struct app *app, const struct actor *by, const char *reason,
-                                         struct err *e);
+                                         bool keep, struct err *e);

@@ -7,6 +7,7 @@
 #include "domain/device_status.h"
 #include "domain/dry_run.h"
 #include "domain/enrol.h"
+#include "domain/kept.h"
 #include "handlers/common.h"
 #include "proto/proto.h"
 
@@ -20,6 +21,13 @@ enum err_code agent_status(struct req *rq, struct reply *rp, struct err *e)
 enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e)
 {
     enum err_code rc = device_proposal_put(rq->db, rq->app, rq->who.id, rq->body, rq->arena, e);
+
+    return rc == ERR_OK ? reply_empty(rp) : rc;
+}
+
+enum err_code agent_kept(struct req *rq, struct reply *rp, struct err *e)
+{
+    enum err_code rc = kept_put(rq->db, rq->app, rq->who.id, rq->body, e);
 
     return rc == ERR_OK ? reply_empty(rp) : rc;
 }

@@ -14,7 +14,7 @@ def pytest_configure(config):
 
 
 # Their agents listen on the fixed port of test messages: one file after another, however many run side by side.
-SHARE_A_PORT = {"test_agent_api_poll", "test_agent_join", "test_agent_network", "test_identity"}
+SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test_agent_network", "test_identity"}
 
 
 @pytest.hookimpl(tryfirst=True)

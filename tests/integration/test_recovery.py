@@ -5,6 +5,7 @@ import subprocess
 
 import parentlib
 import pytest
+from agentlib import new_agent, pin_of
 from ctllib import Ctl
 from parentlib import as_user, wait_until
 from test_agent_api_poll import make_device, word
@@ -74,6 +75,64 @@ def test_restored_parent_downgrades_nobody_until_told(new_parent, passphrase):
     audit = api.ok("GET", "/audit?action=recovery.continue")["items"]
     assert len(audit) == 1 and audit[0]["detail"]["reason"] == "the backup counts"
     assert api.ok("GET", "/audit/verify")["ok"]
+
+
+@pytest.mark.slow
+def test_lost_settings_come_back_from_the_fleet(new_parent, passphrase, workdir, programs):
+    """F3: what was published after the backup is shown setting by setting, as the devices hold it, and taken over into a
+    draft; nobody goes back meanwhile, and what comes then is above all they have seen."""
+    parent = new_parent()
+    api = parent.token()
+    one, two = settled(api, parent), settled(api, parent)
+    agent = new_agent(workdir, "kept", programs)
+    r = agent.join(parent.base, pin_of(parent.ca), *(parent.admin or parent.reset_admin()))
+    assert r.returncode == 0, r.stderr
+    agent.start()
+    tool(parent, "backup", f"{passphrase}/b", "--passphrase-file", f"{passphrase}/pass")
+    size = 11_000_000
+    pub = api.publish({"fleet": {"smtp.message_size_limit": size}, "devices": {one.id: {"smtp.banner_text": "the first"}}})["pub"]
+    for d in (one, two):
+        d.fetch()
+    had = [int(d.have.split(".")[1]) for d in (one, two)]
+    wait_until(lambda: (agent.status()["status"]["observed"] or {}).get("pub") == pub, "the agent to hold it", 30)
+    parent.stop()
+    tool(parent, "restore", f"{passphrase}/b", "--passphrase-file", f"{passphrase}/pass", "--replace")
+    parent.start()
+
+    # Only what this fleet signed for the device itself counts.
+    assert word(one.desired()) == "parent-behind"
+    assert one.keep(two.kept).status_code == 422
+    assert one.keep(one.kept.replace(b'"payload":"', b'"payload":"A', 1)).status_code == 422
+    assert one.keep(b"{}").status_code == 422
+    for d in (one, two):
+        assert d.keep().status_code == 204 and d.keep().status_code == 204
+    # The real agent sends its own as soon as it is told.
+    lost = wait_until(lambda: (x := api.ok("GET", "/recovery/lost")["items"]) and len(x) == 3 and x, "all three", 60, 0.2)
+    assert "event=parent.kept rev=" in agent.log()
+    assert all(x["pub"] == pub for x in lost)
+    changed = {x["id"]: {i["key"]: i["device"] for i in x["settings"]} for x in lost}
+    assert changed[two.id] == {"smtp.message_size_limit": size}
+    assert changed[one.id] == {"smtp.message_size_limit": size, "smtp.banner_text": "the first"}
+    ctl = Ctl.of(parent.programs, parent, api, parent.dir)
+    out = ctl.ends(1, "recovery")[0]
+    assert "smtp.message_size_limit" in out and str(size) in out and "the first" in out
+    assert len(ctl.json("recovery", status=1)["lost"]) == 3
+
+    # Into a draft while fenced; the fence ends without giving the old settings out; the draft is published.
+    assert api.ok("POST", "/recovery/adopt?dry_run=true", {"title": "x"})["changes"]["fleet"] == {"smtp.message_size_limit": size}
+    draft = api.ok("GET", f"/drafts/{ctl.ok('recovery', 'adopt', '--title', 'what was lost').strip()}")
+    assert draft["changes"]["fleet"] == {"smtp.message_size_limit": size}
+    assert draft["changes"]["devices"] == {one.id: {"smtp.banner_text": "the first"}}
+    assert word(api.post(f"/drafts/{draft['id']}/publish", json={"reason": "x"})) == "fenced"
+    ctl.ok("recovery", "continue", "--keep", "--reason", "from the fleet", "--yes")
+    assert word(one.desired()) == "parent-behind", "the old settings are given out"
+    api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "what was lost"})
+    for d, old in zip((one, two), had):
+        before = d.last["content_digest"]
+        d.fetch()
+        assert int(d.have.split(".")[1]) > old and d.last["content_digest"] == before
+    assert api.ok("GET", "/recovery/lost")["items"] == [] and api.post("/recovery/adopt", json={"title": "x"}).status_code == 404
+    agent.stop()
 
 
 def test_device_ahead_of_everything_fences(new_parent):

@@ -192,6 +192,7 @@ class Device:
         assert unb64u(json.loads(content)["payload"]) == dumps(b)  # canonical to the byte
         epoch, rev = (int(x) for x in self.have.split("."))
         assert (b["epoch"], b["rev"]) >= (epoch, rev), "the parent went back"
+        self.kept = content
         self.etag, self.have, self.last = hashlib.sha256(content).hexdigest(), f"{b['epoch']}.{b['rev']}", b
         return b
 
@@ -226,6 +227,11 @@ class Device:
         if r.status_code == 204:
             self.status_digest = hashlib.sha256(payload).hexdigest()
         return r
+
+    def keep(self, content=None):
+        """What it does when a parent is behind: the newest bundle it holds."""
+        return self.call("POST", f"{AGENT}/kept", data=content or self.kept,
+                         headers={**self.auth(), "Content-Type": "application/jose+json"})
 
     def propose(self, settings, **members):
         doc = {"device": self.id, "kind": "inventory", "settings": settings, "foreign": {"main_cf": [], "master_cf": []},
