@@ -429,6 +429,11 @@ def test_what_nobody_approved_reaches_no_device(fleet, six):
         assert made["rollout"]["state"] == "awaiting-approval"
         new = fleet.add()
         assert not has(new), "a newcomer gets what everybody has"
+        at = f"/rollouts/{made['rollout_id']}"
+        fleet.api.ok("POST", f"{at}/pause", {})
+        fleet.api.ok("POST", f"{at}/halt", {})
+        r = fleet.api.ok("POST", f"{at}/resume", {})
+        assert r["state"] == "awaiting-approval" and set(r["counts"]) == {"queued"}, "no way around the approval"
     finally:
         fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
         if new:
