@@ -16,6 +16,7 @@
 #include "store/fleet_store.h"
 #include "store/rollout_store.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
@@ -27,6 +28,7 @@ enum {
     LOOK_SOON_MS = 5 * 1000, /* the same while hints come */
     LEAD_MS = 5 * 1000,      /* the lease, of 15 s, is renewed while there is something to do */
     CLEAN_IDLE_MS = 3600 * 1000,
+    TRIM_AFTER_MS = 3 * 1000, /* the last rollout has ended */
     BUNDLES_KEPT = 5,
     QUIET_MS = 30 * 1000
 };
@@ -48,6 +50,8 @@ struct jobs {
     unsigned opened; /* times the connection had been */
     bool changes, rollouts, token_key_old, witness;
     int64_t looked_ms, look_ms, hold_ms, command_ms;
+    bool drove;      /* a rollout, since memory was given back */
+    int64_t trim_ms; /* when it is again */
     int64_t cleaned_ms;
     uint64_t cleaned_at; /* statements of requests by then */
 };
@@ -205,7 +209,21 @@ static enum err_code engine(struct jobs *j, struct err *e)
     ended = clock_mono_ms();
     j->engine_rests_ms = ended + ENGINE_REST * (ended - began);
     j->rollouts = rc != ERR_OK || n > 0;
+    j->drove = j->drove || n > 0;
+    if (!j->rollouts && j->drove) {
+        j->drove = false;
+        j->trim_ms = ended + TRIM_AFTER_MS;
+    }
     return rc;
+}
+
+/* What bundles, reports and passes needed for a moment goes back to the system. */
+static enum err_code give_back(struct jobs *j, struct err *e)
+{
+    (void)e;
+    (void)malloc_trim(0);
+    j->trim_ms = INT64_MAX;
+    return ERR_OK;
 }
 
 static enum err_code rotate(struct jobs *j, struct err *e)
@@ -286,6 +304,11 @@ static bool command_due(const struct jobs *j, int64_t now)
     return now >= j->command_ms;
 }
 
+static bool trim_due(const struct jobs *j, int64_t now)
+{
+    return now >= j->trim_ms;
+}
+
 static bool rotation_due(const struct jobs *j, int64_t now)
 {
     (void)now;
@@ -315,6 +338,7 @@ static struct job {
     {"holds", 1000, hold_due, end_holds, 0},
     {"commands", 1000, command_due, expire_commands, 0},
     {"token_key", 60000, rotation_due, rotate, 0},
+    {"memory", 10000, trim_due, give_back, 0},
     {"clean", 300000, cleaning_due, clean, 0},
 };
 
@@ -403,7 +427,7 @@ enum err_code jobs_start(struct app *app, const char *conninfo, struct jobs **re
     if (j == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     j->app = app;
-    j->hold_ms = j->command_ms = INT64_MAX;
+    j->hold_ms = j->command_ms = j->trim_ms = INT64_MAX;
     j->cleaned_ms = clock_mono_ms();
     uuid7(j->holder);
     j->db = db_open(conninfo, "inarid jobs");
