@@ -263,7 +263,8 @@ def test_recovery_is_as_described(api, described):
 def test_every_route_was_called(described):
     """The last word: an admin route whose success no test above has seen is not covered."""
     succeeded = {s.rpartition(" ")[0] for s in described.seen if s[-3] == "2"}
-    refused_only = {"POST /api/v1/devices/{id}/approve", "POST /api/v1/devices/{id}/reject",  # test_agent_api_enrol.py
+    refused_only = {"POST /api/v1/devices/{id}/instances", "POST /api/v1/devices/{id}/reinstate",  # test_identity.py
+                    "POST /api/v1/devices/{id}/approve", "POST /api/v1/devices/{id}/reject",  # test_agent_api_enrol.py
                     "PUT /api/v1/session/password",  # tests/browser
                     "POST /api/v1/recovery/continue",  # test_recovery.py
                     "GET /metrics"}
