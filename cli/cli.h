@@ -132,7 +132,7 @@ MUST_USE char *read_secret(const struct cli *c, enum text prompt, bool echo);
     X(rollout)                                                                                     \
     X(logout)                                                                                      \
     X(set) X(preset)                                                                               \
-    X(unset) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show)        \
+    X(unset) X(drain) X(undrain) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show)        \
         X(restore) X(undo) X(devices) X(device) X(mode) X(rename) X(hold) X(release) X(revoke)     \
             X(approve) X(reject) X(retire) X(proposal) X(adopt) X(plan) X(status) X(catalog)       \
                 X(groups) X(group) X(join_token) X(tokens) X(accounts) X(audit) X(rollouts) X(dry_runs) X(recovery)        \

@@ -261,6 +261,38 @@ enum cli_exit verb_rotate_key(struct cli *c)
     return rc;
 }
 
+/* --- drain, undrain --- */
+
+static enum cli_exit drain(struct cli *c, const char *kind, enum text done)
+{
+    struct given g;
+    enum cli_exit rc = command_run(c, c->arg[0], kind, json_object(), false, &g);
+    const json_t *queue;
+
+    if (c->json && g.command != NULL) {
+        print_json(g.command);
+    } else if (rc == EXIT_OK_ && command_is_done(&g)) {
+        queue = json_object_get(json_object_get(g.command, "result"), "queue");
+        say(c, done, c->arg[0],
+            (long long)(json_int(queue, "incoming", 0) + json_int(queue, "active", 0) +
+                        json_int(queue, "deferred", 0) + json_int(queue, "hold", 0)));
+    } else if (rc == EXIT_OK_) {
+        note_id(c, &g);
+    }
+    given_clear(&g);
+    return rc;
+}
+
+enum cli_exit verb_drain(struct cli *c)
+{
+    return drain(c, "drain", T_DRAIN_BEGUN);
+}
+
+enum cli_exit verb_undrain(struct cli *c)
+{
+    return drain(c, "undrain", T_DRAIN_OVER);
+}
+
 /* --- queue --- */
 
 /* "user@example.test (host said ...)", at most three of them. */

@@ -70,7 +70,10 @@ void device_row(const struct cli *c, struct table *t, const json_t *d)
     const char *running = device_running_digest(d);
 
     cell_json(c, t, d, "name", COL_TEXT);
-    cell_json(c, t, d, "state", COL_TEXT);
+    if (json_is_object(json_object_get(d, "drain")))
+        table_cellf(t, "%s, %s", json_str(d, "state", ""), tx(c, T_DRAINED));
+    else
+        cell_json(c, t, d, "state", COL_TEXT);
     cell_json(c, t, d, "mode", COL_TEXT);
     cell_json(c, t, d, "presence", COL_TEXT);
     for (size_t i = 0; i < COUNT_OF(places); i++) {

@@ -137,6 +137,14 @@ const struct verb verbs[] = {
      {"Postfix on a device: wanted and seen; start, stop, restart it", "デバイスの Postfix の指定した状態と実際の状態の表示、開始、停止、再起動"},
      {"Stopped means stopped until somebody starts it here: neither a change of settings nor a restart of the agent starts it.",
       "停止すると、ここから開始するまで停止したままです。設定の変更やエージェントの再起動では開始しません。"}},
+    {"drain", "DEVICE " COMMAND_SYNTAX, COMMAND_OPTIONS, 1, 1, verb_drain,
+     {"have a device take no new mail, while its queue empties", "デバイスの新規メール受け付けを止め、キューを空にする"},
+     {"New mail is answered 450, so senders go to another MX or come again; what is in the queue goes on. It stays so over restarts, publications and reverts until undrain. "
+      "See: inarictl devices; condition Drained says Empty once the queue is.",
+      "新しいメールには 450 を返すので、送信側は別の MX に回るか再試行します。キュー内のメールは配送を続けます。再起動、公開、取り消しの後も undrain まで続きます。"
+      "状態は inarictl devices で確認できます。キューが空になると条件 Drained が Empty になります。"}},
+    {"undrain", "DEVICE " COMMAND_SYNTAX, COMMAND_OPTIONS, 1, 1, verb_undrain,
+     {"have a drained device take mail again", "受け付けを止めたデバイスのメール受け付けを再開する"}, {NULL, NULL}},
     {"test-message", "DEVICE --to ADDRESS [--from ADDRESS] " COMMAND_SYNTAX, "to= from= " COMMAND_OPTIONS, 1, 1, verb_test_message,
      {"send a message through a device and follow it to its queue result", "デバイスを通してテストメールを送り、キューでの結果まで追跡する"},
      {"Exit status 4 when it was not sent. Without --from it has no envelope sender, so nothing bounces.",

@@ -130,6 +130,8 @@ static order_fn *const doers[] = {
     [COMMAND_SERVICE_RESTART] = order_service_restart,
     [COMMAND_TEST_MESSAGE] = order_test_message,
     [COMMAND_DEBUG_BUNDLE] = order_debug_bundle,
+    [COMMAND_DRAIN] = order_drain,
+    [COMMAND_UNDRAIN] = order_undrain,
     [COMMAND_DRY_RUN] =
         NULL, /* the agent's: stage, validate and trial_stop are verbs of their own */
 };

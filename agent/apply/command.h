@@ -40,4 +40,4 @@ MUST_USE enum err_code command_serve_output(struct helper *h, const json_t *requ
 /* What each kind does (command_queue.c ...): fill o->result, or fail. */
 typedef enum err_code order_fn(struct order *o, struct err *e);
 order_fn order_self_check, order_queue_show, order_queue_change, order_service_start, order_service_stop, order_service_restart,
-    order_debug_bundle, order_test_message;
+    order_debug_bundle, order_test_message, order_drain, order_undrain;

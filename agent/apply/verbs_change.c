@@ -1,6 +1,7 @@
 /* The verbs that change something. */
 #include "apply/command.h"
 #include "apply/desired.h"
+#include "apply/drain.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -60,6 +61,8 @@ static enum err_code stage_plan(struct helper *h, const struct planned *p, struc
     enum err_code rc = rq.plan == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                        : relay_clients_choose(rq.plan, &clients, e);
 
+    if (rc == ERR_OK)
+        rc = drain_ensure(h, e); /* what is staged asks this table: it is copied beside it */
     if (rc == ERR_OK)
         rc = postfix_stage(&h->pf, &rq, a, &r, e);
     if (rc != ERR_OK)

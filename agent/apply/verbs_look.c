@@ -1,10 +1,12 @@
 /* The verbs that only look. */
 #include "apply/command.h"
 #include "apply/desired.h"
+#include "apply/drain.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "targets/facts.h"
 #include "targets/postfix_cf.h"
 #include "targets/postfix_read.h"
@@ -148,7 +150,8 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     static const char *const queues[] = {"incoming", "active", "deferred", "hold"};
     char in_main[DIGEST_SIZE], in_master[DIGEST_SIZE];
     pid_t pid = postfix_pid(h->s->postfix_queue);
-    json_t *queue = json_object();
+    json_t *queue = json_object(), *drain;
+    struct err why = {0};
     bool same;
 
     postfix_digests(&h->pf, in_main, in_master);
@@ -171,6 +174,10 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     (void)json_object_set_new(answer, "lkg", lkg_json(&h->j.s));
     (void)json_object_set_new(answer, "queue", queue);
     (void)json_object_set_new(answer, "desired", desired_read(h));
+    drain = drain_read(h);
+    (void)json_object_set_new(answer, "drain", drain == NULL ? json_null() : drain);
+    if (drain_ensure(h, &why) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "drain.not_written", KV_STR("problem", why.msg));
     return verbs_bare(request, e);
 }
 

@@ -144,6 +144,11 @@ void command_step(struct loop *l, struct order *o)
     case COMMAND_ROTATE_KEY:
         rotate_key(l, o);
         return;
+    case COMMAND_DRAIN:
+    case COMMAND_UNDRAIN:
+        through_helper(l, o);
+        l->work.next_check = 0; /* the report shows it at once */
+        return;
     case COMMAND_DRY_RUN:
         command_trial(l, o);
         return;

@@ -21,6 +21,7 @@ enum condition_type {
     COND_STORAGE_OK,
     COND_SERVICE_RUNNING,
     COND_KEY_CURRENT,
+    COND_DRAINED,
     COND_READY,
     COND_COUNT
 };

@@ -51,7 +51,7 @@ static json_t *running(const struct loop *l)
     const char *both = strcmp(w->main_digest, w->master_digest) == 0 ? w->main_digest : "";
     json_t *postfix = json_pack("{s:s,s:s,s:s}", "digest_main", w->main_digest, "digest_master",
                                 w->master_digest, "digest", both);
-    static const char *const copied[] = {"version", "state", "pid", "since", "desired"};
+    static const char *const copied[] = {"version", "state", "pid", "since", "desired", "drain"};
 
     for (size_t i = 0; i < COUNT_OF(copied) && postfix != NULL; i++)
         if (json_object_get(w->running, copied[i]) != NULL)

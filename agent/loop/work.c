@@ -345,6 +345,26 @@ static bool stopped_on_purpose(const struct loop *l)
            0;
 }
 
+/* Drained by an order; "Empty" once nothing is left that a stop would delay. */
+static void show_drain(struct loop *l)
+{
+    static const char *const queues[] = {"incoming", "active", "deferred", "hold"};
+    const json_t *d = json_object_get(l->work.running, "drain");
+    const json_t *queue = json_object_get(l->work.running, "queue");
+    int64_t left = 0;
+    char text[700];
+
+    for (size_t i = 0; i < COUNT_OF(queues); i++)
+        left += json_int(queue, queues[i], 0);
+    if (!json_is_object(d)) {
+        cond(l, COND_DRAINED, COND_FALSE, "TakesMail", "");
+        return;
+    }
+    (void)snprintf(text, sizeof text, "drained by %s since %s: %s", json_str(d, "by", ""),
+                   json_str(d, "since", ""), json_str(d, "reason", ""));
+    cond(l, COND_DRAINED, COND_TRUE, left > 0 ? "Draining" : "Empty", text);
+}
+
 static void show_service(struct loop *l)
 {
     const json_t *d = json_object_get(l->work.running, "desired");
@@ -616,6 +636,7 @@ static void look_again(struct loop *l, int64_t now)
         l->work.next_check = now + LOOP_CHECK_MS;
         if (refresh_running(l)) {
             show_service(l);
+            show_drain(l);
             look_at_managed(l, now);
         }
     }

@@ -343,8 +343,8 @@ static enum err_code trial_main(const struct postfix *p, struct slice staged, st
 /* $config_directory/inari/... and dynamicmaps.cf must be found below the trial's own directory. */
 static enum err_code link_config(const struct postfix *p, const char *staged_etc, struct err *e)
 {
-    static const char *const links[] = {"inari", "dynamicmaps.cf", "dynamicmaps.cf.d",
-                                        "postfix-files", "sasl"};
+    static const char *const links[] = {
+        "inari", PLAN_DRAIN_TABLE, "dynamicmaps.cf", "dynamicmaps.cf.d", "postfix-files", "sasl"};
 
     for (size_t i = 0; i < COUNT_OF(links); i++) {
         char from[4300], to[4300];

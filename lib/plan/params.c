@@ -104,7 +104,9 @@ static void add_restrictions(struct plan_builder *b)
     word(b, &recipient,
          arena_printf(b->a, "check_recipient_access %s",
                       plan_table_ref(b, "known_recipients", "texthash")));
-    plan_param(b, "smtpd_client_restrictions", "check_client_access %s",
+    plan_param(b, "smtpd_client_restrictions",
+               "check_client_access cidr:${config_directory}/" PLAN_DRAIN_TABLE
+               ", check_client_access %s",
                plan_table_ref(b, "client_access", "cidr"));
     plan_param(b, "smtpd_helo_restrictions", "%s", helo);
     plan_param(b, "smtpd_sender_restrictions", "%s", sender);

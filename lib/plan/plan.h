@@ -92,5 +92,9 @@ void plan_check_fleet(const struct plan_member *members, size_t n, struct findin
 /* The plan as JSON, for ?dry_run answers and GET /devices/{id}/plan.  New reference. */
 MUST_USE json_t *plan_to_json(const struct plan *p);
 
+/* A cidr table beside main.cf, not below inari/: whether this device takes new mail is no setting and survives every change
+ * of them.  The helper writes it (agent/apply/drain.h); empty but for a drained device. */
+#define PLAN_DRAIN_TABLE "inari-drain"
+
 /* The fixed ports of the loopback services (docs/settings.md names them). */
 enum { PLAN_PORT_REINJECT = 10026, PLAN_PORT_SCAN = 10025, PLAN_PORT_PROBE = 10027, PLAN_PORT_SINK = 10028, PLAN_PORT_DIGEST = 10029 };

@@ -27,7 +27,8 @@ static bool has_control(const char *s)
 /* The variables the planner writes itself; no other dollar sign may be there. */
 static bool foreign_dollar(const char *s)
 {
-    static const char *const own[] = {"${config_directory}/inari/", "$myhostname",
+    static const char *const own[] = {"${config_directory}/inari/",
+                                      "${config_directory}/" PLAN_DRAIN_TABLE, "$myhostname",
                                       "$inari_digest "};
 
     for (; (s = strchr(s, '$')) != NULL; s++) {
@@ -298,7 +299,8 @@ static bool service_exists(const struct plan *p, struct slice name)
     return false;
 }
 
-static void need_service(const struct plan *p, struct slice name, const char *where, struct findings *f)
+static void need_service(const struct plan *p, struct slice name, const char *where,
+                         struct findings *f)
 {
     char text[64];
 
@@ -310,7 +312,8 @@ static void need_service(const struct plan *p, struct slice name, const char *wh
 
 static void check_references(const struct plan *p, struct findings *f)
 {
-    static const char *const names[] = {"content_filter", "default_transport", "relay_transport", "local_transport"};
+    static const char *const names[] = {"content_filter", "default_transport", "relay_transport",
+                                        "local_transport"};
 
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         struct slice rest = slice_of(value_of(p->params, p->n_params, names[i]));
@@ -318,10 +321,12 @@ static void check_references(const struct plan *p, struct findings *f)
     }
     for (size_t i = 0; i < p->n_services; i++) {
         const struct plan_service *s = &p->services[i];
-        need_service(p, slice_of(value_of(s->options, s->n_options, "cleanup_service_name")), s->service, f);
+        need_service(p, slice_of(value_of(s->options, s->n_options, "cleanup_service_name")),
+                     s->service, f);
     }
     for (size_t i = 0; i < p->n_tables; i++) {
-        struct slice rest = slice_of(strcmp(p->tables[i].name, "transport") == 0 ? p->tables[i].content : "");
+        struct slice rest =
+            slice_of(strcmp(p->tables[i].name, "transport") == 0 ? p->tables[i].content : "");
         while (rest.n > 0) {
             struct slice line = slice_cut(&rest, '\n'), to = line;
             (void)slice_cut(&to, ' ');

@@ -4,13 +4,11 @@
 
 #include <stdio.h>
 
-const char *const command_kind_names[] = {"self-check",      "queue-show",
-                                          "queue-flush",     "queue-hold",
-                                          "queue-release",   "queue-delete",
-                                          "service-start",   "service-stop",
-                                          "service-restart", "test-message",
-                                          "debug-bundle",    "rotate-key",
-                                          "dry-run",         NULL};
+const char *const command_kind_names[] = {
+    "self-check",      "queue-show",   "queue-flush",   "queue-hold",
+    "queue-release",   "queue-delete", "service-start", "service-stop",
+    "service-restart", "test-message", "debug-bundle",  "rotate-key",
+    "drain",           "undrain",      "dry-run",       NULL};
 const char *const command_service_names[] = {"postfix", NULL};
 const char *const command_queue_names[] = {"all", "incoming", "active", "deferred", "hold", NULL};
 const char *const command_state_names[] = {"queued",  "delivered",   "running", "done",
@@ -142,12 +140,20 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         JDEC_END,
     };
     static const struct jdec_field *const by_kind[] = {
-        [COMMAND_SELF_CHECK] = none,         [COMMAND_QUEUE_SHOW] = show,
-        [COMMAND_QUEUE_FLUSH] = some,        [COMMAND_QUEUE_HOLD] = some,
-        [COMMAND_QUEUE_RELEASE] = some,      [COMMAND_QUEUE_DELETE] = some,
-        [COMMAND_SERVICE_START] = service,   [COMMAND_SERVICE_STOP] = service,
-        [COMMAND_SERVICE_RESTART] = service, [COMMAND_TEST_MESSAGE] = message,
-        [COMMAND_DEBUG_BUNDLE] = bundle,     [COMMAND_ROTATE_KEY] = none,
+        [COMMAND_SELF_CHECK] = none,
+        [COMMAND_QUEUE_SHOW] = show,
+        [COMMAND_QUEUE_FLUSH] = some,
+        [COMMAND_QUEUE_HOLD] = some,
+        [COMMAND_QUEUE_RELEASE] = some,
+        [COMMAND_QUEUE_DELETE] = some,
+        [COMMAND_SERVICE_START] = service,
+        [COMMAND_SERVICE_STOP] = service,
+        [COMMAND_SERVICE_RESTART] = service,
+        [COMMAND_TEST_MESSAGE] = message,
+        [COMMAND_DEBUG_BUNDLE] = bundle,
+        [COMMAND_ROTATE_KEY] = none,
+        [COMMAND_DRAIN] = none,
+        [COMMAND_UNDRAIN] = none,
         [COMMAND_DRY_RUN] = trial,
     };
     AUTO(json_free) json_t *empty = args == NULL ? json_object() : NULL;

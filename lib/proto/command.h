@@ -21,6 +21,8 @@ enum command_kind {
     COMMAND_TEST_MESSAGE, /* send one, follow it to its result */
     COMMAND_DEBUG_BUNDLE, /* configuration, state and logs without secrets, encrypted to the caller's key */
     COMMAND_ROTATE_KEY, /* the agent renews its own key; the helper has no part in it */
+    COMMAND_DRAIN,   /* take no new mail until it is undrained; the queue empties */
+    COMMAND_UNDRAIN,
     COMMAND_DRY_RUN, /* try what the parent keeps for it (GET commands/{id}/bundle); given by the parent itself */
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */

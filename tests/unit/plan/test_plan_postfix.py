@@ -90,6 +90,7 @@ class Instance:
             master.append(" ".join(s[k] for k in ("service", "type", "private", "unprivileged", "chroot", "wakeup", "process_limit", "command")))
             master += ["  -o { %s = %s }" % kv for kv in s["options"].items()]
         (self.etc / "master.cf").write_text("\n".join(master) + "\n")
+        (self.etc / "inari-drain").write_text("# not drained\n")  # the helper's own (agent/apply/drain.h)
         tables = self.etc / self.plan["tables_dir"]
         tables.mkdir(parents=True)
         for t in self.plan["tables"]:
