@@ -95,7 +95,7 @@ enum err_code drain_begin(struct helper *h, const char *by, const char *reason, 
         j = json_pack("{s:s,s:s,s:s,s:s}", "by", by, "reason", reason, "since", now, "command",
                       command);
     }
-    text = j == NULL ? NULL : json_dumps(j, JSON_COMPACT);
+    text = j == NULL ? NULL : json_text(j, JSON_COMPACT);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     path_of(h, path, sizeof path);
