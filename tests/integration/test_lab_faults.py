@@ -77,6 +77,34 @@ def test_power_cut_of_a_child(healthy_lab):
     mail_through(lab)
 
 
+@pytest.mark.parametrize("point", ["renamed", "reloaded"])
+def test_power_cut_in_the_middle_of_the_switch(healthy_lab, point):
+    """One file is the new one and the other the old, or both are new and nobody has looked yet.  Without agent and parent
+    the helper makes it whole again before it does anything else."""
+    lab, child = healthy_lab, healthy_lab.children[0]
+    files = [f"{lab.root(child)}/etc/postfix/{n}" for n in ("main.cf", "master.cf")]
+
+    def now():
+        return [open(f, "rb").read() for f in files]
+    lab.wait_in_sync()
+    old, size = now(), random.randrange(20_000_000, 30_000_000)
+    lab.verb("kill", f"{child}/helper")
+    lab.verb("start", f"{child}/helper", "--env", f"INARI_PAUSE_AT={point}:30000")
+    lab.publish_size(size)
+    wait_until(lambda: sum(a != b for a, b in zip(old, now())) == (1 if point == "renamed" else 2),
+               "the switch to be under way", 30, 0.02)
+    time.sleep(0.5)  # of the 30 s it stays there
+    lab.verb("kill", child)
+    lab.verb("start", f"{child}/postfix")
+    lab.verb("start", f"{child}/helper")
+    wait_until(lambda: now() == old, "the files of before", 20)
+    wait_until(lambda: len(set(digests(lab, child))) == 1, "one digest in both files", 20)
+    mail_through(lab, [child])
+    lab.verb("start", child)
+    lab.wait_ehlo(f"SIZE {size}", timeout=90)
+    lab.wait_in_sync()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", ["staged", "switching", "renamed", "switched", "reloading", "reloaded", "probing",
                                    "committing"])
