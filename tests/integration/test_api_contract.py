@@ -258,6 +258,9 @@ def test_recovery_is_as_described(api, described):
     assert go("GET", "/recovery")["fenced"] is False
     go("POST", "/recovery/continue", {"reason": "no need"}, want=409)
     go("POST", "/recovery/continue", {}, want=422)
+    assert go("GET", "/recovery/lost")["items"] == []
+    go("POST", "/recovery/adopt", {}, want=422)
+    go("POST", "/recovery/adopt", {"title": "nothing is lost"}, want=404)
 
 
 def test_every_route_was_called(described):
@@ -266,7 +269,7 @@ def test_every_route_was_called(described):
     refused_only = {"POST /api/v1/devices/{id}/instances", "POST /api/v1/devices/{id}/reinstate",  # test_identity.py
                     "POST /api/v1/devices/{id}/approve", "POST /api/v1/devices/{id}/reject",  # test_agent_api_enrol.py
                     "PUT /api/v1/session/password",  # tests/browser
-                    "POST /api/v1/recovery/continue",  # test_recovery.py
+                    "POST /api/v1/recovery/continue", "POST /api/v1/recovery/adopt",  # test_recovery.py
                     "GET /metrics"}
     missing = {f"{m} {p}" for m, p, op in described.operations()
                if not p.startswith(("/api/agent/", "/oauth2/"))} - succeeded - refused_only
