@@ -45,7 +45,9 @@ static void keep_track(struct instances *i, const struct instance *seen)
 
 static void same_start(struct instances *i, const struct instance *seen, int64_t mono_ms)
 {
-    if (seen->seq > i->now.seq) {
+    /* The same number again is the same poll again: an HTTP client sends it anew where something on
+     * the way cut the connection it was held on (A7), and twins do not keep step for long. */
+    if (seen->seq >= i->now.seq) {
         i->now = *seen;
         return;
     }
@@ -73,9 +75,14 @@ void instances_note(struct instances *i, const struct instance *seen, int64_t mo
     }
     if (strcmp(seen->boot, i->before.boot) == 0) {
         struct instance other = i->now;
+        bool alike = strcmp(seen->machine, other.machine) == 0;
         i->now = *seen;
         i->before = other;
-        fork_found(i);
+        /* Once, on one machine: a request of before its restart that something on the way held
+         * back. */
+        if (!alike || i->returned)
+            fork_found(i);
+        i->returned = true;
         return;
     }
     /* A start nobody has heard of: a restart, or a snapshot, or a copy whose original will speak
@@ -86,4 +93,5 @@ void instances_note(struct instances *i, const struct instance *seen, int64_t mo
         i->before = i->now;
     i->now = *seen;
     i->backs = 0;
+    i->returned = false;
 }

@@ -288,7 +288,8 @@ def test_copies_that_look_alike_wait_for_a_decision(original, api):
     """Nothing tells them apart: both keep what they run, neither gets anything new, until somebody decides."""
     copied = twin(original, HOME, 1000)
     assert poll(copied) in (200, 304)
-    assert poll(original) == 409 and poll(copied) == 409
+    assert poll(original) in (200, 304)  # once it may be a late request of before a restart
+    assert poll(copied) == 409 and poll(original) == 409
     d = forked(api, original)
     assert d["state"] == "quarantined" and {x["verdict"] for x in d["instances"]["items"]} == {"waits"}
     path = f"/devices/{original.id}/instances"
