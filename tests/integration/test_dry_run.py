@@ -173,7 +173,7 @@ def test_what_devices_are_given_and_how_they_are_counted(api, managed):
     draft = draft_for(api, devices)
     assert api.ok("POST", f"/drafts/{draft}/dry-run?dry_run=true")["counts"] == {"asked": 4}
     assert good.commands() == []
-    run = api.ok("POST", f"/drafts/{draft}/dry-run", {"wait_s": 10})
+    run = api.ok("POST", f"/drafts/{draft}/dry-run", {"wait_s": 120})  # a parent that was killed still leads for seconds
     orders = {d: next(c for c in d.commands() if c["kind"] == "dry-run") for d in devices}
     assert {c["args"]["run"] for c in orders.values()} == {run["id"]}
     status, text = tried(good, orders[good])
@@ -193,7 +193,7 @@ def test_what_devices_are_given_and_how_they_are_counted(api, managed):
     seen = api.ok("GET", f"/dry-runs/{run['id']}")
     assert seen["state"] == "running"
     says(bad, "failed", problem={"type": "urn:inari:problem:refused", "detail": "postfix: fatal: no", "errors": []})
-    over = wait_until(lambda: (r := api.ok("GET", f"/dry-runs/{run['id']}"))["state"] != "running" and r, "the end", 20, 0.1)
+    over = wait_until(lambda: (r := api.ok("GET", f"/dry-runs/{run['id']}"))["state"] != "running" and r, "the end", 40, 0.1)
     assert over["state"] == "refused" and over["counts"] == {"passed": 1, "refused": 1, "unable": 1, "asked": 1}
     rows = by_name(over)
     assert over["devices"][0]["name"] == bad.name and rows[bad.name]["problem"]["detail"] == "postfix: fatal: no"

@@ -176,8 +176,8 @@ class Walk:
         lab, api = self.lab, self.api
 
         def settled():
-            rows = api.ok("GET", "/devices")["items"]
-            return all(x["sync"] == "in-sync" or (x["sync"] == "failed" and x["last_attempt"]["problem"]["detail"]) for x in rows)
+            rows = [x for x in api.ok("GET", "/devices")["items"] if x["name"] in lab.children]
+            return len(rows) == len(lab.children) and all(x["sync"] == "in-sync" or (x["sync"] == "failed" and x["last_attempt"]["problem"]["detail"]) for x in rows)
         wait_until(settled, f"every device to be in sync or to say why not: "
                    f"{[(x['name'], x['sync'], x.get('last_attempt')) for x in api.ok('GET', '/devices')['items']]}", 180, 0.5)
         published = {r["pub"] for r in every(api, "/revisions")}
