@@ -323,6 +323,7 @@ def ready(parent):
     return parent.session().get("/readyz").status_code
 
 
+@pytest.mark.slow
 def test_b5_database_away(new_parent):
     parent = new_parent()
     api = parent.token()

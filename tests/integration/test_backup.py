@@ -142,6 +142,7 @@ def test_restore_and_undo(made, safe):
     assert pub_of(parent) == said["manifest"]["pub"] + 1
 
 
+@pytest.mark.slow
 def test_undo_that_is_cut_off_is_run_again(made, safe):
     """Keys and tables are of one life: an undo that cannot bring back every key leaves the tables, and goes on when told again."""
     parent, _, said = made

@@ -21,6 +21,7 @@ def test_superuser_is_refused_with_a_remedy(new_parent):
     p.wait_ready()
 
 
+@pytest.mark.slow
 def test_connections_stay_few_under_load(parent):
     """B06: the number of connections does not follow the number of callers."""
     sessions = [parent.token(["device:read"]) for _ in range(4)]

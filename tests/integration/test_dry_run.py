@@ -201,6 +201,7 @@ def test_what_devices_are_given_and_how_they_are_counted(api, managed):
     assert tried(good, orders[good])[0] == 404, "it is over"
 
 
+@pytest.mark.slow
 def test_nobody_is_waited_for_for_ever(api, managed):
     takes, never = devices = managed(2)
     run = api.ok("POST", f"/drafts/{draft_for(api, devices)}/dry-run", {"wait_s": 10})

@@ -393,6 +393,7 @@ def test_revert_that_changes_no_device_ends(fleet, six):
     fleet.catch_up()
 
 
+@pytest.mark.slow
 def test_automatic_revert_yields_to_a_person(fleet, six):
     """Somebody resumes in the moment in which the engine, which has seen the halt, begins to take it back."""
     made = fleet.publish(six, **{**WAVES, "on_failure": "revert"})
