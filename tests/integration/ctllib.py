@@ -14,7 +14,7 @@ class Ctl:
 
     @classmethod
     def of(cls, programs, parent, api, home):
-        """Signed in with the token of this session."""
+        """Signed in with the token of the API object it was made with."""
         return cls(programs["inarictl"], str(home), INARI_API=parent.base, INARI_CA=parent.ca,
                    INARI_TOKEN=api.headers["Authorization"].removeprefix("Bearer "))
 
