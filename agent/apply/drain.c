@@ -47,7 +47,7 @@ json_t *drain_read(const struct helper *h)
     return NULL;
 }
 
-enum err_code drain_ensure(const struct helper *h, struct err *e)
+static enum err_code ensure(const struct helper *h, bool *ret_written, struct err *e)
 {
     AUTO(json_free) json_t *wanted = drain_read(h);
     const char *should = wanted == NULL ? none : all;
@@ -59,7 +59,33 @@ enum err_code drain_ensure(const struct helper *h, struct err *e)
     if (file_read(path, DRAIN_MAX, &text, &n, NULL) == ERR_OK && n == strlen(should) &&
         memcmp(text, should, n) == 0)
         return ERR_OK;
+    *ret_written = true;
     return file_write_atomic(path, slice_of(should), 0644, e);
+}
+
+enum err_code drain_ensure(const struct helper *h, struct err *e)
+{
+    bool ignored = false;
+
+    return ensure(h, &ignored, e);
+}
+
+void drain_mend(struct helper *h)
+{
+    struct err e = {0};
+    bool written = false;
+    enum err_code rc = ensure(h, &written, &e);
+
+    if (rc != ERR_OK) {
+        log_event(LOG_LEVEL_WARN, "drain.not_written", KV_STR("problem", e.msg));
+        return;
+    }
+    if (!written || !h->j.s.managed)
+        return;
+    log_event(LOG_LEVEL_WARN, "drain.mended", KV_STR("table", PLAN_DRAIN_TABLE));
+    if (!apply_is_open(h) && postfix_pid(h->s->postfix_queue) != 0 &&
+        postfix_do(&h->pf, POSTFIX_RELOAD, &h->output, &e) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "drain.not_reloaded", KV_STR("problem", e.msg));
 }
 
 /* Does what is on disk ask the table? */

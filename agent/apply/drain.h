@@ -14,6 +14,9 @@
 json_t *drain_read(const struct helper *h);
 /* The table says what is wanted, whatever was there before: at the start, before something is staged, with every look. */
 MUST_USE enum err_code drain_ensure(const struct helper *h, struct err *e);
+/* The same for a device that runs: where the table was gone or changed by hand, Postfix is reloaded for the smtpd that
+ * began meanwhile (unless a change is open).  Problems are logged. */
+void drain_mend(struct helper *h);
 /* ERR_CONFLICT: what runs here does not ask the table (not managed, or rendered by an older version). */
 MUST_USE enum err_code drain_begin(struct helper *h, const char *by, const char *reason, const char *command,
                                    struct err *e);

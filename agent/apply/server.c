@@ -1,6 +1,8 @@
 #include "apply/server.h"
 
+#include "apply/drain.h"
 #include "apply/verbs.h"
+#include "apply/watch.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -123,15 +125,18 @@ static void take_over(struct server *s)
 void server_run(struct server *s, volatile const int *stop)
 {
     int64_t alone_since = clock_mono_ms();
-    int fd = -1;
+    int fd = -1, watch = watch_open(s->h);
 
+    drain_mend(s->h); /* it may have gone while no helper looked */
     while (!*stop) {
-        struct pollfd p[2] = {{s->listen_fd, POLLIN, 0}, {fd, POLLIN, 0}};
-        int n = fd < 0 ? poll(p, 1, WAKE_MS) : poll(p + 1, 1, WAKE_MS);
+        struct pollfd p[2] = {{fd < 0 ? s->listen_fd : fd, POLLIN, 0}, {watch, POLLIN, 0}};
+        int n = poll(p, 2, WAKE_MS);
 
-        if (n > 0 && fd < 0) {
+        if (n > 0 && p[1].revents != 0)
+            watch_take(s->h, watch);
+        if (n > 0 && p[0].revents != 0 && fd < 0) {
             fd = take_connection(s);
-        } else if (n > 0 && fd >= 0 && !serve(s, fd)) {
+        } else if (n > 0 && p[0].revents != 0 && !serve(s, fd)) {
             (void)close(fd);
             fd = -1;
             alone_since = clock_mono_ms();
@@ -146,6 +151,8 @@ void server_run(struct server *s, volatile const int *stop)
     }
     if (fd >= 0)
         (void)close(fd);
+    if (watch >= 0)
+        (void)close(watch);
 }
 
 void server_close(struct server *s)

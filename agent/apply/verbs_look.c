@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "targets/facts.h"
 #include "targets/postfix_cf.h"
 #include "targets/postfix_read.h"
@@ -151,7 +150,6 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     char in_main[DIGEST_SIZE], in_master[DIGEST_SIZE];
     pid_t pid = postfix_pid(h->s->postfix_queue);
     json_t *queue = json_object(), *drain;
-    struct err why = {0};
     bool same;
 
     postfix_digests(&h->pf, in_main, in_master);
@@ -176,8 +174,7 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     (void)json_object_set_new(answer, "desired", desired_read(h));
     drain = drain_read(h);
     (void)json_object_set_new(answer, "drain", drain == NULL ? json_null() : drain);
-    if (drain_ensure(h, &why) != ERR_OK)
-        log_event(LOG_LEVEL_WARN, "drain.not_written", KV_STR("problem", why.msg));
+    drain_mend(h);
     return verbs_bare(request, e);
 }
 

@@ -202,6 +202,28 @@ def test_drift_and_repair(device):
     assert "one" in banner(device)
 
 
+@pytest.mark.parametrize("how", ["deleted", "moved away", "written over"])
+def test_the_table_behind_drain_is_mended_at_once(device, how):
+    """Every new smtpd asks it: one that began without it answers 451 to everybody.  Nobody calls a verb here."""
+    c = device.client()
+    apply(c, 1)
+    path = os.path.join(device.etc, "inari-drain")
+    whole = device.read("inari-drain")
+    if how == "deleted":
+        os.unlink(path)
+    elif how == "moved away":
+        os.rename(path, path + ".old")
+    else:
+        device.write("inari-drain", "0.0.0.0/0 REJECT\n::/0 REJECT\n")
+    wait_until(lambda: os.path.exists(path) and device.read("inari-drain") == whole, "the table to be back", 5)
+    wait_until(lambda: "drain.mended" in device.log_text(), "the log", 5)
+
+    def answer():
+        return device.dialogue(25, ["EHLO x.test", "MAIL FROM:<a@outside.test>", "RCPT TO:<u@example.test>"])[-1]
+
+    wait_until(lambda: answer().startswith("250"), "a new smtpd that takes mail", 10)
+
+
 def test_disown_leaves_postfix_as_it_runs(device):
     c = device.client()
     apply(c, 1, smtp__banner_text="one")
