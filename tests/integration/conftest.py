@@ -1,6 +1,8 @@
 """Shared fixtures. Process-starting code is in parentlib.py; the lab is deploy/lab itself."""
+import ctypes
 import os
 import shutil
+import subprocess
 
 import apischema
 import parentlib
@@ -13,8 +15,23 @@ def pytest_configure(config):
     parentlib.Session.description = apischema.Description()
 
 
-# Their agents listen on the fixed port of test messages: one file after another, however many run side by side.
-SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test_agent_network", "test_identity"}
+CLONE_NEWNET = 0x40000000  # <sched.h>
+
+
+def pytest_sessionstart(session):
+    """With INARI_OWN_NET each worker of pytest-xdist has a loopback of its own: every agent listens on the same port for
+    its test messages, and files that start agents can stand side by side.  (Labs need the host's network.)"""
+    if not os.environ.get("INARI_OWN_NET") or not hasattr(session.config, "workerinput") or os.geteuid() != 0:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+# Without a loopback of their own: one file after another, however many run side by side.
+SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test_agent_network", "test_identity"} \
+    if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0 else set()
 
 
 @pytest.hookimpl(tryfirst=True)
