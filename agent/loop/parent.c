@@ -488,8 +488,11 @@ static void on_notice(void *ctx, struct http_answer *a)
     struct err e = {0};
 
     l->parent.notice_busy = false;
-    if (a->status == 0 && l->parent.state == PARENT_OK)
-        l->parent.poll_next = clock_mono_ms() + unreachable(l, a, &l->parent.poll_backoff);
+    if (l->parent.state == PARENT_OK && (a->status == 0 || a->status == 429 || a->status == 503)) {
+        /* Not heard, or by one that is only starting: what it asks is still open. */
+        l->parent.poll_next = clock_mono_ms() + parent_react(l, a, &l->parent.poll_backoff);
+        l->parent.notice_next = 0;
+    }
     if (a->status != 200)
         return;
     note_contact(l, a, false);

@@ -30,8 +30,8 @@ def pytest_sessionstart(session):
 
 
 # Without a loopback of their own: one file after another, however many run side by side.
-SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test_agent_network", "test_identity"} \
-    if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0 else set()
+SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test_agent_network", "test_agent_notice",
+                "test_identity"} if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0 else set()
 
 
 @pytest.hookimpl(tryfirst=True)
