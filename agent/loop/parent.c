@@ -194,6 +194,12 @@ void parent_take_token(struct loop *l, char *token, int64_t life_s)
     l->parent.token_refresh = clock_mono_ms() + token_refresh_ms(life_s);
 }
 
+void parent_forget_token(struct loop *l)
+{
+    drop_token(l);
+    l->parent.token_next = clock_mono_ms();
+}
+
 static void on_token(void *ctx, struct http_answer *a)
 {
     struct loop *l = ctx;

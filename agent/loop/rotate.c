@@ -172,7 +172,15 @@ static bool later(enum err_code rc)
 {
     return rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT || rc == ERR_OVERLOADED ||
            rc == ERR_SLOW_DOWN || rc == ERR_STORAGE || rc == ERR_NO_MEMORY ||
-           rc == ERR_OUTCOME_UNKNOWN || rc == ERR_TOKEN_EXPIRED;
+           rc == ERR_OUTCOME_UNKNOWN || rc == ERR_TOKEN_EXPIRED || rc == ERR_TOKEN_INVALID;
+}
+
+/* The parent looked at the new keys themselves and does not want them.  No other refusal proves
+ * that they are not in force there already, by an answer that was lost; without them this device
+ * would have no key at all then. */
+static bool unwanted(enum err_code rc)
+{
+    return rc == ERR_INVALID || rc == ERR_SIGNATURE || rc == ERR_MALFORMED;
 }
 
 static enum err_code go(struct loop *l, const char *order, struct err *e)
@@ -194,7 +202,9 @@ static enum err_code go(struct loop *l, const char *order, struct err *e)
         if (taken || used == ERR_OK)
             return used;
     }
-    if (!later(rc) && identity_next_drop(state_dir(l), &l->id, &unused) != ERR_OK)
+    if (rc == ERR_TOKEN_INVALID)
+        parent_forget_token(l); /* the next one is asked for with each of our keys */
+    if (unwanted(rc) && identity_next_drop(state_dir(l), &l->id, &unused) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "key.not_stored", KV_STR("problem", unused.msg));
     return rc;
 }

@@ -10,6 +10,7 @@ import uuid
 import pytest
 import requests
 import wireclient
+import wireproxy
 from agentlib import new_agent
 from cryptography.hazmat.primitives import serialization
 from parentlib import SAN_ENV, wait_until
@@ -185,6 +186,37 @@ def test_killed_at_every_step(agent, api, point):
     now = same_key(api, agent)
     assert now["kid"] != was["kid"] and now["rotations"] == was["rotations"] + 1  # finished, and once
     assert agent.command("rotate-key").returncode == 0
+
+
+def test_the_answer_to_the_first_use_is_lost(agent, api, parent):
+    """D12, by the network: the parent has taken the new key into force and the device does not know it.  Its next offer is
+    refused, since the key that proves it is the old one; the new one must not be thrown away for that."""
+    was, offers, lost = key_of(api, agent), [], []
+    proxy = wireproxy.Proxy("127.0.0.1", ("127.0.0.1", parent.port),
+                            *(os.path.join(parent.state, "tls", n) for n in ("server.crt", "server.key")))
+
+    def ask(r):
+        if r.is_("POST", "/api/agent/v1/keys"):
+            offers.append(r.path)
+        elif r.is_("POST", "/oauth2/token") and len(offers) == 1:
+            lost.append(r.also(r.body).status)
+            raise OSError("the line breaks here")
+        elif not r.is_("POST", "/oauth2/token"):
+            raise OSError("and a poll would tell that the token has ended")
+    agent.stop()
+    edit_identity(agent, addresses=[proxy.url])
+    proxy.ask = ask
+    try:
+        agent.start()
+        accepted(agent)
+        assert agent.command("rotate-key").returncode != 0 and lost[0] == 200
+        wait_until(lambda: len(offers) > 1, "the second offer", 30)
+        proxy.ask = None
+        now = same_key(api, agent)
+        assert now["kid"] != was["kid"] and now["rotations"] == was["rotations"] + 1
+        assert agent.command("rotate-key").returncode == 0
+    finally:
+        proxy.close()
 
 
 def test_a_parent_set_back_behind_the_renewal(agent, api, parent):
