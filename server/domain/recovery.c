@@ -17,6 +17,17 @@ enum {
     MARGIN = 1000 /* revisions that devices not heard of may have seen */
 };
 
+static enum err_code fence_tx(struct db *db, void *ctx, struct err *e)
+{
+    const struct actor system = ACTOR_SYSTEM;
+    const json_t *detail = ctx;
+    bool new = false;
+    enum err_code rc = recovery_store_fence_first(db, detail, &new, e);
+
+    return rc == ERR_OK && new ? audit_append(db, &system, "parent.fenced", "parent", detail, e)
+                               : rc;
+}
+
 static enum err_code fence(struct db *db, const char *reason, int64_t known, int64_t seen,
                            struct err *e)
 {
@@ -30,7 +41,7 @@ static enum err_code fence(struct db *db, const char *reason, int64_t known, int
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     log_event(LOG_LEVEL_ERROR, "parent.fenced", KV_STR("reason", reason), KV_INT("known", known),
               KV_INT("seen", seen));
-    return recovery_store_fence_first(db, detail, e);
+    return tx_run(db, "parent.fence", fence_tx, detail, e);
 }
 
 /* --- witness --- */

@@ -1,6 +1,7 @@
 /* What moves a rollout: releasing, halting, changing state.  Inside a transaction. */
 #include "domain/rollout_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/strbuf.h"
 #include "domain/device_status.h"
@@ -66,6 +67,56 @@ int64_t rollout_seen_ms(struct app *app, const char *device_id, int64_t stored_m
         fleet_view_clear(&v);
     }
     return seen;
+}
+
+enum err_code rollout_begin(struct rollout_run *x, struct db *db, struct app *app, struct arena *a,
+                            int64_t term, struct err *e)
+{
+    *x =
+        (struct rollout_run){.db = db, .app = app, .a = a, .now_ms = clock_wall_ms(), .term = term};
+    if (a == NULL || (x->notes = json_array()) == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (arena_defer(a, (void (*)(void *))json_decref, x->notes))
+        return ERR_OK;
+    json_decref(x->notes);
+    return err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
+struct rollout_run rollout_beside(const struct rollout_run *x)
+{
+    return (struct rollout_run){.db = x->db,
+                                .app = x->app,
+                                .a = x->a,
+                                .now_ms = x->now_ms,
+                                .term = x->term,
+                                .notes = x->notes};
+}
+
+enum err_code rollout_note(struct rollout_run *x, const char *action, const char *object,
+                           json_t *detail, struct err *e)
+{
+    json_t *note = json_pack("{s:s,s:s,s:o}", "action", action, "object", object, "detail", detail);
+
+    return note == NULL || json_array_append_new(x->notes, note) != 0
+               ? err_set(e, ERR_NO_MEMORY, "out of memory")
+               : ERR_OK;
+}
+
+enum err_code rollout_write_notes(struct rollout_run *x, struct err *e)
+{
+    const struct actor system = ACTOR_SYSTEM;
+    enum err_code rc = ERR_OK;
+    json_t *note;
+    size_t i;
+
+    json_array_foreach(x->notes, i, note)
+    {
+        if (rc == ERR_OK)
+            rc = audit_append(x->db, &system, json_str(note, "action", ""),
+                              json_str(note, "object", ""), json_object_get(note, "detail"), e);
+    }
+    (void)json_array_clear(x->notes);
+    return rc;
 }
 
 enum err_code rollout_reload(struct rollout_run *x, struct err *e)
@@ -203,13 +254,10 @@ enum err_code rollout_enter(struct rollout_run *x, const char *state, const char
                             struct err *e)
 {
     static const char *const over[] = {"completed", "superseded", "cancelled", "reverted", NULL};
-    const struct actor system = ACTOR_SYSTEM;
-    AUTO(json_free) json_t *detail = NULL;
+    const char *from = x->row.state;
     char action[40], object[64];
     enum err_code rc;
 
-    detail = json_pack("{s:I,s:i,s:s,s:s,s:s}", "pub", (json_int_t)x->row.pub, "wave", x->row.wave,
-                       "from", x->row.state, "to", state, "reason", reason);
     x->row.state = state;
     x->row.reason = reason;
     x->row.state_ms = x->now_ms;
@@ -223,8 +271,12 @@ enum err_code rollout_enter(struct rollout_run *x, const char *state, const char
     log_event(LOG_LEVEL_INFO, "rollout.state", KV_STR("rollout", x->row.id),
               KV_INT("pub", x->row.pub), KV_STR("state", state), KV_INT("wave", x->row.wave),
               KV_STR("reason", reason));
-    return x->term == 0 ? ERR_OK /* a person's order has its own entry */
-                        : audit_append(x->db, &system, action, object, detail, e);
+    return x->told ? ERR_OK
+                   : rollout_note(x, action, object,
+                                  json_pack("{s:I,s:i,s:s,s:s,s:s}", "pub", (json_int_t)x->row.pub,
+                                            "wave", x->row.wave, "from", from, "to", state,
+                                            "reason", reason),
+                                  e);
 }
 
 /* Nobody may be left between two publications: a fresh rev with the content it had. */
@@ -252,8 +304,7 @@ static enum err_code give_back(struct rollout_run *x, struct err *e)
 
 enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e)
 {
-    struct rollout_run old = {
-        .db = x->db, .app = x->app, .a = x->a, .now_ms = x->now_ms, .term = x->term};
+    struct rollout_run old = rollout_beside(x);
     enum err_code rc;
 
     if (x->row.reverts[0] == '\0')

@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INCONCLUSIVE_LIMIT = 3 }; /* times the bake time before a person is asked */
+enum {
+    INCONCLUSIVE_LIMIT = 3, /* times the bake time before a person is asked */
+    NOTED_DEVICES = 100     /* in one audit entry */
+};
 
 /* --- what the devices say --- */
 
@@ -55,6 +58,34 @@ static const char *late(const struct rollout_run *x, const struct rollout_device
     return word;
 }
 
+/* One audit entry for all that failed at once; a wave may be thousands. */
+static enum err_code note_failures(struct rollout_run *x, const json_t *rows, struct err *e)
+{
+    json_t *list = json_array(), *row;
+    char object[64];
+    size_t i, n = 0;
+
+    json_array_foreach(rows, i, row)
+    {
+        if (!rollout_word_failed(json_str(row, "state", "")))
+            continue;
+        if (n++ < NOTED_DEVICES)
+            (void)json_array_append_new(list, json_pack("{s:O,s:O,s:O}", "device",
+                                                        json_object_get(row, "device_id"), "state",
+                                                        json_object_get(row, "state"), "reason",
+                                                        json_object_get(row, "reason")));
+    }
+    if (n == 0) {
+        json_decref(list);
+        return ERR_OK;
+    }
+    (void)snprintf(object, sizeof object, "rollout/%s", x->row.id);
+    return rollout_note(x, "rollout.device_failed", object,
+                        json_pack("{s:I,s:i,s:I,s:o}", "pub", (json_int_t)x->row.pub, "wave",
+                                  x->row.wave, "n", (json_int_t)n, "devices", list),
+                        e);
+}
+
 static enum err_code settle(struct rollout_run *x, struct err *e)
 {
     AUTO(json_free) json_t *rows = json_array();
@@ -75,6 +106,8 @@ static enum err_code settle(struct rollout_run *x, struct err *e)
     if (json_array_size(rows) == 0)
         return ERR_OK;
     rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
+    if (rc == ERR_OK)
+        rc = note_failures(x, rows, e);
     return rc == ERR_OK ? rollout_reload(x, e) : rc;
 }
 
@@ -165,6 +198,8 @@ static enum err_code guard(struct rollout_run *x, enum guard_verdict *ret, struc
     if (json_array_size(rows) == 0)
         return ERR_OK;
     rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
+    if (rc == ERR_OK)
+        rc = note_failures(x, rows, e);
     return rc == ERR_OK ? rollout_reload(x, e) : rc;
 }
 
@@ -235,27 +270,12 @@ static enum err_code baking(struct rollout_run *x, struct err *e)
     return rollout_enter(x, "paused", "inconclusive", e);
 }
 
-/* The devices try it; nobody has got it yet. */
-static enum err_code shadow(struct rollout_run *x, struct err *e)
-{
-    struct dry_run_row r = {0};
-    enum err_code rc = dry_run_store_of_rollout(x->db, x->row.id, x->a, &r, e);
-
-    if (rc == ERR_OK)
-        rc = dry_run_step(x->db, r.id, false, x->now_ms, x->a, &r, e);
-    if (rc != ERR_OK || strcmp(r.state, "running") == 0)
-        return rc;
-    if (strcmp(r.state, "refused") == 0)
-        return rollout_halt(x, "refused-by-devices", e);
-    return rollout_enter(x, x->s.approval ? "awaiting-approval" : "running", "", e);
-}
-
 static enum err_code step(struct rollout_run *x, struct err *e)
 {
     bool runs = strcmp(x->row.state, "running") == 0;
 
     if (strcmp(x->row.state, "shadow") == 0)
-        return shadow(x, e);
+        return rollout_shadow(x, e);
     if (!runs && strcmp(x->row.state, "baking") != 0)
         return ERR_OK;
     if (too_many_failures(x))
@@ -277,8 +297,8 @@ static enum err_code take(struct db *db, const struct pass *p, struct arena *a,
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                  : lease_store_hold(db, "engine", p->holder, p->term, e);
 
-    *ret = (struct rollout_run){
-        .db = db, .app = p->app, .a = a, .now_ms = clock_wall_ms(), .term = p->term};
+    if (rc == ERR_OK)
+        rc = rollout_begin(ret, db, p->app, a, p->term, e);
     return rc == ERR_OK ? rollout_load(ret, p->id, e) : rc;
 }
 
@@ -299,8 +319,10 @@ static enum err_code pass_tx(struct db *db, void *ctx, struct err *e)
         if (strcmp(state, x.row.state) == 0 && wave == x.row.wave)
             break;
     }
+    if (rc != ERR_OK)
+        return rc;
     p->changed = x.changed;
-    return rc;
+    return rollout_write_notes(&x, e);
 }
 
 /* The strategy said: put it back by yourself.  Refused, it waits for a person like any other halt.
@@ -315,7 +337,8 @@ static enum err_code give_up_revert(struct db *db, void *ctx, struct err *e)
     if (rc != ERR_OK || !x.row.auto_revert)
         return rc;
     x.row.auto_revert = false;
-    return rollout_enter(&x, "halted", "revert-refused", e);
+    rc = rollout_enter(&x, "halted", "revert-refused", e);
+    return rc == ERR_OK ? rollout_write_notes(&x, e) : rc;
 }
 
 static enum err_code revert(struct db *db, struct pass *p, struct err *e)

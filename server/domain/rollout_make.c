@@ -1,11 +1,9 @@
 /* A rollout begins: inside the transaction of its publication. */
 #include "domain/rollout_private.h"
 
-#include "base/clock.h"
-#include "base/rand.h"
-#include "domain/dry_run.h"
 #include "domain/issue.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,25 +19,59 @@ struct making {
     json_t *strategy;
 };
 
-/* What an open rollout offered and nobody fetched yet is taken back, unless everybody gets the new
- * one at once anyway. */
-static enum err_code take_back(struct making *m, const char **ids, size_t n, struct err *e)
+/* It is over; its devices on the way stay so.  What it offered and nobody fetched is added to ids:
+ * each of those devices is entitled to what it had before again. */
+static enum err_code supersede(struct making *m, const char *id, json_t *ids, struct err *e)
 {
-    enum err_code rc;
-    int64_t pub = 0;
+    struct rollout_run old = rollout_beside(&m->x);
+    const char **offered = NULL;
+    size_t n = 0;
+    enum err_code rc = rollout_load(&old, id, e);
 
+    if (rc == ERR_OK)
+        rc = rollout_device_store_supersede(old.db, id, old.now_ms, old.a, &offered, &n, e);
+    if (rc == ERR_OK && n > 0 && m->x.s.kind != STRATEGY_ALL)
+        rc = rollout_target_store_reset_pub(old.db, id, issue_id_array(offered, n, old.a), e);
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(ids, json_string(offered[i]));
+    old.row.auto_revert = false;
+    return rc == ERR_OK ? rollout_enter(&old, "superseded", "", e) : rc;
+}
+
+/* Unless everybody gets the new one at once anyway. */
+static enum err_code take_back(struct making *m, const json_t *list, struct err *e)
+{
+    size_t n = json_array_size(list);
+    const char **ids = arena_alloc(m->x.a, (n + 1) * sizeof *ids);
+    enum err_code rc;
+
+    if (ids == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        ids[i] = json_string_value(json_array_get(list, i));
     if (n == 0 || m->x.s.kind == STRATEGY_ALL)
         return ERR_OK;
-    rc = rollout_store_stable_pub(m->x.db, &pub, e);
-    if (rc == ERR_OK)
-        rc = rollout_target_store_set_pub(m->x.db, issue_id_array(ids, n, m->x.a), pub, e);
-    if (rc == ERR_OK)
-        rc = issue_reissue(m->x.db, m->x.app, ids, n, m->x.a, e);
+    rc = issue_reissue(m->x.db, m->x.app, ids, n, m->x.a, e);
     if (rc == ERR_OK) /* a halt of the new one goes back to this, not to what was never taken */
         rc = rollout_target_store_list(m->x.db, m->x.a, &m->targets, &m->n_targets, e);
     return rc == ERR_OK ? issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
                                         &m->changes, &m->n_changes, e)
                         : rc;
+}
+
+static enum err_code supersede_all(struct making *m, struct err *e)
+{
+    AUTO(json_free) json_t *ids = json_array();
+    struct rollout_row *v = NULL;
+    size_t n = 0;
+    enum err_code rc = ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                   : rollout_store_unended(m->x.db, m->x.a, &v, &n, e);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        if (strcmp(v[i].id, m->w->reverts) != 0)
+            rc = supersede(m, v[i].id, ids, e);
+    }
+    return rc == ERR_OK ? take_back(m, ids, e) : rc;
 }
 
 static enum err_code choose_strategy(struct making *m, struct err *e)
@@ -50,7 +82,9 @@ static enum err_code choose_strategy(struct making *m, struct err *e)
     enum err_code rc = rollout_store_policy(m->x.db, m->x.a, &policy, &version, e);
 
     if (rc == ERR_OK)
-        rc = strategy_merge(policy, m->w->asked, "/rollout", &m->strategy, e);
+        /* What is taken back goes the way it came, and waits for nobody's approval. */
+        rc = strategy_merge(m->w->reverts[0] == '\0' ? policy : NULL, m->w->asked, "/rollout",
+                            &m->strategy, e);
     if (rc == ERR_OK)
         rc = strategy_read(m->strategy, "/rollout", &m->x.s, e);
     if (rc != ERR_OK)
@@ -131,24 +165,6 @@ static enum err_code store(struct making *m, struct err *e)
     return rc == ERR_OK ? rollout_device_store_add(m->x.db, r->id, rows, e) : rc;
 }
 
-/* Its devices try it first. */
-static enum err_code ask_first(struct making *m, struct err *e)
-{
-    char id[UUID_TEXT_SIZE];
-    struct dry_run_new w = {.wait_s = m->x.s.shadow_s,
-                            .offline_after_s = m->x.s.offline_after_s,
-                            .changes = m->changes,
-                            .targets = m->targets,
-                            .n = m->n_changes};
-
-    if (strcmp(m->x.row.state, "shadow") != 0)
-        return ERR_OK;
-    uuid7(id);
-    w.row = (struct dry_run_row){
-        .id = id, .rollout_id = m->w->id, .draft_id = "", .pub = m->w->pub, .author = m->w->author};
-    return dry_run_make(m->x.db, m->x.app, &w, m->x.a, e);
-}
-
 /* Who is not touched by it has it already; with "all" nobody waits for a wave. */
 static enum err_code advance_others(struct making *m, struct err *e)
 {
@@ -193,7 +209,7 @@ static json_t *answer(struct making *m)
 /* The rollout that this one takes back releases nothing any more. */
 static enum err_code stop_reverted(struct making *m, struct err *e)
 {
-    struct rollout_run old = {.db = m->x.db, .app = m->x.app, .a = m->x.a, .now_ms = m->x.now_ms};
+    struct rollout_run old = rollout_beside(&m->x);
     enum err_code rc;
 
     if (m->w->reverts[0] == '\0')
@@ -211,10 +227,23 @@ static enum err_code stop_reverted(struct making *m, struct err *e)
     return rc == ERR_OK ? rollout_enter(&old, "reverting", "", e) : rc;
 }
 
+/* Nobody's settings change. */
+static enum err_code done_at_once(struct making *m, struct err *e)
+{
+    char object[64];
+    enum err_code rc = rollout_tell_reverted(&m->x, "reverted", e);
+
+    (void)snprintf(object, sizeof object, "rollout/%s", m->w->id);
+    return rc == ERR_OK ? rollout_note(&m->x, "rollout.completed", object,
+                                       json_pack("{s:I,s:i,s:s,s:s,s:s}", "pub",
+                                                 (json_int_t)m->w->pub, "wave", 0, "from", "", "to",
+                                                 "completed", "reason", "nothing-changes"),
+                                       e)
+                        : rc;
+}
+
 static enum err_code begin(struct making *m, struct err *e)
 {
-    const char **offered = NULL;
-    size_t n = 0;
     enum err_code rc = issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
                                      &m->changes, &m->n_changes, e);
 
@@ -227,17 +256,15 @@ static enum err_code begin(struct making *m, struct err *e)
     if (rc == ERR_OK)
         rc = stop_reverted(m, e);
     if (rc == ERR_OK)
-        rc = rollout_store_supersede(m->x.db, m->w->reverts, m->x.now_ms, m->x.a, &offered, &n, e);
-    if (rc == ERR_OK)
-        rc = take_back(m, offered, n, e);
+        rc = supersede_all(m, e);
     if (rc == ERR_OK)
         rc = plan(m, e);
     if (rc == ERR_OK)
         rc = store(m, e);
     if (rc == ERR_OK && m->n_plan == 0) /* the engine never looks at it */
-        rc = rollout_tell_reverted(&m->x, "reverted", e);
-    if (rc == ERR_OK)
-        rc = ask_first(m, e);
+        rc = done_at_once(m, e);
+    if (rc == ERR_OK && strcmp(m->x.row.state, "shadow") == 0)
+        rc = rollout_ask(&m->x, m->changes, m->targets, m->n_changes, e);
     return rc == ERR_OK ? advance_others(m, e) : rc;
 }
 
@@ -245,14 +272,18 @@ enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_
                            struct arena *a, json_t **ret_devices, json_t **ret_rollout,
                            struct err *e)
 {
-    struct making m = {
-        .w = w, .x = {.db = db, .app = app, .a = a, .now_ms = clock_wall_ms(), .lean = true}};
-    enum err_code rc = begin(&m, e);
+    struct making m = {.w = w};
+    enum err_code rc = rollout_begin(&m.x, db, app, a, 0, e);
 
+    m.x.lean = true;
+    if (rc == ERR_OK)
+        rc = begin(&m, e);
     if (rc == ERR_OK)
         rc = rollout_reload(&m.x, e);
     if (rc == ERR_OK && strcmp(m.x.row.state, "running") == 0)
         rc = rollout_release(&m.x, e);
+    if (rc == ERR_OK)
+        rc = rollout_write_notes(&m.x, e);
     if (rc != ERR_OK)
         return rc;
     *ret_devices = answer(&m);

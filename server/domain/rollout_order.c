@@ -21,7 +21,7 @@ static const char *const possible[][8] = {
     [ROLLOUT_CANCEL] = {"shadow", "running", "baking", "paused", "halted", "awaiting-approval",
                         NULL},
     [ROLLOUT_APPROVE] = {"awaiting-approval", NULL},
-    [ROLLOUT_PROMOTE] = {"shadow", "baking", NULL},
+    [ROLLOUT_PROMOTE] = {"shadow", "baking", "halted", NULL}, /* halted: by a refusal alone */
 };
 static const char *const revertible[] = {"shadow", "running", "baking", "paused", "halted", NULL};
 
@@ -68,6 +68,12 @@ static enum err_code audit(struct db *db, const struct ordering *x, const char *
     return audit_append(db, x->o->by, action, object, detail, e);
 }
 
+/* Its devices would not have it. */
+static bool was_refused(const struct rollout_run *x)
+{
+    return strcmp(x->row.state, "halted") == 0 && strcmp(x->row.reason, ROLLOUT_REFUSED) == 0;
+}
+
 static enum err_code resume(struct rollout_run *x, struct err *e)
 {
     const char *to = strcmp(x->row.state, "paused") == 0 ? x->row.paused_from : "running";
@@ -75,6 +81,8 @@ static enum err_code resume(struct rollout_run *x, struct err *e)
                            ? rollout_device_store_forgive(x->db, x->row.id, e)
                            : ERR_OK;
 
+    if (rc == ERR_OK && was_refused(x))
+        return rollout_ask_again(x, e);
     if (strcmp(to, "running") == 0 && x->s.approval && x->row.approver[0] == '\0')
         to = "awaiting-approval"; /* halted before anybody approved it */
     x->row.auto_revert = false;
@@ -112,7 +120,9 @@ static enum err_code obey(struct rollout_run *x, const struct rollout_order *o, 
         return rc == ERR_OK ? rollout_enter(x, "cancelled", reason, e) : rc;
     case ROLLOUT_APPROVE:
         return approve(x, o, e);
-    case ROLLOUT_PROMOTE: /* the engine takes the next step within a second */
+    case ROLLOUT_PROMOTE:   /* the engine takes the next step within a second */
+        if (was_refused(x)) /* in spite of it */
+            return rollout_tried(x, e);
         if (strcmp(x->row.state, "shadow") == 0)
             rc = dry_run_store_hurry(x->db, x->row.id, x->now_ms, e);
         else
@@ -129,16 +139,21 @@ static enum err_code obey(struct rollout_run *x, const struct rollout_order *o, 
 static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
 {
     struct ordering *o = ctx;
-    struct rollout_run x = {.db = db, .app = o->app, .a = o->a, .now_ms = clock_wall_ms()};
-    enum err_code rc = rollout_load(&x, o->id, e);
-    const char *from = x.row.state;
+    struct rollout_run x;
+    enum err_code rc = rollout_begin(&x, db, o->app, o->a, 0, e);
+    const char *from;
 
+    x.told = true;
+    if (rc == ERR_OK)
+        rc = rollout_load(&x, o->id, e);
     if (rc != ERR_OK)
         return rc;
+    from = x.row.state;
     if (o->o->version != 0 && o->o->version != x.row.version)
         return err_set(e, ERR_STALE_EDIT, "the present version is \"%lld\"",
                        (long long)x.row.version);
-    if (!rollout_verb_possible(o->o->verb, from))
+    if (!rollout_verb_possible(o->o->verb, from) ||
+        (o->o->verb == ROLLOUT_PROMOTE && strcmp(from, "halted") == 0 && !was_refused(&x)))
         return err_set(e, ERR_CONFLICT, "a rollout that is \"%s\" does not take the order \"%s\"",
                        from, rollout_verb_names[o->o->verb]);
     rc = obey(&x, o->o, e);
@@ -149,7 +164,9 @@ static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
     o->changed = x.changed;
     if (rc == ERR_OK)
         rc = rollout_get(db, o->id, o->a, &o->json, &o->version, e);
-    return rc == ERR_OK ? audit(db, o, from, &x.row, e) : rc;
+    if (rc == ERR_OK)
+        rc = audit(db, o, from, &x.row, e);
+    return rc == ERR_OK ? rollout_write_notes(&x, e) : rc;
 }
 
 enum err_code rollout_order_run(struct db *db, struct app *app, const char *id,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "domain/guard.h"
+#include "domain/issue.h"
 #include "domain/rollout.h"
 #include "domain/strategy.h"
 #include "store/rollout_device_store.h"
@@ -20,7 +21,19 @@ struct rollout_run { /* one rollout in one transaction */
     size_t n;
     bool changed; /* something was issued or the row written */
     bool lean;    /* what devices say is not asked for: a rollout that begins has nobody to listen to */
+    bool told;    /* whoever ordered it writes the audit entry of this one */
+    json_t *notes; /* audit entries, written last (audit.h); borrowed from the arena */
 };
+/* Begin work on rollouts in a transaction; a may be NULL (ERR_NO_MEMORY).  app->... as in rollout_run. */
+MUST_USE enum err_code rollout_begin(struct rollout_run *x, struct db *db, struct app *app, struct arena *a, int64_t term,
+                                     struct err *e);
+/* The same transaction, another rollout. */
+struct rollout_run rollout_beside(const struct rollout_run *x);
+/* For the audit log, by the system; detail is stolen, NULL without memory. */
+MUST_USE enum err_code rollout_note(struct rollout_run *x, const char *action, const char *object, json_t *detail,
+                                    struct err *e);
+/* Write what was noted.  Last in the transaction. */
+MUST_USE enum err_code rollout_write_notes(struct rollout_run *x, struct err *e);
 
 /* When a device was last seen by this parent or, as of half a minute ago, by any. */
 int64_t rollout_seen_ms(struct app *app, const char *device_id, int64_t stored_ms);
@@ -36,6 +49,17 @@ MUST_USE enum err_code rollout_enter(struct rollout_run *x, const char *state, c
 MUST_USE enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e);
 /* Stop: devices that did not confirm get back what they had, under a fresh rev. */
 MUST_USE enum err_code rollout_halt(struct rollout_run *x, const char *reason, struct err *e);
+
+/* Have its devices try it (dry_run.h): changes and targets of the same devices, in the same order. */
+MUST_USE enum err_code rollout_ask(struct rollout_run *x, const struct issue_change *changes,
+                                   const struct rollout_target *targets, size_t n, struct err *e);
+/* Once more, after they refused it: moves to "shadow". */
+MUST_USE enum err_code rollout_ask_again(struct rollout_run *x, struct err *e);
+/* A pass in state "shadow". */
+MUST_USE enum err_code rollout_shadow(struct rollout_run *x, struct err *e);
+/* On from "shadow": it is approved, or waits for that. */
+MUST_USE enum err_code rollout_tried(struct rollout_run *x, struct err *e);
+#define ROLLOUT_REFUSED "refused-by-devices" /* the reason of that halt */
 
 /* A device's state as of its newest status document. */
 const char *rollout_device_word(const struct rollout_device *d);

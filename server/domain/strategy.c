@@ -29,6 +29,14 @@ enum err_code strategy_merge(const json_t *policy, const json_t *asked, const ch
     struct strategy s;
     enum err_code rc;
 
+    if (json_is_true(json_object_get(policy, "approval")) &&
+        json_is_false(json_object_get(asked, "approval"))) {
+        char at[160];
+        (void)snprintf(at, sizeof at, "%s/approval", pointer);
+        return err_field(e, ERR_FORBIDDEN, at,
+                         "the fleet's policy asks for a second account's approval of every "
+                         "publication: leave the member out");
+    }
     if (j == NULL || (policy != NULL && json_object_update(j, (json_t *)(uintptr_t)policy) != 0) ||
         (asked != NULL && json_object_update(j, (json_t *)(uintptr_t)asked) != 0))
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -153,7 +161,6 @@ void strategy_settle(struct strategy *s, size_t n_devices)
         s->n_waves = 1;
         s->canary_bake_s = s->canary_bake_s < EXPEDITE_BAKE_S ? s->canary_bake_s : EXPEDITE_BAKE_S;
         s->bake_s = 0;
-        s->approval = false;
     }
     if (s->kind == STRATEGY_AUTO)
         s->kind = n_devices <= (size_t)s->small_fleet ? STRATEGY_ALL : STRATEGY_WAVES;

@@ -38,7 +38,7 @@ struct strategy {
 };
 
 /* Built-in values, under the policy, under what a publication asks for: one object, new reference.  Each of the two may
- * be NULL.  ERR_INVALID names the member below pointer. */
+ * be NULL.  ERR_INVALID names the member below pointer; ERR_FORBIDDEN: asked drops the approval the policy wants. */
 MUST_USE enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer, json_t **ret,
                                       struct err *e);
 /* Read a merged one. */

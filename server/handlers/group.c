@@ -16,6 +16,10 @@ static enum err_code change_of(struct req *rq, struct reply *rp, const struct ac
 
     if (force != NULL && (force[0] == '\0' || strlen(force) > FORCE_MAX))
         return err_field(e, ERR_INVALID, "/query/force", "a reason has 1 to %d bytes", FORCE_MAX);
+    if (force != NULL && (rq->who.perms & PERM_PUBLISH) == 0)
+        return err_field(e, ERR_FORBIDDEN, "/query/force",
+                         "it overrides what speaks against the settings, which takes the right to "
+                         "publish");
     *ret = (struct group_change){.app = rq->app,
                                  .by = by,
                                  .lang = rq->lang,

@@ -129,6 +129,10 @@ enum err_code rollout_policy_patch_one(struct req *rq, struct reply *rp, struct 
 
     json_decref(j);
     j = NULL;
+    if (rc == ERR_OK && json_object_get(rq->json, "approval") != NULL &&
+        (rq->who.perms & PERM_ADMIN) == 0)
+        rc = err_field(e, ERR_FORBIDDEN, "/approval",
+                       "who may publish alone is decided by an administrator");
     if (rc == ERR_OK)
         rc = req_if_version(rq, version, e);
     if (rc == ERR_OK)

@@ -82,7 +82,8 @@ static void read_counted(const struct rows *r, int i, void *item)
 static const struct stmt GET = {"dry_run_get", 1,
                                 COLUMNS COUNTS " FROM dry_run r WHERE r.id = $1::uuid"};
 static const struct stmt OF_ROLLOUT = {
-    "dry_run_of_rollout", 1, COLUMNS COUNTS " FROM dry_run r WHERE r.rollout_id = $1::uuid"};
+    "dry_run_of_rollout", 1,
+    COLUMNS COUNTS " FROM dry_run r WHERE r.rollout_id = $1::uuid ORDER BY r.id DESC LIMIT 1"};
 
 static enum err_code one(struct db *db, const struct stmt *s, const char *id, struct arena *a,
                          struct dry_run_row *ret, struct err *e)

@@ -20,6 +20,7 @@ MUST_USE enum err_code dry_run_store_add(struct db *db, const struct dry_run_row
 /* ERR_NOT_FOUND. */
 MUST_USE enum err_code dry_run_store_get(struct db *db, const char *id, struct arena *a, struct dry_run_row *ret,
                                          struct err *e);
+/* Its newest one. */
 MUST_USE enum err_code dry_run_store_of_rollout(struct db *db, const char *rollout_id, struct arena *a,
                                                 struct dry_run_row *ret, struct err *e);
 /* Newest first; before "": from the newest. */

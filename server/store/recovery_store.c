@@ -243,9 +243,14 @@ enum err_code recovery_store_fenced(struct db *db, struct arena *a, const json_t
     return rc;
 }
 
-enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, struct err *e)
+enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, bool *ret_new,
+                                         struct err *e)
 {
-    return db_run(db, &FENCE_FIRST, (struct db_param[]){P_JSON(detail)}, NULL, NULL, e);
+    int64_t n = 0;
+    enum err_code rc = db_change(db, &FENCE_FIRST, (struct db_param[]){P_JSON(detail)}, &n, e);
+
+    *ret_new = rc == ERR_OK && n > 0;
+    return rc;
 }
 
 enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e)

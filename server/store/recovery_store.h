@@ -47,7 +47,7 @@ MUST_USE enum err_code recovery_store_fence(struct db *db, const json_t *detail,
 /* *ret: the fence (borrowed from a), or NULL: there is none. */
 MUST_USE enum err_code recovery_store_fenced(struct db *db, struct arena *a, const json_t **ret, struct err *e);
 /* Only when there is none: what came first stays. */
-MUST_USE enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, struct err *e);
+MUST_USE enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, bool *ret_new, struct err *e);
 /* The end of a fence, inside a transaction: no revision below above is given out any more, and every device's next
  * bundle differs from its last, so that issuing gives it a fresh revision.  ERR_CONFLICT: there is no fence. */
 MUST_USE enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e);

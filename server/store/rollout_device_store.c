@@ -138,6 +138,29 @@ enum err_code rollout_device_store_drop_queued(struct db *db, const char *rollou
         NULL, NULL, e);
 }
 
+static const struct stmt SUPERSEDE = {
+    "rollout_device_supersede", 2,
+    "WITH before AS (SELECT device_id, state FROM rollout_device WHERE rollout_id = $1::uuid AND"
+    " state IN ('queued', 'offered')), done AS (UPDATE rollout_device rd SET state ="
+    " 'superseded', ended_at = $2::timestamptz FROM before b WHERE rd.rollout_id = $1::uuid AND"
+    " rd.device_id = b.device_id) SELECT device_id FROM before WHERE state = 'offered'"};
+
+static void read_id(const struct rows *r, int i, void *item)
+{
+    *(const char **)item = rows_text(r, i, 0);
+}
+
+enum err_code rollout_device_store_supersede(struct db *db, const char *rollout_id, int64_t now_ms,
+                                             struct arena *a, const char ***ret, size_t *ret_n,
+                                             struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc =
+        db_run(db, &SUPERSEDE, (struct db_param[]){P_TEXT(rollout_id), P_TIME(now_ms)}, a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_id, ret, ret_n, e) : rc;
+}
+
 #define FAILED_STATES                                                                              \
     "('rejected', 'reverted', 'interrupted', 'degraded', 'timed-out', 'unhealthy')"
 static const struct stmt FORGIVE = {"rollout_device_forgive", 1,
@@ -261,11 +284,6 @@ static const struct stmt BEHIND = {
     " 'held', 'quarantined') AND NOT EXISTS (SELECT 1 FROM rollout_device rd WHERE rd.rollout_id ="
     " $1::uuid AND rd.device_id = d.id AND rd.state IN " FAILED_STATES ") ORDER BY d.id"};
 
-static void read_behind(const struct rows *r, int i, void *item)
-{
-    *(const char **)item = rows_text(r, i, 0);
-}
-
 enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id, int64_t pub,
                                           struct arena *a, const char ***ret, size_t *ret_n,
                                           struct err *e)
@@ -274,9 +292,9 @@ enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id,
     enum err_code rc =
         db_run(db, &BEHIND, (struct db_param[]){P_TEXT(rollout_id), P_INT(pub)}, a, &r, e);
 
-    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_behind, ret, ret_n, e) : rc;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_id, ret, ret_n, e) : rc;
 }
 
 const struct stmt *const rollout_device_store_stmts[] = {
-    &ADD,    &LIST,    &RELEASE, &SET,     &DROP_QUEUED, &FORGIVE, &FOLLOW,
-    &COUNTS, &BUSY_MX, &TARGETS, &SET_PUB, &RESET_PUB,   &BEHIND,  NULL};
+    &ADD,    &LIST,    &RELEASE, &SET,     &DROP_QUEUED, &SUPERSEDE, &FORGIVE, &FOLLOW,
+    &COUNTS, &BUSY_MX, &TARGETS, &SET_PUB, &RESET_PUB,   &BEHIND,    NULL};

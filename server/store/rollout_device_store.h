@@ -43,6 +43,9 @@ MUST_USE enum err_code rollout_device_store_set(struct db *db, const char *rollo
 /* All queued ones. */
 MUST_USE enum err_code rollout_device_store_drop_queued(struct db *db, const char *rollout_id, const char *state,
                                                         const char *reason, int64_t now_ms, struct err *e);
+/* Its queued and offered devices get nothing of it any more.  *ret: those it had offered something they had not fetched. */
+MUST_USE enum err_code rollout_device_store_supersede(struct db *db, const char *rollout_id, int64_t now_ms, struct arena *a,
+                                                      const char ***ret, size_t *ret_n, struct err *e);
 MUST_USE enum err_code rollout_device_store_forgive(struct db *db, const char *rollout_id, struct err *e);
 /* Devices were given another bundle (mode, group): those on their way are followed to it.  ids: array text. */
 MUST_USE enum err_code rollout_device_store_follow(struct db *db, const char *ids, struct err *e);

@@ -30,34 +30,8 @@ enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, s
                   NULL, NULL, e);
 }
 
-#define OPEN_STATES                                                                                \
+#define UNENDED_STATES                                                                             \
     "('shadow', 'awaiting-approval', 'running', 'baking', 'paused', 'halted', 'reverting')"
-
-static const struct stmt SUPERSEDE = {
-    "rollout_supersede", 2,
-    "WITH r AS (UPDATE rollout SET state = 'superseded', state_at = $2::timestamptz, ended_at ="
-    " $2::timestamptz, auto_revert = false, version = version + 1 WHERE state IN " OPEN_STATES
-    " AND id::text <> $1::text RETURNING id), before AS (SELECT rd.rollout_id, rd.device_id,"
-    " rd.state FROM rollout_device rd JOIN r ON r.id = rd.rollout_id WHERE rd.state IN ('queued',"
-    " 'offered')), done AS (UPDATE rollout_device rd SET state = 'superseded', ended_at ="
-    " $2::timestamptz FROM before b WHERE rd.rollout_id = b.rollout_id AND rd.device_id ="
-    " b.device_id) SELECT device_id FROM before WHERE state = 'offered'"};
-
-static void read_supersede(const struct rows *r, int i, void *item)
-{
-    *(const char **)item = rows_text(r, i, 0);
-}
-
-enum err_code rollout_store_supersede(struct db *db, const char *but, int64_t now_ms,
-                                      struct arena *a, const char ***ret, size_t *ret_n,
-                                      struct err *e)
-{
-    struct rows *r = NULL;
-    enum err_code rc =
-        db_run(db, &SUPERSEDE, (struct db_param[]){P_TEXT(but), P_TIME(now_ms)}, a, &r, e);
-
-    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_supersede, ret, ret_n, e) : rc;
-}
 
 /* --- reading --- */
 
@@ -152,6 +126,19 @@ enum err_code rollout_store_list(struct db *db, const char *before, int64_t limi
 
 static const struct stmt OPEN = {"rollout_open", 0,
                                  COLUMNS " FROM rollout r WHERE " ROLLOUT_OPEN " ORDER BY r.id"};
+
+static const struct stmt UNENDED = {"rollout_unended", 0,
+                                    COLUMNS " FROM rollout r WHERE r.state IN " UNENDED_STATES
+                                            " ORDER BY r.id"};
+
+enum err_code rollout_store_unended(struct db *db, struct arena *a, struct rollout_row **ret,
+                                    size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_run(db, &UNENDED, NULL, a, &r, e);
+
+    return rc == ERR_OK ? read_rows(r, a, false, ret, ret_n, e) : rc;
+}
 
 enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret,
                                  size_t *ret_n, struct err *e)
@@ -299,5 +286,5 @@ enum err_code lease_store_hold(struct db *db, const char *name, const char *hold
 }
 
 const struct stmt *const rollout_store_stmts[] = {
-    &MAKE,       &SUPERSEDE, &GET,         &LOCK,        &LIST,       &OPEN,       &SAVE,
-    &STABLE_PUB, &POLICY,    &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};
+    &MAKE,       &UNENDED, &GET,         &LOCK,        &LIST,       &OPEN,       &SAVE,
+    &STABLE_PUB, &POLICY,  &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};

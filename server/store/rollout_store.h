@@ -16,10 +16,9 @@ struct rollout_row { /* borrowed from the arena; times in ms of the parent's clo
 };
 /* Its term becomes the lease's. */
 MUST_USE enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, struct err *e);
-/* Every open rollout but this one ("" for all) is over; its devices on the way stay so, the rest is superseded.
- * *ret: ids of devices that were offered something they have not fetched yet; array of text. */
-MUST_USE enum err_code rollout_store_supersede(struct db *db, const char *but, int64_t now_ms, struct arena *a,
-                                               const char ***ret, size_t *ret_n, struct err *e);
+/* Those that are not over, oldest first. */
+MUST_USE enum err_code rollout_store_unended(struct db *db, struct arena *a, struct rollout_row **ret, size_t *ret_n,
+                                             struct err *e);
 /* ERR_NOT_FOUND names the id. */
 MUST_USE enum err_code rollout_store_get(struct db *db, const char *id, struct arena *a, struct rollout_row *ret,
                                          struct err *e);

@@ -201,6 +201,52 @@ def test_what_devices_are_given_and_how_they_are_counted(api, managed):
     assert tried(good, orders[good])[0] == 404, "it is over"
 
 
+def test_refused_it_is_tried_again_or_goes_on_in_spite_of_it(api, managed):
+    devices = managed(2)
+
+    def answer(bad):
+        """Each device is asked; bad ones refuse."""
+        for d in devices:
+            order = wait_until(lambda: next((c for c in d.commands() if c["kind"] == "dry-run"), None), "the question", 15, 0.1)
+            d.tell(order["id"], "delivered")
+            d.tell(order["id"], "running")
+            more = {"problem": {"type": "urn:inari:problem:refused", "detail": "no"}} if d in bad else {"result": {"ok": True}}
+            assert d.tell(order["id"], "failed" if d in bad else "done", **more).status_code == 200
+
+    def see():
+        return api.ok("GET", f"/rollouts/{made['rollout_id']}")
+
+    def halted(runs):
+        r = wait_until(lambda: (r := see())["state"] == "halted" and r, "the halt", 15, 0.1)
+        assert r["reason"] == "refused-by-devices" and r["shadow"]["state"] == "refused" and r["counts"] == {"queued": 2}
+        assert len([x for x in api.ok("GET", "/dry-runs?limit=5")["items"] if x["rollout_id"] == made["rollout_id"]]) == runs
+    made = api.publish({"devices": {d.id: {KEY: new_size()} for d in devices}},
+                       rollout={**FAST, "shadow": "always", "shadow_s": 600, "canary_bake_s": 600})
+    answer(bad=devices[:1])
+    halted(1)
+    at = f"/rollouts/{made['rollout_id']}"
+    assert api.ok("POST", f"{at}/resume", {})["state"] == "shadow", "resumed, its devices are asked once more"
+    answer(bad=devices[1:])
+    halted(2)
+    assert all(d.desired().status_code == 304 for d in devices)
+    api.ok("POST", f"{at}/resume", {})
+    answer(bad=[])
+    wait_until(lambda: see()["state"] == "running", "the first wave", 15, 0.1)
+    api.ok("POST", f"{at}/halt", {"reason": "by hand"})
+    assert api.post(f"/rollouts/{made['rollout_id']}/promote", json={}).status_code == 409, "nobody refused it"
+    api.ok("POST", f"{at}/cancel", {})
+    made = api.publish({"devices": {d.id: {KEY: new_size()} for d in devices}},
+                       rollout={**FAST, "shadow": "always", "shadow_s": 600, "canary_bake_s": 600})
+    for d in devices:  # what the cancelled one gave back
+        if d.desired().status_code == 200:
+            d.fetch()
+            d.put_status()
+    answer(bad=devices)
+    halted(1)
+    assert api.ok("POST", f"/rollouts/{made['rollout_id']}/promote", {"reason": "I know better"})["state"] == "running"
+    api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+
+
 @pytest.mark.slow
 def test_nobody_is_waited_for_for_ever(api, managed):
     takes, never = devices = managed(2)

@@ -127,6 +127,12 @@ class Fleet:
                                               "problem": {"title": "refused", "detail": "postfix: fatal: bad", "errors": []}}})
 
 
+def audited(fleet, made):
+    """What the log says of a rollout, newest first."""
+    return [a["action"] for a in fleet.api.ok("GET", "/audit?action=rollout.&limit=100")["items"]
+            if a["object"] == f"rollout/{made['rollout_id']}"]
+
+
 def x_wave(r, i):
     return next(x["wave"] for x in r["devices"] if x["id"] == i)
 
@@ -188,8 +194,7 @@ def test_waves_follow_one_another_and_bake(fleet, six):
     r = fleet.see(made)
     assert r["state"] == "completed" and r["counts"] == {"confirmed": 6} and r["ended_at"]
     assert {settings(d) for d in six} == {fleet.size}
-    actions = [a["action"] for a in fleet.api.ok("GET", "/audit?action=rollout.&limit=100")["items"]
-               if a["object"] == f"rollout/{made['rollout_id']}"]
+    actions = audited(fleet, made)
     assert actions[0] == "rollout.completed" and actions.count("rollout.baking") == 3
 
 
@@ -201,6 +206,7 @@ def test_g1_canary_rejects_and_only_the_canary_was_touched(fleet, six):
     r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
     assert r["reason"] == "failures" and r["counts"] == {"reverted": 1, "queued": 5}
     assert "bad" in next(x for x in r["devices"] if x["id"] == first)["problem"]["detail"]
+    assert audited(fleet, made)[:2] == ["rollout.halted", "rollout.device_failed"]
     d = fleet.devices[first]
     have = d.last["rev"]
     b = d.fetch()
@@ -293,6 +299,7 @@ def test_g8_newer_publication_supersedes(fleet, six):
     newer = fleet.publish(six, **WAVES)
     r = fleet.see(made)
     assert r["state"] == "superseded" and r["counts"] == {"superseded": 6}
+    assert audited(fleet, made)[0] == "rollout.superseded"
     d = fleet.devices[first]
     if fleet.states(newer)[first] != "offered":  # what it was offered and had not fetched is not given to it any more
         d.fetch()

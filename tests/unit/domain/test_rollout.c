@@ -91,7 +91,7 @@ static void settled(void **state)
     strategy_settle(&s, 3);
     assert_int_equal(s.kind, STRATEGY_WAVES);
     assert_int_equal(s.n_waves, 1);
-    assert_true(!s.approval && strategy_bake_s(&s, 0) == 30 && strategy_bake_s(&s, 1) == 0);
+    assert_true(s.approval && strategy_bake_s(&s, 0) == 30 && strategy_bake_s(&s, 1) == 0);
 }
 
 enum { MANY = 10000 };
@@ -153,7 +153,7 @@ static void state_table(void **state)
         "awaiting-approval", "running",   "baking",     "paused",    "halted",
         "reverting",         "completed", "superseded", "cancelled", "reverted"};
     static const char *const may[] = {/* pause resume halt cancel approve promote revert */
-                                      "p.hca..", "p.hc..R", "p.hc.PR", ".rhc..R", ".r.c..R",
+                                      "p.hca..", "p.hc..R", "p.hc.PR", ".rhc..R", ".r.c.PR",
                                       ".......", ".......", ".......", ".......", "......."};
     static const char letters[] = "prhcaP";
 

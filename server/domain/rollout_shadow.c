@@ -1,0 +1,69 @@
+/* Its devices try a rollout before anybody gets it: asking them, and what follows from what they
+ * said. */
+#include "domain/dry_run.h"
+#include "domain/rollout_private.h"
+
+#include "base/rand.h"
+#include "store/dry_run_store.h"
+#include "store/revision_store.h"
+
+#include <string.h>
+
+enum err_code rollout_ask(struct rollout_run *x, const struct issue_change *changes,
+                          const struct rollout_target *targets, size_t n, struct err *e)
+{
+    char id[UUID_TEXT_SIZE];
+    struct dry_run_new w = {.wait_s = x->s.shadow_s,
+                            .offline_after_s = x->s.offline_after_s,
+                            .changes = changes,
+                            .targets = targets,
+                            .n = n};
+
+    uuid7(id);
+    w.row = (struct dry_run_row){.id = id,
+                                 .rollout_id = x->row.id,
+                                 .draft_id = "",
+                                 .pub = x->row.pub,
+                                 .author = x->row.author};
+    return dry_run_make(x->db, x->app, &w, x->a, e);
+}
+
+enum err_code rollout_ask_again(struct rollout_run *x, struct err *e)
+{
+    struct rollout_target *targets = NULL;
+    struct issue_change *changes = NULL;
+    struct revision_row r = {0};
+    size_t n = 0, n_targets = 0;
+    enum err_code rc = revision_store_get(x->db, x->row.pub, x->a, &r, e);
+
+    if (rc == ERR_OK)
+        rc = issue_compare(x->db, x->app, x->row.pub, r.content, x->a, &changes, &n, e);
+    if (rc == ERR_OK)
+        rc = rollout_target_store_list(x->db, x->a, &targets, &n_targets, e);
+    if (rc == ERR_OK && n_targets != n)
+        rc = err_set(e, ERR_CONFLICT, "the devices changed meanwhile");
+    if (rc == ERR_OK)
+        rc = rollout_ask(x, changes, targets, n, e);
+    x->changed = true;
+    return rc == ERR_OK ? rollout_enter(x, "shadow", "", e) : rc;
+}
+
+enum err_code rollout_tried(struct rollout_run *x, struct err *e)
+{
+    bool waits = x->s.approval && x->row.approver[0] == '\0';
+
+    return rollout_enter(x, waits ? "awaiting-approval" : "running", "", e);
+}
+
+enum err_code rollout_shadow(struct rollout_run *x, struct err *e)
+{
+    struct dry_run_row r = {0};
+    enum err_code rc = dry_run_store_of_rollout(x->db, x->row.id, x->a, &r, e);
+
+    if (rc == ERR_OK)
+        rc = dry_run_step(x->db, r.id, false, x->now_ms, x->a, &r, e);
+    if (rc != ERR_OK || strcmp(r.state, "running") == 0)
+        return rc;
+    return strcmp(r.state, "refused") == 0 ? rollout_halt(x, ROLLOUT_REFUSED, e)
+                                           : rollout_tried(x, e);
+}
