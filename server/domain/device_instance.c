@@ -119,7 +119,7 @@ enum err_code device_instance_events(struct db *db, struct app *app, struct err 
         if (!fleet_take_event(app->fleet, id, &f.i))
             return ERR_OK;
         rc = tx_run(db, "device.instance", found_tx, &f, e);
-        fleet_event_done(app->fleet, id, rc == ERR_OK);
+        fleet_event_done(app->fleet, id, f.i.event, rc == ERR_OK);
         if (rc == ERR_OK && f.i.event == INSTANCE_FORK) {
             log_event(LOG_LEVEL_WARN, "device.fork", KV_STR("device", id),
                       KV_STR("boot", f.i.now.boot), KV_STR("other", f.i.before.boot));
@@ -297,6 +297,16 @@ static enum err_code order_rotation(struct db *db, struct deciding *x, const str
     return command_store_insert(db, &c, e);
 }
 
+/* Undecided it was quarantined.  Any other state is somebody's decision about something else. */
+static const char *state_after(const struct device *d)
+{
+    if (strcmp(d->state, "quarantined") != 0)
+        return d->state;
+    if (d->held_until_ms != 0) /* that it is over by now, the job thread finds */
+        return "held";
+    return strcmp(d->mode, "manage") == 0 ? "managed" : "observing";
+}
+
 static enum err_code keep(struct db *db, struct deciding *x, const struct device *d, struct err *e)
 {
     AUTO(json_free) json_t *fork = NULL;
@@ -312,8 +322,7 @@ static enum err_code keep(struct db *db, struct deciding *x, const struct device
     fork = json_deep_copy(d->fork);
     (void)json_object_set_new(fork, "machine", json_string(two_machines(&x->rule) ? machine : ""));
     (void)json_object_set_new(fork, "boot", json_string(two_machines(&x->rule) ? "" : x->boot));
-    rc = identity_store_fork(db, d->id, fork,
-                             strcmp(d->mode, "manage") == 0 ? "managed" : "observing", e);
+    rc = identity_store_fork(db, d->id, fork, state_after(d), e);
     if (rc == ERR_OK && machine[0] != '\0')
         rc = identity_store_machine(db, d->id, machine, e);
     return rc == ERR_OK ? order_rotation(db, x, d, e) : rc;
@@ -322,15 +331,12 @@ static enum err_code keep(struct db *db, struct deciding *x, const struct device
 static enum err_code clear(struct db *db, struct deciding *x, const struct device *d, struct err *e)
 {
     const char *machine = x->rule.now.machine;
-    const char *state = d->state;
     enum err_code rc;
 
     if (d->fork == NULL && !machine_changed(d, &x->rule))
         return err_set(e, ERR_CONFLICT,
                        "device \"%s\" has one instance: there is nothing to decide", d->name);
-    if (strcmp(state, "quarantined") == 0)
-        state = strcmp(d->mode, "manage") == 0 ? "managed" : "observing";
-    rc = identity_store_fork(db, d->id, NULL, state, e);
+    rc = identity_store_fork(db, d->id, NULL, state_after(d), e);
     /* While two speak nobody knows whose machine it is: then the enrolled one stays. */
     if (rc == ERR_OK && d->fork == NULL && machine[0] != '\0')
         rc = identity_store_machine(db, d->id, machine, e);
@@ -348,6 +354,9 @@ static enum err_code decide_tx(struct db *db, void *ctx, struct err *e)
     if (rc != ERR_OK)
         return rc;
     text_copy(x->id, sizeof x->id, d.id);
+    if (!in_service(&d))
+        return err_set(e, ERR_CONFLICT, "device \"%s\" is %s: reinstate or approve it first",
+                       d.name, d.state);
     rule_of(x->app, &d, &x->rule);
     rc = x->what == INSTANCE_KEEP ? keep(db, x, &d, e) : clear(db, x, &d, e);
     if (rc == ERR_OK)

@@ -305,7 +305,8 @@ bool fleet_take_event(struct fleet_cache *f, char ret_id[37], struct instances *
     return true;
 }
 
-void fleet_event_done(struct fleet_cache *f, const char *id, bool dealt_with)
+void fleet_event_done(struct fleet_cache *f, const char *id, enum instance_event what,
+                      bool dealt_with)
 {
     struct entry *en;
     struct shard *s;
@@ -315,7 +316,8 @@ void fleet_event_done(struct fleet_cache *f, const char *id, bool dealt_with)
         return;
     }
     s = lock_row(f, id, &en);
-    if (en != NULL)
+    if (en != NULL &&
+        en->instances.event == what) /* or it went on meanwhile, and is queued again */
         en->instances.event = INSTANCE_USUAL;
     (void)pthread_mutex_unlock(&s->lock);
 }

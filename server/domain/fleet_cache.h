@@ -93,10 +93,10 @@ enum fleet_poll_result { FLEET_POLL_OK, FLEET_POLL_UNKNOWN, FLEET_POLL_SOON /* t
 enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const struct fleet_poll *p, struct fleet_view *ret);
 /* What is known of its instances; false: no such device. */
 bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *ret);
-/* For the job thread: a device with an event that nobody dealt with; false: none.  Then fleet_event_done(): dealt with,
- * or to be looked at again. */
+/* For the job thread: a device with an event that nobody dealt with; false: none.  Then fleet_event_done(): that event
+ * was dealt with, or is to be looked at again; another one that came meanwhile stays. */
 bool fleet_take_event(struct fleet_cache *f, char ret_id[37], struct instances *ret);
-void fleet_event_done(struct fleet_cache *f, const char *id, bool dealt_with);
+void fleet_event_done(struct fleet_cache *f, const char *id, enum instance_event what, bool dealt_with);
 /* The device says that it has verified more than this parent knows (Inari-Have). */
 void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev);
 /* The highest revision of an epoch any device said it has, above what it is offered; 0: none since start. */

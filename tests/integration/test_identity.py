@@ -338,6 +338,23 @@ def test_copies_that_look_alike_wait_for_a_decision(original, api):
     assert api.post(path, json={"decision": "clear", "reason": "x"}).status_code == 409
 
 
+def test_a_decision_about_copies_decides_nothing_else(original, api):
+    """Which of two goes on says nothing about a hold, and does not bring back what was revoked."""
+    path = f"/devices/{original.id}"
+    api.ok("POST", path + "/hold", {"reason": "being moved", "minutes": 60})
+    copied = twin(original, OTHER, 1000)
+    assert poll(copied) in (200, 304) and poll(original) in (200, 304)
+    assert forked(api, original)["state"] == "held"
+    keep = {"decision": "keep", "boot": original.boot, "reason": "x"}
+    assert api.ok("POST", path + "/instances", keep)["state"] == "held"
+    assert shown(api, original)["held_reason"] == "being moved"
+    api.ok("POST", path + "/revoke", {"reason": "a copy was made of it"})
+    for decision in (keep, {"decision": "clear", "reason": "x"}):
+        r = api.post(path + "/instances", json=decision)
+        assert r.status_code == 409 and "revoked" in r.json()["detail"], r.text
+    assert shown(api, original)["state"] == "revoked"
+
+
 def test_a_poll_that_is_looked_at_anew_is_one_poll(original, api):
     """A poll that waits for its bundle, or is woken, runs again: that is no number said twice by two."""
     for i in range(6):

@@ -360,6 +360,40 @@ static void poll_bucket(void **state)
     fleet_cache_free(f);
 }
 
+static void instance_polls(struct fleet_cache *f, char letter, char machine, int64_t seq)
+{
+    struct fleet_poll p = {.instance = {.seq = seq}, .mono_ms = seq, .wall_ms = seq};
+    struct fleet_view v;
+
+    (void)snprintf(p.instance.boot, sizeof p.instance.boot, "0000000%c-0000-4000-8000-000000000000",
+                   letter);
+    memset(p.instance.machine, machine, 64);
+    (void)fleet_poll(f, ID, &p, &v);
+}
+
+/* A copy speaks while the job thread still writes down that a snapshot came back: the fork is not
+ * forgotten with it. */
+static void event_upon_event(void **state)
+{
+    struct fleet_cache *f = fleet_cache_new();
+    struct instances i;
+    char id[37];
+
+    (void)state;
+    fleet_put_for_test(f, ID, DEV_MANAGED, 1);
+    instance_polls(f, '1', 'a', 10);
+    instance_polls(f, '2', 'b', 5);
+    assert_true(fleet_take_event(f, id, &i));
+    assert_int_equal(i.event, INSTANCE_REVERTED);
+    instance_polls(f, '1', 'a', 11);
+    fleet_event_done(f, id, i.event, true);
+    assert_true(fleet_take_event(f, id, &i));
+    assert_int_equal(i.event, INSTANCE_FORK);
+    fleet_event_done(f, id, i.event, true);
+    assert_false(fleet_take_event(f, id, &i));
+    fleet_cache_free(f);
+}
+
 /* Without the database the table answers on for five minutes, then it is nobody's truth any more
  * (6.13). */
 static void stale_table(void **state)
@@ -467,12 +501,13 @@ static void report_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sealing),        cmocka_unit_test(key_file),
-        cmocka_unit_test(nonces),         cmocka_unit_test(assertions),
-        cmocka_unit_test(algorithms),     cmocka_unit_test(access_tokens),
-        cmocka_unit_test(poll_bucket),    cmocka_unit_test(next_poll),
-        cmocka_unit_test(stale_table),    cmocka_unit_test(names),
-        cmocka_unit_test(rollout_states), cmocka_unit_test(report_texts),
+        cmocka_unit_test(sealing),      cmocka_unit_test(key_file),
+        cmocka_unit_test(nonces),       cmocka_unit_test(assertions),
+        cmocka_unit_test(algorithms),   cmocka_unit_test(access_tokens),
+        cmocka_unit_test(poll_bucket),  cmocka_unit_test(event_upon_event),
+        cmocka_unit_test(next_poll),    cmocka_unit_test(stale_table),
+        cmocka_unit_test(names),        cmocka_unit_test(rollout_states),
+        cmocka_unit_test(report_texts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
