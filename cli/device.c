@@ -165,6 +165,7 @@ enum cli_exit verb_device(struct cli *c)
         show_findings(c, json_object_get(problem, "errors"));
     }
     show_conditions(c, d);
+    device_figures(c, json_object_get(d, "health"));
     return EXIT_OK_;
 }
 

@@ -27,7 +27,7 @@ static const struct settings_row rows[] = {
     { "postfix.commands",        S_PATH, AT(postfix_commands),  "/usr/sbin",                     0, 0,           SF_RESTART, "directory of postfix, postconf and postmap" },
     { "postfix.manager",         S_STR,  AT(postfix_manager),   "auto",                          0, 0,           SF_RESTART, "who starts Postfix: systemd, postfix (its own command) or auto" },
     { "postfix.unit",            S_STR,  AT(postfix_unit),      "postfix@-.service",             0, 0,           SF_RESTART, "unit of Postfix where systemd starts it" },
-    { "postfix.log",             S_PATH, AT(postfix_log),       "/var/log/mail.log",             0, 0,           SF_RESTART, "file with Postfix's log lines, for test messages and debug bundles; without it the journal is asked" },
+    { "postfix.log",             S_PATH, AT(postfix_log),       "/var/log/mail.log",             0, 0,           SF_RESTART, "file with Postfix's log lines, for figures, test messages and debug bundles; without it the journal is asked for the last two" },
     { "log.level",               S_STR,  AT(log_level),         "info",                          0, 0,           SF_RESTART, "debug, info, warn or error" },
 };
 /* clang-format on */

@@ -237,6 +237,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
         keep(a->location, sizeof a->location, v);
     } else if (header_is(line, PROTO_H_REPORT, &v)) {
         keep(a->report, sizeof a->report, v);
+    } else if (header_is(line, PROTO_H_FIGURES, &v)) {
+        if (parse_u64(v, 1, 86400, &num))
+            a->figures_s = (int64_t)num;
     } else if (header_is(line, PROTO_H_FRESH, &v)) {
         keep(a->fresh, sizeof a->fresh, v);
     } else if (header_is(line, PROTO_H_NEXT_POLL, &v)) {

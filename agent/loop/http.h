@@ -36,6 +36,7 @@ struct http_answer {
     int64_t next_poll_s;     /* -1: absent */
     int64_t trust;           /* Inari-Trust, or 0 */
     int64_t commands;        /* Inari-Commands, or 0 */
+    int64_t figures_s;       /* Inari-Figures, or 0 */
     char server_problem[64]; /* last word of the problem's type, or "" */
 };
 

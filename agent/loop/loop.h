@@ -12,6 +12,7 @@
 #include "loop/backoff.h"
 #include "loop/command.h"
 #include "loop/conditions.h"
+#include "loop/figures.h"
 #include "loop/hold.h"
 #include "loop/http.h"
 #include "loop/identity.h"
@@ -29,6 +30,7 @@ enum loop_times {
         300 * 1000, /* polls while the parent refuses us for a reason that people must solve */
     LOOP_NOTICE_MS =
         3600 * 1000, /* where the parents are; of a revoked device: whether it still is */
+    LOOP_WATCHED_MS = 3600 * 1000, /* after a change: figures every minute */
     LOOP_HELPER_RETRY_MS = 5000,
     LOOP_RETRY_MS = 60 * 1000, /* second try of content that failed once, plus up to half of it */
     LOOP_CONFIRM_MS = 5000,    /* between tries to reach the parent after a change */
@@ -109,6 +111,7 @@ struct loop {
     struct loop_work work;
     struct orders orders;
     struct rotate rotate;
+    struct loop_figures figures;
     struct control *control;
     char boot[UUID_TEXT_SIZE];
     int64_t started_mono, wake_at; /* wake_at: earliest timer of this turn */

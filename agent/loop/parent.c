@@ -350,6 +350,8 @@ static void on_desired(void *ctx, struct http_answer *a)
         /* A report that was accepted after this poll began is what the parent still missed then. */
         if (strcmp(a->report, "full") == 0 && l->report.acked_at < p->poll_started)
             l->report.force = true;
+        if (a->figures_s > 0)
+            figures_watched(l, a->figures_s * 1000);
         if (a->status == 200)
             desired_200(l, a);
         else

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROWS_MAX = 500, ROWS_FEW = 20, DEFERRED_STEP = 50 };
+enum { ROWS_MAX = 500, ROWS_FEW = 20, MINUTES_FEW = 5, DEFERRED_STEP = 50 };
 
 static void set(json_t *j, const char *name, json_t *value)
 {
@@ -131,7 +131,8 @@ static json_t *health(const struct loop *l)
 {
     const json_t *queue = json_object_get(l->work.running, "queue");
 
-    return json_pack("{s:O?}", "queue", queue);
+    return json_pack("{s:O?,s:o?}", "queue", queue, "mail",
+                     figures_json(l, l->report.level == 0 ? MAILLOG_ROWS : MINUTES_FEW));
 }
 
 /* The device's own key, as the device sees it. */

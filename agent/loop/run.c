@@ -31,6 +31,7 @@ static void loop_clear(struct loop *l)
 {
     work_clear(l);
     command_clear(l);
+    figures_clear(l);
     parent_clear(l);
     control_free(l->control);
     sink_free(l->apply.sink);
@@ -100,6 +101,7 @@ static void turn(struct loop *l)
         return;
     sink_work(l->apply.sink);
     work_turn(l);
+    figures_turn(l);
     report_turn(l);
     parent_turn(l);
     wait_for_something(l);
@@ -132,7 +134,7 @@ int run_main(const struct agent_settings *s)
         say_error(&e);
         return EXIT_FAILED;
     }
-    l = (struct loop){.helper.fd = -1};
+    l = (struct loop){.helper.fd = -1, .figures.follow.fd = -1};
     watch_signals();
     rc = loop_open(&l, s, &e);
     if (rc != ERR_OK) {
@@ -145,6 +147,7 @@ int run_main(const struct agent_settings *s)
     work_begin(&l);
     command_begin(&l);
     parent_begin(&l);
+    figures_begin(&l);
     while (!l.stop && !stop_asked)
         turn(&l);
     loop_save(&l);

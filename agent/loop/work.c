@@ -235,6 +235,7 @@ static void show_result(struct loop *l)
         cond(l, COND_CONFIG_RUNNING, COND_TRUE, "ReadBack", "");
         cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Probed", "");
         cond(l, COND_STORAGE_OK, COND_TRUE, "Ok", "");
+        figures_watched(l, LOOP_WATCHED_MS);
         show_quarantine(l);
     } else if (strcmp(result, "observed") == 0) {
         cond(l, COND_CONFIG_VALID, COND_TRUE, "Valid", "");

@@ -30,6 +30,7 @@
 #define PROTO_H_API "Inari-Api"
 #define PROTO_H_NEXT_POLL "Inari-Next-Poll"
 #define PROTO_H_REPORT "Inari-Report"
+#define PROTO_H_FIGURES "Inari-Figures" /* for how many seconds figures are wanted every minute */
 #define PROTO_H_FRESH "Inari-Fresh"
 #define PROTO_H_NOTICE "Inari-Notice"
 #define PROTO_H_TRUST "Inari-Trust"

@@ -152,6 +152,8 @@ enum err_code device_get(struct db *db, struct app *app, const char *ref, struct
     if (rc != ERR_OK)
         return rc;
     *ret = device_json(app, &d);
+    if (*ret != NULL)
+        (void)json_object_set_new(*ret, "health", part(d.status, "health"));
     *ret_version = d.version;
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
