@@ -179,7 +179,8 @@ def test_no_message_hides_in_another(lab, end):
 def heads(lab, mark):
     """The headers of the messages that arrived and hold the mark anywhere."""
     folder = lab.json["inside"]["maildir"]
-    texts = [open(os.path.join(folder, n), errors="replace", newline="").read() for n in os.listdir(folder) if n.endswith(".eml")]
+    texts = [open(os.path.join(folder, n), errors="replace", newline="").read() for n in os.listdir(folder) 
+             if n.endswith(".eml") and not n.startswith(".")]
     return [re.split(r"\r?\n\r?\n", t, maxsplit=1)[0] for t in texts if mark in t]
 
 
