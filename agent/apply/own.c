@@ -73,7 +73,7 @@ struct plan *apply_widen(const struct helper *h, const struct plan *plan, struct
     if (h->j.s.n_lkg > 0) { /* also after leaving: Postfix still runs it */
         apply_lkg_path(h->s, h->j.s.lkg[0].digest, dir, sizeof dir);
         if (rendition_load(dir, a, &before, NULL) == ERR_OK)
-            add_plan(before.plan, &params, &services, a);
+            add_plan(rendition_wanted(&before), &params, &services, a);
     }
     add_marked(h, &services, a);
     *p = *plan;

@@ -35,6 +35,9 @@ MUST_USE enum err_code verbs_plan(struct helper *h, const json_t *request, bool 
 MUST_USE enum err_code verbs_digest(const json_t *request, const char **ret, struct err *e);
 /* No other member than verb and v. */
 MUST_USE enum err_code verbs_bare(const json_t *request, struct err *e);
+/* A cf_diff_fn: appends {"file","item","expected","found"} to the array ctx. */
+void verbs_note_drift(void *ctx, const char *file, const char *item, const char *expected,
+                      const char *found);
 /* Compare what is in force with the live files (verbs_look.c). */
 MUST_USE enum err_code verbs_drift(struct helper *h, const struct rendition *r, cf_diff_fn *fn,
                                    void *ctx, struct err *e);

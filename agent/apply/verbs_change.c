@@ -2,6 +2,7 @@
 #include "apply/command.h"
 #include "apply/desired.h"
 #include "apply/drain.h"
+#include "apply/partial.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -15,6 +16,8 @@
 
 #include <stdio.h>
 #include <unistd.h>
+
+enum { REPAIR_ITEMS_MAX = 500 };
 
 static enum err_code new_arena(struct arena **ret, struct err *e)
 {
@@ -51,15 +54,23 @@ static void put_plan(json_t *answer, const struct plan *p)
     (void)json_object_set_new(answer, "sink_port", json_integer((json_int_t)p->sink_port));
 }
 
-static enum err_code stage_plan(struct helper *h, const struct planned *p, struct arena *a,
-                                json_t *answer, struct err *e)
+/* left: rows of a drift list that stay as they were found; NULL: nothing does. */
+static enum err_code stage_plan(struct helper *h, const struct planned *p, const json_t *left,
+                                struct arena *a, json_t *answer, struct err *e)
 {
-    const struct stage_request rq = {p->digest, p->device_id, p->epoch,
-                                     p->rev,    p->pub,       apply_widen(h, p->plan, a)};
+    struct plan *whole = apply_widen(h, p->plan, a);
+    bool all = json_array_size(left) == 0;
+    const struct stage_request rq = {p->digest,
+                                     p->device_id,
+                                     p->epoch,
+                                     p->rev,
+                                     p->pub,
+                                     all || whole == NULL ? whole : partial_plan(h, whole, left, a),
+                                     all ? NULL : whole};
     struct relay_clients clients;
     struct rendition r;
     enum err_code rc = rq.plan == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                       : relay_clients_choose(rq.plan, &clients, e);
+                                       : relay_clients_choose(whole, &clients, e);
 
     if (rc == ERR_OK)
         rc = drain_ensure(h, e); /* what is staged asks this table: it is copied beside it */
@@ -91,7 +102,7 @@ static enum err_code stage(struct helper *h, const json_t *request, json_t *answ
         rc = not_open(h, e);
     if (rc == ERR_OK)
         rc = verbs_plan(h, request, true, a, &p, answer, e);
-    return rc == ERR_OK ? stage_plan(h, &p, a, answer, e) : rc;
+    return rc == ERR_OK ? stage_plan(h, &p, NULL, a, answer, e) : rc;
 }
 
 /* Load what is staged under digest. */
@@ -248,16 +259,38 @@ static enum err_code revert(struct helper *h, const json_t *request, json_t *ans
     return rc;
 }
 
-/* A kept rendering once more: its plan, on the files as they are now, through the same checks and
- * the same switch. */
+/* A rendering of ours once more, on the files as they are now: staged, checked, switched; the trial
+ * was when it came.  It stays open until it is committed or reverted. */
+static enum err_code put_in_force(struct helper *h, const struct rendition *of, const json_t *left,
+                                  struct arena *a, json_t *answer, struct err *e)
+{
+    const struct planned p = {of->digest, of->device_id,
+                              of->epoch,  of->rev,
+                              of->pub,    (struct plan *)(uintptr_t)rendition_wanted(of)};
+    struct rendition r;
+    char dir[4200], etc[4300];
+    bool restarted = false;
+    enum err_code rc = stage_plan(h, &p, left, a, answer, e);
+
+    if (rc == ERR_OK)
+        rc = load_stage(h, of->digest, a, dir, sizeof dir, &r, e);
+    (void)snprintf(etc, sizeof etc, "%s/etc", dir);
+    if (rc == ERR_OK)
+        rc = postfix_validate(&h->pf, etc, &r, NULL, NULL, &h->output, e);
+    if (rc == ERR_OK)
+        rc = mark_valid(dir, &r, e);
+    if (rc == ERR_OK)
+        rc = apply_switch(h, of->digest, &restarted, e);
+    (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
+    return rc;
+}
+
 static enum err_code restore(struct helper *h, const json_t *request, json_t *answer, struct err *e)
 {
     AUTO(arena_free) struct arena *a = NULL;
     const char *digest;
-    struct rendition kept, r;
-    struct planned p;
-    char dir[4200], etc[4300];
-    bool restarted = false;
+    struct rendition kept;
+    char dir[4200];
     enum err_code rc = new_arena(&a, e);
 
     if (rc == ERR_OK)
@@ -270,22 +303,9 @@ static enum err_code restore(struct helper *h, const json_t *request, json_t *an
         return rc;
     apply_lkg_path(h->s, digest, dir, sizeof dir);
     rc = rendition_load(dir, a, &kept, e);
-    if (rc != ERR_OK)
+    if (rc != ERR_OK || strcmp(kept.digest, digest) != 0)
         return err_set(e, ERR_NOT_FOUND, "%.16s is not one of the kept configurations", digest);
-    p = (struct planned){digest,   kept.device_id, kept.epoch,
-                         kept.rev, kept.pub,       (struct plan *)(uintptr_t)kept.plan};
-    rc = stage_plan(h, &p, a, answer, e);
-    if (rc == ERR_OK)
-        rc = load_stage(h, digest, a, dir, sizeof dir, &r, e);
-    (void)snprintf(etc, sizeof etc, "%s/etc", dir);
-    if (rc == ERR_OK)
-        rc = postfix_validate(&h->pf, etc, &r, NULL, NULL, &h->output, e);
-    if (rc == ERR_OK)
-        rc = mark_valid(dir, &r, e);
-    if (rc == ERR_OK)
-        rc = apply_switch(h, digest, &restarted, e);
-    (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
-    return rc;
+    return put_in_force(h, &kept, NULL, a, answer, e);
 }
 
 static enum err_code service(struct helper *h, const json_t *request, json_t *answer, struct err *e)
@@ -310,29 +330,63 @@ static enum err_code service(struct helper *h, const json_t *request, json_t *an
                         : err_field(e, ERR_INVALID, "/op", "\"op\" must be start, stop or reload");
 }
 
-/* Put back what drifted: our rendering of the live files, as they are now, through check and switch
- * without a trial (the plan ran before).  Postfix reloads; nothing is journalled as a new
- * configuration since it is the one in force. */
-static void note_item(void *ctx, const char *file, const char *item, const char *expected,
-                      const char *found)
+/* --- what drifted --- */
+
+/* Is it to be put back?  items: names as partial.h has them; NULL: all. */
+static bool chosen(const json_t *row, const json_t *items)
 {
-    (void)json_array_append_new(ctx, json_pack("{s:s,s:s,s:s?,s:s?}", "file", file, "item", item,
-                                               "expected", expected, "found", found));
+    char name[500];
+    size_t i;
+    json_t *v;
+
+    partial_name(row, name, sizeof name);
+    json_array_foreach(items, i, v)
+    {
+        if (strcmp(json_string_value(v), name) == 0)
+            return true;
+    }
+    return items == NULL;
 }
 
+static enum err_code read_items(const json_t *request, json_t **ret, struct err *e)
+{
+    struct repairing {
+        json_t *items;
+    } in = {NULL};
+    static const struct jdec_field fields[] = {
+        JDEC_ARRAY(struct repairing, items, 0, REPAIR_ITEMS_MAX), JDEC_END};
+    AUTO(json_free) json_t *rest = json_copy((json_t *)(uintptr_t)request);
+    enum err_code rc;
+    size_t i;
+    json_t *v;
+
+    (void)json_object_del(rest, "v");
+    (void)json_object_del(rest, "verb");
+    rc = jdec_object(rest, fields, JD_REFUSE_UNKNOWN, "", &in, e);
+    json_array_foreach(in.items, i, v)
+    {
+        if (rc == ERR_OK && !json_is_string(v))
+            rc = err_field(e, ERR_INVALID, "/items", "\"items\" must be an array of strings");
+    }
+    *ret = rc == ERR_OK ? in.items : NULL;
+    return rc;
+}
+
+/* The configuration in force once more, with what is not chosen left as it was found.  The caller
+ * proves and commits it, or reverts. */
 static enum err_code repair(struct helper *h, const json_t *request, json_t *answer, struct err *e)
 {
     AUTO(arena_free) struct arena *a = NULL;
-    struct rendition current, r;
-    struct planned p;
-    json_t *items = json_array();
-    char dir[4200], etc[4300];
-    bool restarted = false;
+    AUTO(json_free) json_t *rows = json_array();
+    json_t *items = NULL, *back = json_array(), *left = json_array(), *v;
+    struct rendition current;
+    size_t i;
     enum err_code rc = new_arena(&a, e);
 
-    (void)json_object_set_new(answer, "repaired", items);
+    (void)json_object_set_new(answer, "repaired", back);
+    (void)json_object_set_new(answer, "left", left);
     if (rc == ERR_OK)
-        rc = verbs_bare(request, e);
+        rc = read_items(request, &items, e);
     if (rc == ERR_OK)
         rc = not_open(h, e);
     if (rc == ERR_OK)
@@ -340,31 +394,18 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
     if (rc == ERR_OK)
         rc = apply_current(h, a, &current, e);
     if (rc == ERR_OK)
-        rc = verbs_drift(h, &current, note_item, items, e);
-    if (rc != ERR_OK || json_array_size(items) == 0)
-        return rc;
-    p = (struct planned){current.digest, current.device_id, current.epoch,
-                         current.rev,    current.pub,       (struct plan *)(uintptr_t)current.plan};
-    rc = stage_plan(h, &p, a, answer, e);
-    if (rc == ERR_OK)
-        rc = load_stage(h, current.digest, a, dir, sizeof dir, &r, e);
-    (void)snprintf(etc, sizeof etc, "%s/etc", dir);
-    if (rc == ERR_OK)
-        rc = postfix_validate(&h->pf, etc, &r, NULL, NULL, &h->output, e);
-    if (rc == ERR_OK)
-        rc = mark_valid(dir, &r, e);
-    if (rc == ERR_OK)
-        rc = apply_switch(h, current.digest, &restarted, e);
+        rc = verbs_drift(h, &current, verbs_note_drift, rows, e);
     if (rc != ERR_OK)
         return rc;
-    rc = apply_commit(h, current.digest, e);
-    if (rc != ERR_OK && apply_is_open(h)) { /* nobody else ends this change */
-        struct err ignored = {0};
-        bool healthy;
-        if (apply_revert(h, "reverted", e->msg, &healthy, &ignored) != ERR_OK)
-            log_event(LOG_LEVEL_ERROR, "apply.revert-failed", KV_STR("reason", ignored.msg));
+    json_array_foreach(rows, i, v)
+    {
+        bool stays = !chosen(v, items) && partial_may_stay(v, rendition_wanted(&current));
+        (void)json_array_append(stays ? left : back, v);
     }
-    return rc;
+    if (json_array_size(back) == 0)
+        return ERR_OK;
+    (void)json_object_set_new(answer, "digest", json_string(current.digest));
+    return put_in_force(h, &current, left, a, answer, e);
 }
 
 static enum err_code disown(struct helper *h, const json_t *request, json_t *answer, struct err *e)

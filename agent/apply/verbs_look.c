@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <pwd.h>
+#include <sys/stat.h>
 
 static enum err_code hello(struct helper *h, const json_t *request, json_t *answer, struct err *e)
 {
@@ -52,8 +54,8 @@ static enum err_code read_now(struct helper *h, const json_t *request, json_t *a
     return postfix_read(&h->pf, answer, e);
 }
 
-static void note(void *ctx, const char *file, const char *item, const char *expected,
-                 const char *found)
+void verbs_note_drift(void *ctx, const char *file, const char *item, const char *expected,
+                      const char *found)
 {
     (void)json_array_append_new(ctx, json_pack("{s:s,s:s,s:s?,s:s?}", "file", file, "item", item,
                                                "expected", expected, "found", found));
@@ -62,7 +64,32 @@ static void note(void *ctx, const char *file, const char *item, const char *expe
 enum err_code verbs_drift(struct helper *h, const struct rendition *r, cf_diff_fn *fn, void *ctx,
                           struct err *e)
 {
-    return postfix_compare(&h->pf, r->plan, fn, ctx, e);
+    return postfix_compare(&h->pf, rendition_wanted(r), fn, ctx, e);
+}
+
+/* What can be known of who edited by hand: when the file was written last, and whose it is. */
+static void add_traces(const struct helper *h, json_t *items)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(items, i, v)
+    {
+        bool table = strcmp(json_str(v, "file", ""), "table") == 0;
+        char path[4700], at[CLOCK_TEXT_SIZE];
+        struct passwd *pw;
+        struct stat st;
+        (void)snprintf(path, sizeof path, "%s/%s", h->s->postfix_config,
+                       json_str(v, table ? "item" : "file", ""));
+        if (lstat(path, &st) != 0)
+            continue;
+        clock_format((int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000, at);
+        pw = getpwuid(st.st_uid);
+        (void)json_object_set_new(v, "file_changed_at", json_string(at));
+        (void)json_object_set_new(v, "file_owner",
+                                  pw == NULL ? json_sprintf("%u", (unsigned)st.st_uid)
+                                             : json_string(pw->pw_name));
+    }
 }
 
 static enum err_code drift(struct helper *h, const json_t *request, json_t *answer, struct err *e)
@@ -78,7 +105,11 @@ static enum err_code drift(struct helper *h, const json_t *request, json_t *answ
         rc = apply_current(h, a, &r, e);
     if (rc == ERR_NOT_FOUND || apply_is_open(h))
         return ERR_OK; /* nothing of ours to drift from, or it is being changed right now */
-    return rc == ERR_OK ? verbs_drift(h, &r, note, items, e) : rc;
+    if (rc == ERR_OK)
+        rc = verbs_drift(h, &r, verbs_note_drift, items, e);
+    if (rc == ERR_OK)
+        add_traces(h, items);
+    return rc;
 }
 
 static enum err_code diff(struct helper *h, const json_t *request, json_t *answer, struct err *e)
@@ -93,7 +124,7 @@ static enum err_code diff(struct helper *h, const json_t *request, json_t *answe
         rc = verbs_plan(h, request, false, a, &p, answer, e);
     if (rc == ERR_OK && (p.plan = apply_widen(h, p.plan, a)) == NULL)
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
-    return rc == ERR_OK ? postfix_compare(&h->pf, p.plan, note, items, e) : rc;
+    return rc == ERR_OK ? postfix_compare(&h->pf, p.plan, verbs_note_drift, items, e) : rc;
 }
 
 static json_t *time_json(int64_t ms)

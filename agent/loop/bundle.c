@@ -152,6 +152,21 @@ static int64_t bounded(const json_t *o, const char *name, int64_t fallback, int6
     return v < 0 ? fallback : v > max ? max : v;
 }
 
+/* A word of a newer parent is the careful one. */
+static enum bundle_drift drift_word(const char *s)
+{
+    return strcmp(s, "enforce") == 0 ? BUNDLE_DRIFT_ENFORCE
+           : strcmp(s, "adopt") == 0 ? BUNDLE_DRIFT_ADOPT
+                                     : BUNDLE_DRIFT_REPORT;
+}
+
+enum bundle_drift bundle_drift_of(const struct bundle *b, const char *item)
+{
+    const char *own = json_str(b->drift_items, item, NULL);
+
+    return own == NULL ? b->drift : drift_word(own);
+}
+
 static void fill(struct bundle *b, const struct payload *p)
 {
     const json_t *postfix = json_object_get(p->sections, "postfix");
@@ -161,9 +176,8 @@ static void fill(struct bundle *b, const struct payload *p)
     b->pub = p->pub;
     b->jti = p->jti;
     b->mode = (enum bundle_mode)p->mode;
-    b->drift = strcmp(json_str(p->drift, "postfix", "report"), "enforce") == 0
-                   ? BUNDLE_DRIFT_ENFORCE
-                   : BUNDLE_DRIFT_REPORT;
+    b->drift = drift_word(json_str(p->drift, "postfix", ""));
+    b->drift_items = json_object_get(p->drift, "items");
     b->settings = json_object_get(postfix, "settings");
     b->placement = json_str(p->device_facts, "placement", NULL);
     b->apply_deadline_s = bounded(p->apply, "apply_deadline_s", 60, 3600);

@@ -10,7 +10,7 @@
 #include "loop/trust.h"
 
 enum bundle_mode { BUNDLE_OBSERVE, BUNDLE_MANAGE, BUNDLE_DRY_RUN };
-enum bundle_drift { BUNDLE_DRIFT_REPORT, BUNDLE_DRIFT_ENFORCE };
+enum bundle_drift { BUNDLE_DRIFT_REPORT, BUNDLE_DRIFT_ENFORCE, BUNDLE_DRIFT_ADOPT };
 
 /* What of a bundle counts later; the strings live in json. */
 struct bundle {
@@ -20,12 +20,15 @@ struct bundle {
     char etag[65];   /* SHA-256 of the bytes as they came */
     char digest[65]; /* content digest, computed here and equal to the one it names */
     enum bundle_mode mode;
-    enum bundle_drift drift;
-    const json_t *settings; /* of section postfix */
-    const char *placement;  /* device_facts, or NULL */
+    enum bundle_drift drift;   /* of every item that has no word of its own */
+    const json_t *drift_items; /* {"main.cf:myhostname":"report"}, or NULL */
+    const json_t *settings;    /* of section postfix */
+    const char *placement;     /* device_facts, or NULL */
     int64_t apply_deadline_s, probe_soak_s, confirm_window_s;
 };
 void bundle_clear(struct bundle *b);
+/* What is to be done when that item differs. */
+enum bundle_drift bundle_drift_of(const struct bundle *b, const char *item);
 
 /* What the device knows already. */
 struct bundle_known {

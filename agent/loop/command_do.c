@@ -1,6 +1,7 @@
 /* command_do.c - what each kind of order does on this host. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/drift.h"
 #include "loop/loop.h"
 
 #include <stdlib.h>
@@ -121,6 +122,26 @@ static void rotate_key(struct loop *l, struct order *o)
     o->state = COMMAND_DONE;
 }
 
+static void enforce(struct loop *l, struct order *o)
+{
+    struct err e = {0};
+    json_t *result = NULL;
+    enum err_code rc = drift_enforce(l, o->args.items, &result, &e);
+
+    l->work.next_check = 0; /* the report shows what is left */
+    if (rc == ERR_UNAVAILABLE) {
+        o->next = clock_mono_ms() + HELPER_AGAIN_MS;
+        return;
+    }
+    if (rc != ERR_OK) {
+        order_fail(o, COMMAND_FAILED, err_word(rc), "%s", e.msg);
+        return;
+    }
+    json_decref(o->result);
+    o->result = result;
+    o->state = COMMAND_DONE;
+}
+
 void command_step(struct loop *l, struct order *o)
 {
     switch (o->args.kind) {
@@ -148,6 +169,9 @@ void command_step(struct loop *l, struct order *o)
     case COMMAND_UNDRAIN:
         through_helper(l, o);
         l->work.next_check = 0; /* the report shows it at once */
+        return;
+    case COMMAND_DRIFT_ENFORCE:
+        enforce(l, o);
         return;
     case COMMAND_DRY_RUN:
         command_trial(l, o);

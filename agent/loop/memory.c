@@ -13,6 +13,7 @@ void memory_clear(struct memory *m)
     json_decref(m->failed);
     json_decref(m->last_attempt);
     json_decref(m->hold);
+    json_decref(m->drift);
     *m = (struct memory){0};
 }
 
@@ -64,6 +65,7 @@ static void decode(const json_t *j, struct memory *m)
     m->seq = m->seq_end = json_int(j, "seq", 1);
     m->last_attempt = object_or_null(j, "last_attempt");
     m->hold = object_or_null(j, "hold");
+    m->drift = object_or_null(j, "drift");
     m->failed = object_or_null(j, "failed");
 }
 
@@ -120,6 +122,8 @@ enum err_code memory_save(const struct memory *m, struct err *e)
         set_new(j, "last_attempt", json_incref(m->last_attempt), &ok);
     if (ok && m->hold != NULL)
         set_new(j, "hold", json_incref(m->hold), &ok);
+    if (ok && json_object_size(m->drift) > 0)
+        set_new(j, "drift", json_incref(m->drift), &ok);
     text = ok ? json_text(j, JSON_INDENT(1) | JSON_SORT_KEYS) : NULL;
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");

@@ -19,6 +19,7 @@ struct memory {
     int64_t fresh_ms;     /* iat of the newest freshness proof */
     int64_t server_ms; /* newest time a parent told: lower bound of a clock that starts in 1970 */
     int64_t seq, seq_end; /* next number, first one that is not reserved */
+    json_t *drift;        /* {item: {"since","tries","gave_up"}}, drift.h; NULL: nothing */
     json_t *hold;         /* {"reason","since_ms","until_ms"} or NULL */
     char proposal[65];    /* digest of the last proposal the parent took */
     char network[65];     /* apply_network_digest() of the last committed settings */

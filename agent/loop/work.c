@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/drift.h"
 #include "loop/loop.h"
 #include "plan/plan.h"
 
@@ -145,6 +146,7 @@ static void take_incoming(struct loop *l)
               KV_INT("pub", b.pub), KV_STR("digest", b.digest));
     bundle_clear(&l->work.bundle);
     l->work.bundle = b;
+    drift_new_bundle(l);
     l->work.have_bundle = true;
     cond(l, COND_CONFIG_VERIFIED, COND_TRUE, "Verified", "");
     cond(l, COND_STORAGE_OK, COND_TRUE, "Ok", "");
@@ -462,58 +464,6 @@ static void turn_pending(struct loop *l, int64_t now)
 
 /* --- regular looks --- */
 
-/* "since" is ours: an item keeps the time at which it was first seen. */
-static void date_rows(json_t *rows, const json_t *before, const char *action)
-{
-    char now[CLOCK_TEXT_SIZE];
-    size_t i, k;
-    json_t *v, *old;
-
-    clock_format(clock_wall_ms(), now);
-    json_array_foreach(rows, i, v)
-    {
-        const char *since = now;
-        json_array_foreach(before, k, old)
-        {
-            if (strcmp(json_str(old, "file", ""), json_str(v, "file", "")) == 0 &&
-                strcmp(json_str(old, "item", ""), json_str(v, "item", "")) == 0)
-                since = json_str(old, "since", now);
-        }
-        (void)json_object_set_new(v, "since", json_string(since));
-        (void)json_object_set_new(v, "action", json_string(action));
-    }
-}
-
-static void look_for_drift(struct loop *l)
-{
-    json_t *answer = ask(l, "drift", NULL), *rows = json_object_get(answer, "drift"), *fixed = NULL;
-    bool enforce = l->work.bundle.drift == BUNDLE_DRIFT_ENFORCE &&
-                   !hold_active(&l->memory, clock_wall_ms(), NULL);
-    char text[200];
-
-    if (!json_is_array(rows)) {
-        json_decref(answer);
-        return;
-    }
-    if (json_array_size(rows) > 0 && enforce)
-        fixed = ask(l, "repair", NULL);
-    date_rows(rows, l->work.drift, fixed != NULL ? "repaired" : "reported");
-    json_decref(l->work.drift);
-    l->work.drift = json_incref(rows);
-    (void)snprintf(text, sizeof text, "%zu items differ, first: %s %s", json_array_size(rows),
-                   json_str(json_array_get(rows, 0), "file", ""),
-                   json_str(json_array_get(rows, 0), "item", ""));
-    if (json_array_size(rows) == 0)
-        cond(l, COND_DRIFTED, COND_FALSE, "InSync", "");
-    else
-        cond(l, COND_DRIFTED, COND_TRUE, fixed != NULL ? "Repaired" : "Reported", text);
-    if (fixed != NULL)
-        log_event(LOG_LEVEL_WARN, "drift.repaired", KV_STR("items", text));
-    json_decref(fixed);
-    json_decref(answer);
-    loop_touch(l);
-}
-
 static void check_running(struct loop *l, int64_t now)
 {
     const char *digest = disk_digest(l);
@@ -609,8 +559,7 @@ static void enforce_service(struct loop *l)
     bool runs = strcmp(json_str(l->work.running, "state", ""), "stopped") != 0;
     const char *op = stopped_on_purpose(l) ? "stop" : "start";
 
-    if (runs != stopped_on_purpose(l) || l->work.bundle.drift != BUNDLE_DRIFT_ENFORCE ||
-        hold_active(&l->memory, clock_wall_ms(), NULL))
+    if (runs != stopped_on_purpose(l) || !drift_enforces(l, "service:postfix"))
         return;
     log_event(LOG_LEVEL_WARN, "service.enforced", KV_STR("op", op));
     json_decref(ask(l, "service", json_pack("{s:s}", "op", op)));
@@ -623,7 +572,7 @@ static void look_at_managed(struct loop *l, int64_t now)
     if (!manages(l) || l->work.degraded)
         return;
     enforce_service(l);
-    look_for_drift(l);
+    drift_look(l);
     check_running(l, now);
 }
 

@@ -347,7 +347,8 @@ static enum err_code fill(const struct postfix *p, const struct stage_request *r
 enum err_code postfix_stage(const struct postfix *p, const struct stage_request *rq,
                             struct arena *a, struct rendition *ret, struct err *e)
 {
-    struct rendition r = {.epoch = rq->epoch, .rev = rq->rev, .pub = rq->pub, .plan = rq->plan};
+    struct rendition r = {
+        .epoch = rq->epoch, .rev = rq->rev, .pub = rq->pub, .plan = rq->plan, .whole = rq->whole};
     char parent[4096], dir[4096];
     enum err_code rc;
 

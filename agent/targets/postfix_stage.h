@@ -12,6 +12,7 @@ struct stage_request {
     const char *digest, *device_id;
     int64_t epoch, rev, pub;
     const struct plan *plan;
+    const struct plan *whole; /* rendition.h; NULL: plan is all of it */
 };
 
 /* <state>/stage/<digest> into buf. */

@@ -68,16 +68,22 @@ static json_t *plan_json(const struct plan *p)
         "probe_domain", p->probe_domain == NULL ? "" : p->probe_domain);
 }
 
+const struct plan *rendition_wanted(const struct rendition *r)
+{
+    return r->whole != NULL ? r->whole : r->plan;
+}
+
 json_t *rendition_to_json(const struct rendition *r)
 {
     uint64_t failed = json_failures();
-    json_t *j =
-        json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o}", "v", 1, "digest", r->digest,
-                  "device_id", r->device_id, "epoch", (json_int_t)r->epoch, "rev",
-                  (json_int_t)r->rev, "pub", (json_int_t)r->pub, "base_main", r->base_main,
-                  "base_master", r->base_master, "restart", r->restart, "validated", r->validated,
-                  "plan", plan_json(r->plan));
+    json_t *j = json_pack("{s:i,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:o}", "v", 1, "digest",
+                          r->digest, "device_id", r->device_id, "epoch", (json_int_t)r->epoch,
+                          "rev", (json_int_t)r->rev, "pub", (json_int_t)r->pub, "base_main",
+                          r->base_main, "base_master", r->base_master, "restart", r->restart,
+                          "validated", r->validated, "plan", plan_json(r->plan));
 
+    if (j != NULL && r->whole != NULL)
+        (void)json_object_set_new(j, "whole", plan_json(r->whole));
     if (json_failures() == failed)
         return j;
     json_decref(j);
@@ -197,7 +203,9 @@ enum err_code rendition_from_json(const json_t *j, struct arena *a, struct rendi
     (void)snprintf(r.base_main, sizeof r.base_main, "%s", json_str(j, "base_main", ""));
     (void)snprintf(r.base_master, sizeof r.base_master, "%s", json_str(j, "base_master", ""));
     r.plan = plan_of(json_object_get(j, "plan"), a);
-    if (r.plan == NULL)
+    if (json_object_get(j, "whole") != NULL)
+        r.whole = plan_of(json_object_get(j, "whole"), a);
+    if (r.plan == NULL || (json_object_get(j, "whole") != NULL && r.whole == NULL))
         return err_set(e, ERR_STORAGE, "damaged manifest, or out of memory");
     *ret = r;
     return ERR_OK;

@@ -20,7 +20,11 @@ struct rendition {
     bool restart; /* Postfix must be stopped and started for it */
     bool validated;
     const struct plan *plan; /* in the arena it was loaded into */
+    const struct plan *whole; /* where a part was left as it was found: what it should be; else NULL */
 };
+
+/* What the settings ask for: drift is measured against this. */
+const struct plan *rendition_wanted(const struct rendition *r);
 
 bool digest_is_valid(const char *s);
 MUST_USE json_t *

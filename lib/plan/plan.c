@@ -117,6 +117,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_check_tls(b);
     plan_check_limits(b);
     plan_check_version(b);
+    plan_check_drift(b);
     if (!b->oom)
         p = finish(b);
     if (b->oom || p == NULL)

@@ -82,6 +82,7 @@ void plan_check_loops(struct plan_builder *b);   /* P06: loops.c */
 void plan_check_tls(struct plan_builder *b);     /* P07: tls.c */
 void plan_check_limits(struct plan_builder *b);  /* P04, P09: limits.c */
 void plan_check_version(struct plan_builder *b); /* P10: version.c */
+void plan_check_drift(struct plan_builder *b);   /* P14: drift.c */
 /* P03, P04, P05, P12, P14 on the finished plan, whatever made it. */
 void plan_verify(const struct plan *p, struct findings *f);
 

@@ -4,11 +4,23 @@
 
 #include <stdio.h>
 
-const char *const command_kind_names[] = {
-    "self-check",      "queue-show",   "queue-flush",   "queue-hold",
-    "queue-release",   "queue-delete", "service-start", "service-stop",
-    "service-restart", "test-message", "debug-bundle",  "rotate-key",
-    "drain",           "undrain",      "dry-run",       NULL};
+const char *const command_kind_names[] = {"self-check",
+                                          "queue-show",
+                                          "queue-flush",
+                                          "queue-hold",
+                                          "queue-release",
+                                          "queue-delete",
+                                          "service-start",
+                                          "service-stop",
+                                          "service-restart",
+                                          "test-message",
+                                          "debug-bundle",
+                                          "rotate-key",
+                                          "drain",
+                                          "undrain",
+                                          "dry-run",
+                                          "drift-enforce",
+                                          NULL};
 const char *const command_service_names[] = {"postfix", NULL};
 const char *const command_queue_names[] = {"all", "incoming", "active", "deferred", "hold", NULL};
 const char *const command_state_names[] = {"queued",  "delivered",   "running", "done",
@@ -44,6 +56,19 @@ bool command_queue_id_ok(struct slice id)
     return id.n >= 6 && id.n <= 30;
 }
 
+bool command_drift_item_ok(struct slice item)
+{
+    static const char *const files[] = {"main.cf:", "master.cf:", "table:", "service:"};
+    bool known = false;
+
+    for (size_t i = 0; i < COUNT_OF(files); i++)
+        known =
+            known || (item.n > strlen(files[i]) && memcmp(item.p, files[i], strlen(files[i])) == 0);
+    for (size_t i = 0; i < item.n; i++)
+        known = known && item.p[i] > ' ' && item.p[i] < 0x7f && item.p[i] != '"';
+    return known && item.n <= COMMAND_ITEM_MAX;
+}
+
 /* Either ids or all: a list that came out empty must not mean everything. */
 static enum err_code check_ids(const struct command_args *a, const char *at, struct err *e)
 {
@@ -62,6 +87,29 @@ static enum err_code check_ids(const struct command_args *a, const char *at, str
             !command_queue_id_ok((struct slice){json_string_value(v), json_string_length(v)}))
             return err_field(e, ERR_INVALID, pointer,
                              "a queue id has 6 to 30 letters and digits, as queue-show prints it");
+    }
+    return ERR_OK;
+}
+
+/* An empty list must not mean everything. */
+static enum err_code check_items(const struct command_args *a, const char *at, struct err *e)
+{
+    char pointer[160];
+    size_t i;
+    json_t *v;
+
+    (void)snprintf(pointer, sizeof pointer, "%s/items", at);
+    if (a->items != NULL && json_array_size(a->items) == 0)
+        return err_field(e, ERR_INVALID, pointer,
+                         "name at least one item, or leave \"items\" out for all that differ");
+    json_array_foreach(a->items, i, v)
+    {
+        (void)snprintf(pointer, sizeof pointer, "%s/items/%zu", at, i);
+        if (!json_is_string(v) ||
+            !command_drift_item_ok((struct slice){json_string_value(v), json_string_length(v)}))
+            return err_field(e, ERR_INVALID, pointer,
+                             "an item is named as GET /devices/{id}/drift does, like "
+                             "main.cf:message_size_limit");
     }
     return ERR_OK;
 }
@@ -135,6 +183,10 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         JDEC_STR(struct command_args, sender, 0, 3, 320),
         JDEC_END,
     };
+    static const struct jdec_field drift[] = {
+        JDEC_ARRAY(struct command_args, items, 0, COMMAND_ITEMS_MAX),
+        JDEC_END,
+    };
     static const struct jdec_field trial[] = {
         JDEC_UUID(struct command_args, run, JD_REQUIRED),
         JDEC_END,
@@ -155,6 +207,7 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         [COMMAND_DRAIN] = none,
         [COMMAND_UNDRAIN] = none,
         [COMMAND_DRY_RUN] = trial,
+        [COMMAND_DRIFT_ENFORCE] = drift,
     };
     AUTO(json_free) json_t *empty = args == NULL ? json_object() : NULL;
     struct command_args a = {.kind = kind, .limit = 1000};
@@ -167,6 +220,8 @@ enum err_code command_args_read(enum command_kind kind, const json_t *args, cons
         rc = check_addresses(&a, at, e);
     if (rc == ERR_OK && by_kind[kind] == bundle)
         rc = check_key(&a, at, e);
+    if (rc == ERR_OK && by_kind[kind] == drift)
+        rc = check_items(&a, at, e);
     if (rc == ERR_OK)
         *ret = a;
     return rc;

@@ -24,6 +24,7 @@ enum command_kind {
     COMMAND_DRAIN,   /* take no new mail until it is undrained; the queue empties */
     COMMAND_UNDRAIN,
     COMMAND_DRY_RUN, /* try what the parent keeps for it (GET commands/{id}/bundle); given by the parent itself */
+    COMMAND_DRIFT_ENFORCE, /* put back what was changed by hand; the agent's, with the helper's repair */
 };
 extern const char *const command_kind_names[];  /* "self-check", ...; NULL-terminated, by enum command_kind */
 extern const char *const command_queue_names[]; /* "all" "incoming" "active" "deferred" "hold" */
@@ -44,6 +45,8 @@ enum command_state {
 extern const char *const command_state_names[];
 
 enum {
+    COMMAND_ITEMS_MAX = 200,              /* drift items named one by one */
+    COMMAND_ITEM_MAX = 300,               /* bytes of such a name */
     COMMAND_IDS_MAX = 1000,               /* messages named one by one */
     COMMAND_SHOW_MAX = 100000,            /* messages listed */
     COMMAND_OUTPUT_MAX = 64 * 1024 * 1024, /* bytes of output of one command */
@@ -60,6 +63,7 @@ struct command_args { /* strings and JSON borrowed from what was read */
     json_t *ids;   /* queue ids, each checked by command_queue_id_ok(); NULL: all */
     bool all;
     const char *recipient, *sender; /* plain addresses; sender NULL: none, so nothing bounces */
+    json_t *items; /* names of drift items, each checked by command_drift_item_ok(); NULL: all */
     json_t *key;   /* public P-256 JWK */
     int service;   /* index into command_service_names */
     const char *run; /* id of the dry run, for people */
@@ -67,6 +71,8 @@ struct command_args { /* strings and JSON borrowed from what was read */
 extern const char *const command_service_names[]; /* "postfix" */
 /* 6 to 30 letters and digits: what Postfix makes, and nothing that means something else to postsuper. */
 bool command_queue_id_ok(struct slice id);
+/* "main.cf:message_size_limit", "master.cf:smtp/inet", "table:inari/.../relay_domains", "service:postfix". */
+bool command_drift_item_ok(struct slice item);
 /* kind by its word; -1: there is none. */
 int command_kind_of(const char *word);
 int command_state_of(const char *word);

@@ -11,7 +11,7 @@
 
 extern const char *const device_mode_names[];      /* "observe" "manage", NULL-terminated */
 extern const char *const device_placement_names[]; /* "edge" "inner" */
-extern const char *const device_drift_names[];     /* "report" "enforce" */
+extern const char *const device_drift_names[];     /* "inherit" "report" "enforce" "adopt" */
 
 /* ref: id or name.  *ret: the device as api.md describes it, new reference; *ret_version for the ETag. */
 MUST_USE enum err_code device_get(struct db *db, struct app *app, const char *ref, struct arena *a, json_t **ret,

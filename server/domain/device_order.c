@@ -17,7 +17,7 @@
 
 const char *const device_mode_names[] = {"observe", "manage", NULL};
 const char *const device_placement_names[] = {"edge", "inner", NULL};
-const char *const device_drift_names[] = {"report", "enforce", NULL};
+const char *const device_drift_names[] = {"inherit", "report", "enforce", "adopt", NULL};
 
 struct run {
     struct app *app;

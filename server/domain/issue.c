@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "domain/drift_policy.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 #include "domain/recovery.h"
@@ -25,6 +26,8 @@ struct rendering {
                            of their own */
     char *sections;     /* canonical text: made and written once, not for each device */
     char digest[PROTO_DIGEST_SIZE];
+    json_t *drift;  /* the effective drift.policy and drift.items: no part of the content */
+    char items[17]; /* digest of the items, "": none */
 };
 
 struct issue {
@@ -121,7 +124,24 @@ static json_t *make_sections(const json_t *effective)
 
 static void rendering_drop(void *p)
 {
-    free(((struct rendering *)p)->sections);
+    struct rendering *r = p;
+
+    free(r->sections);
+    json_decref(r->drift);
+}
+
+/* What of the settings is about drift, alone. */
+static bool keep_drift(struct rendering *r, const json_t *effective)
+{
+    const json_t *items = json_object_get(effective, "drift.items");
+    char sum[65] = "";
+
+    r->drift = json_pack("{s:O?,s:O?}", "drift.policy", json_object_get(effective, "drift.policy"),
+                         "drift.items", items);
+    if (json_object_size(items) > 0 && !json_digest(items, sum))
+        return false;
+    (void)snprintf(r->items, sizeof r->items, "%.16s", sum);
+    return r->drift != NULL;
 }
 
 static enum err_code render(struct issue *is, const char *device_id, const struct bundle_member *m,
@@ -141,7 +161,7 @@ static enum err_code render(struct issue *is, const char *device_id, const struc
         return rc;
     r->layers = key;
     sections = make_sections(effective);
-    if (sections == NULL || !arena_defer(is->a, rendering_drop, r) ||
+    if (sections == NULL || !arena_defer(is->a, rendering_drop, r) || !keep_drift(r, effective) ||
         !proto_content_digest(sections, r->digest) ||
         (r->sections = json_canonical(sections)) == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -181,9 +201,13 @@ static enum err_code rendering_for(struct issue *is, const char *device_id,
     return render(is, device_id, m, n_m, key, ret, e);
 }
 
-static const char *made_for(const struct bundle_target *t, char buf[64])
+static const char *made_for(const struct bundle_target *t, const struct rendering *r, char buf[64])
 {
-    (void)snprintf(buf, 64, "%s,%s,%s", t->mode, t->placement, t->drift);
+    const char *word =
+        strcmp(t->drift, "inherit") == 0 ? json_str(r->drift, "drift.policy", "report") : t->drift;
+
+    (void)snprintf(buf, 64, "%s,%s,%s%s%s", t->mode, t->placement, word,
+                   r->items[0] == '\0' ? "" : ",", r->items);
     return buf;
 }
 
@@ -208,7 +232,7 @@ static enum err_code choose(struct issue *is, struct err *e)
             m++;
         rc = rendering_for(is, t->id, is->members + first, m - first, &r, e);
         if (rc == ERR_OK &&
-            (strcmp(r->digest, t->digest) != 0 || strcmp(made_for(t, now), t->made_for) != 0)) {
+            (strcmp(r->digest, t->digest) != 0 || strcmp(made_for(t, r, now), t->made_for) != 0)) {
             is->chosen[i] = r;
             is->n_changed++;
         }
@@ -230,12 +254,12 @@ static json_t *make_payload(const struct issue *is, const struct bundle_target *
     rollout = is->rollout_id == NULL
                   ? json_null()
                   : json_pack("{s:s,s:i}", "id", is->rollout_id, "wave", is->wave);
-    j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:[],s:n,s:{s:s},s:{s:s}}",
-                  "fleet", is->app->fleet_id, "device", t->id, "epoch", (json_int_t)is->app->epoch,
-                  "rev", (json_int_t)rev, "pub", (json_int_t)is->pub, "content_digest", r->digest,
-                  "jti", jti, "iat", (json_int_t)clock_wall_s(), "prev", prev, "rollout", rollout,
-                  "mode", t->mode, "min_agent", "0.1.0", "crit", "sections", "drift", "postfix",
-                  t->drift, "device_facts", "placement", t->placement);
+    j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:o,s:o,s:s,s:s,s:[],s:n,s:o,s:{s:s}}", "fleet",
+                  is->app->fleet_id, "device", t->id, "epoch", (json_int_t)is->app->epoch, "rev",
+                  (json_int_t)rev, "pub", (json_int_t)is->pub, "content_digest", r->digest, "jti",
+                  jti, "iat", (json_int_t)clock_wall_s(), "prev", prev, "rollout", rollout, "mode",
+                  t->mode, "min_agent", "0.1.0", "crit", "sections", "drift",
+                  drift_policy_make(r->drift, t->drift), "device_facts", "placement", t->placement);
     if (j != NULL)
         (void)json_object_set_new(j, "apply",
                                   json_pack("{s:[s],s:b,s:i,s:i,s:i,s:s}", "order", "postfix",
@@ -311,7 +335,7 @@ static enum err_code make_bundle(struct issue *is, const struct bundle_target *t
     *new = (struct bundle_new){.device_id = t->id,
                                .digest = r->digest,
                                .etag = arena_strdup(b->a, etag),
-                               .made_for = arena_strdup(b->a, made_for(t, now)),
+                               .made_for = arena_strdup(b->a, made_for(t, r, now)),
                                .rollout_id = is->rollout_id,
                                .jws = arena_strdup(b->a, jws),
                                .epoch = is->app->epoch,

@@ -10,7 +10,7 @@ MUST_USE enum err_code bundle_store_lock(struct db *db, struct err *e);
 struct bundle_target { /* a device that gets configuration, with its newest bundle */
     const char *id, *name, *mode, *placement, *drift;
     bool held;
-    const char *digest, *etag, *made_for; /* "" no bundle yet; made_for: "mode,placement,drift" */
+    const char *digest, *etag, *made_for; /* "" no bundle yet; made_for: "mode,placement,drift[,items]" */
     int64_t rev, pub; /* pub: the publication it is entitled to */
 };
 /* In order of id; ids: array text, NULL: all. */

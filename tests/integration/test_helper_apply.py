@@ -1,6 +1,7 @@
 """inari-helper over its socket against a real Postfix: the transaction, what it leaves alone, and what it survives."""
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -196,10 +197,64 @@ def test_drift_and_repair(device):
     drift = {x["item"]: x for x in c.call("drift")["drift"]}
     assert drift["smtpd_banner"]["found"].endswith("edited") and drift["smtpd_banner"]["expected"].endswith("one")
     assert set(drift) == {"smtpd_banner", table}
+    assert drift["smtpd_banner"]["file_owner"] == "root" and drift["smtpd_banner"]["file_changed_at"].startswith("20")
     assert {x["item"] for x in c.call("repair")["repaired"]} == set(drift)
+    c.call("commit", digest=digest(1))
     assert c.call("drift")["drift"] == [] and c.call("repair")["repaired"] == []
     assert "added_by_hand = 1" in device.read("main.cf") and "evil" not in device.read(table)
     assert "one" in banner(device)
+
+
+def test_repair_of_some_items_leaves_the_others_as_found(device):
+    """Item by item: what is not named keeps the value of the hand edit, is drift still, and a later publication or a kept
+    configuration is whole again."""
+    c = device.client()
+    apply(c, 1, smtp__banner_text="one")
+    table = os.path.join("inari", digest(1)[:16], "relay_domains")
+
+    def edit():
+        text = device.read("main.cf")
+        text = text.replace("ESMTP one", "ESMTP edited").replace("smtpd_helo_required = yes", "smtpd_helo_required = no")
+        assert "ESMTP edited" in text and "helo_required = no" in text
+        device.write("main.cf", text)
+        device.write("master.cf", re.sub(r"^(127.0.0.1:10027 +inet +\S+ +\S+ +\S+ +\S+ +)\S+", r"\g<1>7",
+                                         device.read("master.cf"), flags=re.M))
+        device.write(table, "evil.test relay\n")
+
+    edit()
+    names = {f"{x['file']}:{x['item']}" for x in c.call("drift")["drift"]}
+    assert names == {"main.cf:smtpd_banner", "main.cf:smtpd_helo_required", "master.cf:127.0.0.1:10027/inet", f"table:{table}"}
+    said = c.call("repair", items=["main.cf:smtpd_banner"])
+    assert [x["item"] for x in said["repaired"]] == ["smtpd_banner"] and len(said["left"]) == 3
+    c.call("commit", digest=digest(1))
+    assert "ESMTP one" in device.read("main.cf") and "smtpd_helo_required = no" in device.read("main.cf")
+    assert "evil" in device.read(table)
+    assert {f"{x['file']}:{x['item']}" for x in c.call("drift")["drift"]} == names - {"main.cf:smtpd_banner"}
+    device.stop()  # what is left is not forgotten with the process
+    device.start()
+    c = device.client()
+    assert len(c.call("drift")["drift"]) == 3
+    assert len(c.call("repair", items=["master.cf:127.0.0.1:10027/inet"])["repaired"]) == 1
+    assert c.call("tx")["open"]  # not committed: it goes back
+    c.call("revert")
+    assert len(c.call("drift")["drift"]) == 3 and "evil" in device.read(table)
+    assert len(c.call("repair")["repaired"]) == 3
+    c.call("commit", digest=digest(1))
+    assert c.call("drift")["drift"] == [] and "evil" not in device.read(table)
+    with pytest.raises(HelperError) as bad:
+        c.call("repair", items=[1])
+    assert bad.value.answer["error"] == "invalid"
+
+
+def test_what_shows_the_digest_is_put_back_with_anything(device):
+    c = device.client()
+    apply(c, 1, smtp__banner_text="one")
+    text = device.read("main.cf")
+    device.write("main.cf", text.replace(digest(1), digest(2)).replace("ESMTP one", "ESMTP edited"))
+    said = c.call("repair", items=["main.cf:smtpd_banner"])
+    assert {x["item"] for x in said["repaired"]} == {"smtpd_banner", "inari_digest"} and said["left"] == []
+    c.call("commit", digest=digest(1))
+    assert device.banner_digests() == (digest(1), digest(1))
 
 
 @pytest.mark.parametrize("how", ["deleted", "moved away", "written over"])
