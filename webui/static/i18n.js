@@ -73,7 +73,8 @@ export function setLang(to) {
   for (const code of ["en", "ja"]) document.getElementById(`lang-${code}`).setAttribute("aria-pressed", String(code === to));
 }
 
+// The year first in both languages: 11/12/26 is another day on each side of the ocean.
 export function time(iso) {
   if (!iso) return "–";
-  return new Intl.DateTimeFormat(lang, { dateStyle: "short", timeStyle: "medium", hour12: false }).format(new Date(iso));
+  return new Intl.DateTimeFormat(lang === "en" ? "en-CA" : lang, { dateStyle: "short", timeStyle: "medium", hour12: false }).format(new Date(iso));
 }
