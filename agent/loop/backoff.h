@@ -38,3 +38,28 @@ enum { LOOP_GUARD_BURST = 2, LOOP_GUARD_REFILL_MS = 5000 };
 /* Take one token.  0: go on at once; else the milliseconds until the next token is there (it is
  * then taken). */
 int64_t loop_guard_take(struct loop_guard *g, int64_t mono_ms);
+
+/* A parent whose every answer differs from the one before: real changes go on at once, up to
+ * CHURN_BURST quick ones; beyond, one a second.  What came a few answers ago is nothing new. */
+enum {
+    CHURN_BURST = 20,
+    CHURN_REFILL_MS = 5000,
+    CHURN_WAIT_MS = 1000,
+    CHURN_SHOWN = 3,
+    CHURN_RECENT = 4
+};
+struct churn {
+    struct loop_guard same, fresh;
+    char recent[CHURN_RECENT][65]; /* content digests, newest last */
+    unsigned paced;                /* answers in a row that had to wait */
+};
+/* A bundle with that content came; quick: in under a second.  How long to wait before the next
+ * question, in milliseconds. */
+int64_t churn_took(struct churn *c, const char *digest, bool quick, int64_t mono_ms);
+/* Three answers in a row had to be waited for (true stays so until is_over). */
+static inline bool churn_seen(const struct churn *c)
+{
+    return c->paced >= CHURN_SHOWN;
+}
+/* Nothing has come too fast for long enough that all tokens are back. */
+bool churn_over(const struct churn *c, int64_t mono_ms);

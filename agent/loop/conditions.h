@@ -22,6 +22,7 @@ enum condition_type {
     COND_SERVICE_RUNNING,
     COND_KEY_CURRENT,
     COND_DRAINED,
+    COND_CHURNING,
     COND_READY,
     COND_COUNT
 };

@@ -56,7 +56,8 @@ struct loop_parent {
     int64_t poll_next, poll_started, status_next, proposal_next, notice_next, fresh_next;
     int64_t wait_s;
     struct backoff token_backoff, poll_backoff, status_backoff;
-    struct loop_guard guard;
+    struct loop_guard guard; /* of early 304s */
+    struct churn churn;
     bool reachable;     /* the last exchange worked */
     int64_t contact_ms; /* wall time of the last good exchange, 0: never */
     char trouble[256];  /* why the last one did not */
@@ -140,10 +141,9 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
 void parent_take_token(struct loop *l, char *token, int64_t life_s);
 /* The one we have is not taken any more: another is asked for at once. */
 void parent_forget_token(struct loop *l);
-/* A newer trust document was named and is not here yet. */
-bool parent_walks_trust(const struct loop *l);
-/* The bundle that came was looked at: when to ask for the next. */
-void parent_bundle_done(struct loop *l, bool new_content, bool good);
+/* The bundle that came was looked at: when to ask for the next.  digest: of its content; NULL: it
+ * was no good. */
+void parent_bundle_done(struct loop *l, const char *digest);
 /* Somebody at the host says that the identity belongs to this machine. */
 MUST_USE enum err_code parent_confirm_machine(struct loop *l, struct err *e);
 /* DELETE /api/agent/v1/self; blocks. */

@@ -413,19 +413,36 @@ static void ask_desired(struct loop *l)
         p->poll_next = now + backoff_next(&p->poll_backoff);
 }
 
-void parent_bundle_done(struct loop *l, bool new_content, bool good)
+void parent_bundle_done(struct loop *l, const char *digest)
 {
     struct loop_parent *p = &l->parent;
     int64_t now = clock_mono_ms();
 
     strbuf_clear(&p->incoming);
     p->incoming_full = false;
-    if (!good) {
+    if (digest == NULL) {
         p->poll_next =
             now + backoff_next(&p->poll_backoff); /* the same answer would come at once */
         return;
     }
-    p->poll_next = now + (p->incoming_quick && !new_content ? loop_guard_take(&p->guard, now) : 0);
+    p->poll_next = now + churn_took(&p->churn, digest, p->incoming_quick, now);
+}
+
+/* A parent whose answers always differ: asked slowly, and said. */
+static void show_churning(struct loop *l, int64_t now)
+{
+    struct churn *c = &l->parent.churn;
+    bool changed;
+
+    if (churn_seen(c) && churn_over(c, now))
+        c->paced = 0;
+    changed = churn_seen(c)
+                  ? condition_set(&l->conditions, COND_CHURNING, COND_TRUE, "AnswersDiffer", "%s",
+                                  "the parent answers every question at once with another bundle; "
+                                  "it is asked slowly until that ends")
+                  : condition_set(&l->conditions, COND_CHURNING, COND_FALSE, "Quiet", "%s", "");
+    if (changed)
+        loop_touch(l);
 }
 
 /* --- trust documents and the notice --- */
@@ -436,20 +453,18 @@ static void on_trust(void *ctx, struct http_answer *a)
     struct err e = {0};
 
     l->parent.trust_busy = false;
+    l->parent.trust_wanted = 0; /* the next answer names it again */
     if (a->status != 200) {
-        l->parent.trust_wanted = 0; /* the next answer names it again */
         (void)parent_react(l, a, &l->parent.poll_backoff);
         return;
     }
     if (identity_trust_next(l->memory.dir, &l->id, strbuf_slice(&a->body), &e) != ERR_OK) {
-        l->parent.trust_wanted = 0;
         log_event(LOG_LEVEL_ERROR, "trust.refused", KV_STR("problem", e.msg));
         (void)condition_set(&l->conditions, COND_CONFIG_VERIFIED, COND_FALSE, "Trust", "%s", e.msg);
         loop_touch(l);
         return;
     }
-    log_event(LOG_LEVEL_INFO, "trust.next", KV_INT("n", trust_number(l->id.trust)),
-              KV_INT("epoch", trust_epoch(l->id.trust)));
+    log_event(LOG_LEVEL_INFO, "trust.next", KV_INT("n", trust_number(l->id.trust)));
     if (http_set_peer(l->http, http_base(l->http), trust_pins(l->id.trust), &e) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "trust.pins", KV_STR("problem", e.msg));
 }
@@ -467,12 +482,6 @@ static void ask_trust(struct loop *l)
     l->parent.trust_busy = http_start(l->http, r, on_trust, l, NULL) == ERR_OK;
     if (!l->parent.trust_busy)
         l->parent.trust_wanted = 0;
-}
-
-bool parent_walks_trust(const struct loop *l)
-{
-    return l->parent.state == PARENT_OK && l->parent.token != NULL &&
-           (l->parent.trust_busy || l->parent.trust_wanted > trust_number(l->id.trust));
 }
 
 /* The one that answers stays first: a fleet that moved here does not move back all at once. */
@@ -797,6 +806,7 @@ void parent_turn(struct loop *l)
 
     if (p->state == PARENT_RETIRED || p->state == PARENT_FOREIGN)
         return;
+    show_churning(l, now);
     if (p->state == PARENT_REVOKED) {
         if (!p->notice_busy && now >= p->notice_next)
             ask_notice(l, now);

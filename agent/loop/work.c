@@ -124,7 +124,6 @@ static void take_incoming(struct loop *l)
     struct bundle b = {0};
     struct err e = {0};
     enum bundle_refusal r = bundle_verify(text, &k, &b, &e);
-    bool new_content;
 
     if (r != BUNDLE_OK) {
         log_event(LOG_LEVEL_ERROR, "bundle.refused", KV_STR("reason", bundle_refusal_word(r)),
@@ -132,14 +131,13 @@ static void take_incoming(struct loop *l)
         cond(l, COND_CONFIG_VERIFIED, COND_FALSE, bundle_refusal_word(r), e.msg);
         if (r == BUNDLE_FORK)
             memory_keep_fork(&l->memory, text);
-        parent_bundle_done(l, false, false);
+        parent_bundle_done(l, NULL);
         return;
     }
-    new_content = strcmp(b.digest, l->memory.digest) != 0;
     if (memory_keep_bundle(&l->memory, text, &b, &e) != ERR_OK) {
         cond(l, COND_STORAGE_OK, COND_FALSE, "Storage", e.msg);
         bundle_clear(&b);
-        parent_bundle_done(l, false, false);
+        parent_bundle_done(l, NULL);
         return;
     }
     log_event(LOG_LEVEL_INFO, "bundle.verified", KV_INT("epoch", b.epoch), KV_INT("rev", b.rev),
@@ -152,7 +150,7 @@ static void take_incoming(struct loop *l)
     cond(l, COND_STORAGE_OK, COND_TRUE, "Ok", "");
     work_again(l);
     loop_touch(l);
-    parent_bundle_done(l, new_content, true);
+    parent_bundle_done(l, l->memory.digest);
 }
 
 static void load_kept(struct loop *l)
@@ -578,8 +576,6 @@ static void look_at_managed(struct loop *l, int64_t now)
 
 static void look_again(struct loop *l, int64_t now)
 {
-    bool frozen = l->memory.fresh_ms > 0 && loop_now_ms(l) - l->memory.fresh_ms > LOOP_FROZEN_MS;
-
     if (now >= l->work.next_facts)
         refresh_facts(l);
     if (now >= l->work.next_check) {
@@ -598,11 +594,19 @@ static void look_again(struct loop *l, int64_t now)
     }
     if (l->work.degraded && now >= l->work.next_lkg && !stopped_on_purpose(l))
         try_lkg(l, now);
+    loop_wake(l, l->work.next_check);
+}
+
+/* Also while the helper is away: a parent that always says "nothing new" is one that nobody hears.
+ */
+static void look_at_freshness(struct loop *l)
+{
+    bool frozen = l->memory.fresh_ms > 0 && loop_now_ms(l) - l->memory.fresh_ms > LOOP_FROZEN_MS;
+
     cond(l, COND_FROZEN, frozen ? COND_TRUE : COND_FALSE, frozen ? "NoFreshness" : "Fresh",
          frozen ? "the parent has not proven for 7 days that this is its newest word; mail goes on "
                   "as configured"
                 : "");
-    loop_wake(l, l->work.next_check);
 }
 
 static void look_at_hold(struct loop *l)
@@ -679,9 +683,9 @@ void work_turn(struct loop *l)
 {
     int64_t now = clock_mono_ms();
 
-    /* What it is judged by comes first: a key or an epoch that the document on its way brings. */
-    if (l->parent.incoming_full && !parent_walks_trust(l))
+    if (l->parent.incoming_full)
         take_incoming(l);
+    look_at_freshness(l);
     if (!l->work.recovered) {
         if (now >= l->work.next)
             recover(l, now);

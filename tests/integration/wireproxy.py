@@ -1,6 +1,7 @@
 """A man in the middle who holds the parent's own TLS key: everything a child sends reaches the real parent, and what comes
 back can be changed on the way.  And the parent's bundle key, to sign what a real parent never would."""
 import contextlib
+import email.utils
 import hashlib
 import http.client
 import json
@@ -8,6 +9,7 @@ import os
 import socket
 import ssl
 import threading
+import time
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from wireclient import Key, dumps, unb64u
@@ -46,12 +48,14 @@ class Request:
 
 class Proxy:
     """change(answer): called with each bundle (200 of GET desired); None: nothing is changed.
+    every(answer): called with each answer to a poll, whatever it is.  offset_s: moves the Date of all answers, which
+    libmicrohttpd writes by the machine's clock and not by a shifted one.
     ask(request): called with each request before it goes to the parent.  polls: how many there were; answered: what the
     parent said to them."""
 
     def __init__(self, address, parent, cert, key):
         self.parent, self.change, self.seen = parent, None, []
-        self.ask, self.polls, self.answered = None, 0, []
+        self.ask, self.every, self.polls, self.answered, self.offset_s = None, None, 0, [], 0
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
         self.upstream = ssl.create_default_context(cafile=cert)
@@ -103,12 +107,17 @@ class Proxy:
             self.seen.append(a.body)
             if self.change is not None:
                 self.change(a)
+        if poll and self.every is not None:
+            self.every(a)
         return self._send(tls, a)
 
     def _up(self, up, r):
         up.request(r.method, r.path, r.body, {**r.headers, "Host": f"{self.parent[0]}:{self.parent[1]}"})
         got = up.getresponse()
-        return Answer(got.status, {k: v for k, v in got.getheaders() if k.lower() not in HOP}, got.read())
+        a = Answer(got.status, {k: v for k, v in got.getheaders() if k.lower() not in HOP}, got.read())
+        if self.offset_s:
+            a.headers["Date"] = email.utils.formatdate(time.time() + self.offset_s, usegmt=True)
+        return a
 
     @staticmethod
     def _send(tls, a):
@@ -142,10 +151,19 @@ def payload_of(bundle):
     return json.loads(unb64u(json.loads(bundle)["payload"]))
 
 
+SEALED = "SELECT kid || ' ' || encode(sealed, 'hex') FROM signing_key WHERE use = 'bundle' ORDER BY created_at DESC LIMIT 1"
+
+
 def lab_bundle_key(lab):
     host = lab.lab.host("parent")
     row = lab.execute("parent", "setpriv", "--reuid=inari-db", "--regid=inari-db", "--init-groups", "psql", "-qXAt", "-h",
-                      "/run/inari-db", "-U", "postgres", "-d", "inari", "-c", "SELECT kid || ' ' || encode(sealed, 'hex') "
-                      "FROM signing_key WHERE use = 'bundle' ORDER BY created_at DESC LIMIT 1").stdout.split()
+                      "/run/inari-db", "-U", "postgres", "-d", "inari", "-c", SEALED).stdout.split()
     with open(os.path.join(host.root, "var/lib/inari-parent/parent.key"), "rb") as f:
+        return BundleKey(row[0], bytes.fromhex(row[1]), f.read())
+
+
+def bundle_key(parent):
+    """Of a parentlib.Parent."""
+    row = parent.postgres.psql(SEALED)[0][0].split()
+    with open(os.path.join(parent.state, "parent.key"), "rb") as f:
         return BundleKey(row[0], bytes.fromhex(row[1]), f.read())

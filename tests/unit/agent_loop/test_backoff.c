@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <cmocka.h>
 
 static void full_jitter(void **state)
@@ -79,12 +80,51 @@ static void loop_guard(void **state)
     assert_in_range(waited, 99 * LOOP_GUARD_REFILL_MS, 102 * LOOP_GUARD_REFILL_MS);
 }
 
+/* A12: what came a few answers ago is nothing new; really new content goes on at once until it is
+ * too much. */
+static void churn(void **state)
+{
+    struct churn c = {0};
+    int64_t now = 1000, waited = 0;
+    char digest[65];
+
+    (void)state;
+    for (int i = 0; i < 50; i++) /* people, over a morning: never waited for */
+        assert_int_equal(churn_took(&c, i % 2 ? "one" : "other", false, now += 60000), 0);
+    assert_false(churn_seen(&c));
+    for (int i = 0; i < 40; i++) { /* two contents in turn, at once */
+        int64_t wait = churn_took(&c, i % 2 ? "one" : "other", true, now);
+        waited += wait;
+        now += wait;
+    }
+    assert_in_range(waited, 37 * LOOP_GUARD_REFILL_MS, 40 * LOOP_GUARD_REFILL_MS);
+    assert_true(churn_seen(&c));
+    assert_false(churn_over(&c, now));
+    now += (LOOP_GUARD_BURST + 1) * LOOP_GUARD_REFILL_MS;
+    assert_true(churn_over(&c, now));
+
+    c = (struct churn){0};
+    waited = 0;
+    for (int i = 0; i < CHURN_BURST + 100; i++) { /* always new */
+        (void)snprintf(digest, sizeof digest, "%d", i);
+        int64_t wait = churn_took(&c, digest, true, now);
+        assert_int_equal(wait,
+                         i < CHURN_BURST || (wait == 0 && i < 2 * CHURN_BURST) ? 0 : CHURN_WAIT_MS);
+        waited += wait;
+        now += wait;
+    }
+    assert_true(churn_seen(&c));
+    assert_in_range(waited, 70 * CHURN_WAIT_MS, 100 * CHURN_WAIT_MS);
+    assert_true(churn_over(&c, now + 2 * (CHURN_BURST + 1) * CHURN_REFILL_MS));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_jitter),
         cmocka_unit_test(retry_after),
         cmocka_unit_test(loop_guard),
+        cmocka_unit_test(churn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
