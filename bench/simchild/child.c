@@ -184,6 +184,22 @@ static int64_t react(struct child *d, const struct answer *a, struct backoff *b)
 
 /* --- token --- */
 
+/* One machine, one clock: what the parent says about it to one of them holds for all. */
+static int64_t clock_offset_ms;
+
+static bool take_server_time(const struct answer *a)
+{
+    AUTO(json_free) json_t *doc = NULL;
+    int64_t server_ms = 0;
+
+    if (strcmp(a->word, "clock-skew") != 0 ||
+        json_in_parse(strbuf_slice(&a->body), 64 * KIB, &doc, NULL) != ERR_OK ||
+        !clock_parse(slice_of(json_str(doc, "server_time", "")), &server_ms))
+        return false;
+    clock_offset_ms = server_ms - clock_wall_ms();
+    return true;
+}
+
 static void on_token(struct child *d, struct answer *a)
 {
     int64_t life = 0;
@@ -196,9 +212,16 @@ static void on_token(struct child *d, struct answer *a)
         d->token = token;
         d->token_refresh = clock_mono_ms() + token_refresh_ms(life);
         backoff_reset(&d->token_backoff);
+        d->skew_retry = false;
         count.tokens++;
         return;
     }
+    if (!d->skew_retry && take_server_time(a)) { /* signed again with the parent's time, once */
+        d->skew_retry = true;
+        d->token_next = clock_mono_ms();
+        return;
+    }
+    d->skew_retry = false;
     d->token_next = clock_mono_ms() + (a->status == 401 ? backoff_next(&d->token_backoff)
                                                         : react(d, a, &d->token_backoff));
 }
@@ -208,8 +231,8 @@ static void ask_token(struct child *d, struct conn *c)
     AUTO_STR char *form = NULL;
     struct strbuf b;
 
-    if (token_client_form(d->sig, d->id, trust_issuer(d->trust), clock_wall_ms(), &form, NULL) !=
-        ERR_OK)
+    if (token_client_form(d->sig, d->id, trust_issuer(d->trust), clock_wall_ms() + clock_offset_ms,
+                          &form, NULL) != ERR_OK)
         return;
     begin_request(&b, "POST", "/oauth2/token");
     end_request(&b, "application/x-www-form-urlencoded", form);
@@ -325,7 +348,7 @@ static void desired_200(struct child *d, const struct answer *a)
     struct bundle_known known = {.trust = d->trust,
                                  .fleet = trust_fleet(d->trust),
                                  .device = d->id,
-                                 .now_ms = clock_wall_ms(),
+                                 .now_ms = clock_wall_ms() + clock_offset_ms,
                                  .epoch = d->epoch,
                                  .rev = d->rev,
                                  .etag = d->etag};

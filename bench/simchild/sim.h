@@ -103,7 +103,7 @@ struct child {
     const struct conn *polling; /* the one with the poll; NULL: none */
     char *join_token, *token; /* secrets */
     int64_t token_refresh, token_next, poll_next, status_next, step_next, apply_due;
-    bool token_busy, poll_busy, status_busy, report_wanted, token_refused;
+    bool token_busy, poll_busy, status_busy, report_wanted, token_refused, skew_retry;
     struct backoff token_backoff, poll_backoff, status_backoff;
     struct loop_guard guard;
     int64_t wait_s, seq, epoch, rev, pub, poll_started, acked_at, status_started;

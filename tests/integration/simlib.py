@@ -19,11 +19,11 @@ def join_string(api, uses, name="simulated", **more):
 
 
 class Sim(parentlib.Process):
-    def __init__(self, folder, count, join=None, name="sim", **options):
-        """options: those of simchild, with "_" for "-" (fail_percent=5)."""
+    def __init__(self, folder, count, join=None, name="sim", command=None, **options):
+        """options: those of simchild, with "_" for "-" (fail_percent=5); command: what leads to the program."""
         super().__init__("simchild", folder)
         self.count = count
-        argv = [program(), "--count", str(count), "--name", name]
+        argv = [*(command or [program()]), "--count", str(count), "--name", name]
         for key, value in options.items():
             argv += [f"--{key.replace('_', '-')}", str(value)]
         self.err = open(self.log_path, "ab")
