@@ -15,7 +15,7 @@ struct app {
     struct keyring *keys;
     char fleet_id[37];
     char issuer[256];       /* "https://parent.example:8445": aud of client assertions */
-    _Atomic int64_t epoch;  /* of what is issued; another parent, or inarid new-epoch, may raise it */
+    int64_t epoch;
     const char *state_dir;  /* parent's own files */
     const char *const *tls_pins; /* base64url SPKI hashes: current and backup; NULL-terminated; swapped whole */
     const char *const *addresses;/* https:// addresses for join strings; NULL-terminated */
@@ -25,6 +25,5 @@ struct app {
     bool lab;               /* first password need not be changed */
     int64_t started_ms;    /* wall clock: whoever was not seen since then may still be there */
     atomic_bool suspect;    /* the database lacks something this parent has seen: the job thread fences (recovery.h) */
-    int64_t ahead_seen, ahead_epoch_seen; /* the job thread's: the highest revision and epoch of a device it has looked into, */
-    int64_t watched_epoch;  /* while this was our epoch (recovery.h) */
+    int64_t ahead_seen;     /* the job thread's: the highest revision of a device it has looked into (recovery.h) */
 };

@@ -21,6 +21,10 @@ def solo(workdir, system_users):
     rig = labrig.Rig(os.path.join(workdir, "solo"))
     try:
         rig.up(1)
+        with open(os.path.join(rig.root(rig.children[0]), "etc/inari/agent.conf"), "a") as f:
+            f.write("helper.takeover = 6s\n")
+        rig.verb("kill", f"{rig.children[0]}/helper")
+        rig.verb("start", f"{rig.children[0]}/helper")
         yield rig
         for name in ("agent", "helper"):
             assert not SANITIZER.search(rig.log(rig.children[0], name))
@@ -83,15 +87,28 @@ def new_size():
 
 @pytest.mark.parametrize("phase", ["verified", "staged", "validated", "switching", "probing", "confirming", "committed"])
 def test_agent_dies_in_each_phase(solo, child, phase):
-    size = new_size()
+    """C5.  What is there while the agent is dead is said for each phase: nothing has happened before the switch; after it and
+    before the commit the helper waits its six seconds, goes back by itself, and says so when it is asked; what is committed
+    stays.  Then the agent comes and makes the change."""
+    solo.wait_in_sync()
+    before, old, size = size_of(solo, child), digests(solo, child), new_size()
+    overtaken, taken = solo.log(child, "helper").count("event=helper.takeover"), phase in ("probing", "confirming")
     dying = With(solo, child, "agent", f"INARI_CRASH_AT=agent:{phase}")
     solo.publish_size(size)
     assert dying.p.wait(60) != 0
-    main, master = digests(solo, child)
-    assert main == master  # whatever it is, it is one of the two
+    if taken:
+        assert size_of(solo, child) == size and digests(solo, child) != old  # the switch was made
+        wait_until(lambda: digests(solo, child) == old and size_of(solo, child) == before, "the helper to go back alone", 30)
+    now = digests(solo, child)
+    assert now[0] == now[1] and (now == old) is (phase != "committed")
+    assert size_of(solo, child) == (size if phase == "committed" else before)
+    mail_through(solo, count=2)
+    assert solo.log(child, "helper").count("event=helper.takeover") - overtaken == taken
+    seen = len(solo.log(child, "agent"))
     solo.verb("start", child)
     solo.wait_ehlo(f"SIZE {size}", timeout=90)
     wait_until(lambda: attempt(solo, child).get("result") == "committed", "the commit", 30)
+    assert ("Interrupted" in solo.log(child, "agent")[seen:]) is taken
     main, master = digests(solo, child)
     assert main == master == status(solo, child)["status"]["observed"]["digest"]
     mail_through(solo, count=2)
