@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,25 +50,16 @@ static void nap_ms(long ms)
     (void)nanosleep(&t, NULL);
 }
 
-/* Is pid the master of our trial?  Its environment says which configuration it reads. */
-static bool is_trial(const struct postfix *p, pid_t pid)
+/* Does its master live?  While it does it holds the lock of its own pid file, which is root's: no
+ * other process that has the number by now can be taken for it. */
+static bool trial_lives(const char *spool)
 {
-    char path[64], want[4200], env[8192];
-    FILE *f;
-    size_t n, len;
+    char path[4200];
+    AUTO_FD int fd = -1;
 
-    (void)snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
-    len = (size_t)snprintf(want, sizeof want, "MAIL_CONFIG=%s/etc", p->s->trial_dir);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    n = fread(env, 1, sizeof env - 1, f);
-    (void)fclose(f);
-    env[n] = '\0';
-    for (size_t i = 0; i < n; i += strlen(env + i) + 1)
-        if (strncmp(env + i, want, len + 1) == 0)
-            return true;
-    return false;
+    (void)snprintf(path, sizeof path, "%s/pid/master.pid", spool);
+    fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 /* The folders below belong to Postfix's user: every step goes through a descriptor and follows no
@@ -99,8 +91,8 @@ void postfix_trial_stop(const struct postfix *p)
     pid_t pid;
 
     trial_path(p, "spool", spool, sizeof spool);
-    pid = postfix_pid(spool);
-    if (pid > 1 && is_trial(p, pid)) {
+    pid = trial_lives(spool) ? postfix_pid(spool) : 0;
+    if (pid > 1) {
         (void)kill(getpgid(pid) == pid ? -pid : pid, SIGKILL);
         for (int i = 0; i < 200 && postfix_pid(spool) == pid; i++)
             nap_ms(1);

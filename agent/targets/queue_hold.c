@@ -2,9 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "targets/process.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
@@ -19,7 +18,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { READY_MS = 500, STOPPED_MS = 100, GONE_MS = 300, GUARD_FD = 3, GUARD_QMGR = 4 };
+enum {
+    READY_MS = 500,
+    STOPPED_MS = 100,
+    GONE_MS = 300,
+    GUARD_MS = 500,
+    GUARD_FD = 3,
+    GUARD_QMGR = 4
+};
 
 static int signal_to(int pidfd, int sig)
 {
@@ -31,47 +37,45 @@ static int signal_to(int pidfd, int sig)
 /* State letter of pid when it is a queue manager started by master, else 0. */
 static char qmgr_state(pid_t pid, pid_t master)
 {
-    char path[64], text[256], name[32], state = 0;
-    int parent = 0;
-    size_t n;
-    FILE *f;
+    struct process p;
 
-    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    f = fopen(path, "re");
-    if (f == NULL)
+    if (!process_look(pid, &p) || p.parent != master)
         return 0;
-    n = fread(text, 1, sizeof text - 1, f);
-    (void)fclose(f);
-    text[n] = '\0';
-    if (sscanf(text, "%*d (%31[^)]) %c %d", name, &state, &parent) != 3 || parent != master)
-        return 0;
-    return strcmp(name, "qmgr") == 0 || strcmp(name, "oqmgr") == 0 || strcmp(name, "nqmgr") == 0
-               ? state
+    return strcmp(p.name, "qmgr") == 0 || strcmp(p.name, "oqmgr") == 0 ||
+                   strcmp(p.name, "nqmgr") == 0
+               ? p.state
                : 0;
+}
+
+struct search {
+    pid_t master, pid;
+    int fd;
+};
+
+static bool is_it(void *ctx, pid_t pid)
+{
+    struct search *s = ctx;
+    char state = qmgr_state(pid, s->master);
+
+    if (state == 0 || state == 'Z')
+        return true;
+    s->fd = (int)syscall(SYS_pidfd_open, pid, 0u);
+    if (s->fd >= 0 && qmgr_state(pid, s->master) == 0) { /* the number is another's by now */
+        (void)close(s->fd);
+        s->fd = -1;
+    }
+    s->pid = pid;
+    return s->fd < 0;
 }
 
 /* A pidfd of the queue manager below master, -1: none runs. */
 static int open_qmgr(pid_t master, pid_t *ret)
 {
-    DIR *d = opendir("/proc");
-    struct dirent *f;
-    int fd = -1;
+    struct search s = {.master = master, .fd = -1};
 
-    while (d != NULL && fd < 0 && (f = readdir(d)) != NULL) {
-        pid_t pid = isdigit((unsigned char)f->d_name[0]) ? (pid_t)strtol(f->d_name, NULL, 10) : 0;
-        char state = pid <= 1 ? 0 : qmgr_state(pid, master);
-        if (state == 0 || state == 'Z')
-            continue;
-        fd = (int)syscall(SYS_pidfd_open, pid, 0u);
-        if (fd >= 0 && qmgr_state(pid, master) == 0) { /* the number is another's by now */
-            (void)close(fd);
-            fd = -1;
-        }
-        *ret = pid;
-    }
-    if (d != NULL)
-        (void)closedir(d);
-    return fd;
+    process_each(is_it, &s);
+    *ret = s.pid;
+    return s.fd;
 }
 
 static bool wait_stopped(pid_t pid, pid_t master)
@@ -138,6 +142,19 @@ static bool start_guard(const struct passwd *owner, struct queue_hold *hold)
     return hold->guard > 0 && poll(&p, 1, READY_MS) == 1 && read(p.fd, &c, 1) == 1;
 }
 
+/* It sees the socket end.  It is Postfix's user's process as well: we do not wait for one that
+ * somebody has stopped. */
+static void end_guard(pid_t guard)
+{
+    int64_t until = clock_mono_ms() + GUARD_MS;
+
+    while (waitpid(guard, NULL, WNOHANG) == 0) {
+        if (clock_mono_ms() >= until)
+            (void)kill(guard, SIGKILL);
+        (void)poll(NULL, 0, 1);
+    }
+}
+
 static void forget(struct queue_hold *hold)
 {
     if (hold->sock >= 0)
@@ -145,7 +162,7 @@ static void forget(struct queue_hold *hold)
     if (hold->qmgr >= 0)
         (void)close(hold->qmgr);
     if (hold->guard > 0)
-        (void)waitpid(hold->guard, NULL, 0); /* it sees the socket end */
+        end_guard(hold->guard);
     *hold = (struct queue_hold){.guard = 0, .qmgr = -1, .sock = -1};
 }
 

@@ -1,6 +1,8 @@
 #include "targets/sockets.h"
 
 #include "base/clock.h"
+#include "targets/process.h"
+#include "targets/socket_cgroup.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -62,32 +64,26 @@ static void read_table(const char *path, bool v6, struct arena *a, struct table 
     (void)fclose(f);
 }
 
-static void name_owner(struct table *t, unsigned long inode, int pid, struct arena *a)
+static void name_it(struct table *t, size_t i, pid_t pid, const struct process *p, struct arena *a)
 {
-    char path[64], comm[64] = "";
-    pid_t group = getpgid(pid);
-    FILE *f;
+    t->unnamed -= t->v[i].pid == 0;
+    t->v[i].pid = pid;
+    t->v[i].group = p->group;
+    t->v[i].owner = strcmp(p->name, "master") == 0 || strcmp(p->name, "smtpd") == 0
+                        ? "postfix"
+                        : arena_strdup(a, p->name);
+}
 
-    if (group < 0) /* ended since; who holds the socket as well names it */
+static void name_owner(struct table *t, unsigned long inode, pid_t pid, struct arena *a)
+{
+    struct process p;
+
+    if (!process_look(pid, &p)) /* ended since; who holds the socket as well names it */
         return;
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->inode[i] != inode || t->v[i].pid != 0)
-            continue; /* /proc is in order: the first is the oldest, the master before its children
-                       */
-        (void)snprintf(path, sizeof path, "/proc/%d/comm", pid);
-        f = fopen(path, "re");
-        if (f == NULL)
-            return;
-        if (fgets(comm, sizeof comm, f) != NULL)
-            comm[strcspn(comm, "\n")] = '\0';
-        (void)fclose(f);
-        t->v[i].pid = pid;
-        t->v[i].group = group;
-        t->unnamed--;
-        t->v[i].owner = strcmp(comm, "master") == 0 || strcmp(comm, "smtpd") == 0
-                            ? "postfix"
-                            : arena_strdup(a, comm);
-    }
+    for (size_t i = 0; i < t->n; i++) /* /proc is in order: the first is the oldest, the master
+                                         before its children */
+        if (t->inode[i] == inode && t->v[i].pid == 0)
+            name_it(t, i, pid, &p, a);
 }
 
 static void scan_process(struct table *t, int pid, struct arena *a)
@@ -115,25 +111,70 @@ static void scan_process(struct table *t, int pid, struct arena *a)
     (void)closedir(d);
 }
 
+struct scan {
+    struct table *t;
+    struct arena *a;
+    struct socket_cgroup *v;
+    size_t n;
+    bool *by_group; /* of each listener: its descriptor was not found */
+};
+
+static bool scan_one(void *ctx, pid_t pid)
+{
+    struct scan *s = ctx;
+
+    scan_process(s->t, pid, s->a);
+    return s->t->unnamed > 0;
+}
+
+/* The oldest of its control group names it, or Postfix's master if that is one of them. */
+static bool scan_group(void *ctx, pid_t pid)
+{
+    struct scan *s = ctx;
+    uint64_t id = process_cgroup(pid);
+    struct process p;
+
+    if (id == 0 || !process_look(pid, &p))
+        return true;
+    for (size_t k = 0; k < s->n; k++) {
+        for (size_t i = 0; s->v[k].id == id && i < s->t->n; i++)
+            if (s->by_group[i] && s->t->inode[i] == s->v[k].inode &&
+                (s->t->v[i].pid == 0 || strcmp(p.name, "master") == 0))
+                name_it(s->t, i, pid, &p, s->a);
+    }
+    return true;
+}
+
+/* A process with more capabilities than we have shows us no descriptor. */
+static void name_by_group(struct scan *s)
+{
+    s->v = arena_alloc(s->a, LISTENERS_MAX * sizeof *s->v);
+    s->by_group = arena_alloc(s->a, LISTENERS_MAX * sizeof *s->by_group);
+    if (s->v == NULL || s->by_group == NULL)
+        return;
+    for (size_t i = 0; i < s->t->n; i++)
+        s->by_group[i] = s->t->v[i].pid == 0;
+    s->n = socket_cgroups(s->v, LISTENERS_MAX);
+    if (s->n > 0)
+        process_each(scan_group, s);
+}
+
 enum err_code sockets_listeners(struct arena *a, struct listener **ret, size_t *ret_n,
                                 struct err *e)
 {
     struct table t = {arena_alloc(a, LISTENERS_MAX * sizeof(struct listener)),
                       arena_alloc(a, LISTENERS_MAX * sizeof(unsigned long)), 0, 0};
-    struct dirent *f;
-    DIR *d;
+    struct scan s = {.t = &t, .a = a};
 
     if (t.v == NULL || t.inode == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    read_table("/proc/net/tcp", false, a, &t);
-    read_table("/proc/net/tcp6", true, a, &t);
+    read_table("/proc/self/net/tcp", false, a, &t);
+    read_table("/proc/self/net/tcp6", true, a, &t);
     t.unnamed = t.n;
-    d = t.n == 0 ? NULL : opendir("/proc");
-    while (d != NULL && t.unnamed > 0 && (f = readdir(d)) != NULL)
-        if (f->d_name[0] >= '1' && f->d_name[0] <= '9')
-            scan_process(&t, (int)strtol(f->d_name, NULL, 10), a);
-    if (d != NULL)
-        (void)closedir(d);
+    if (t.n > 0)
+        process_each(scan_one, &s);
+    if (t.unnamed > 0)
+        name_by_group(&s);
     *ret = t.v;
     *ret_n = t.n;
     return ERR_OK;

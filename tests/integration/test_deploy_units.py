@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-# The helper is root's hand on Postfix: capabilities, and the network of the trial instance cost it more.
-BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper": 2.7}
+BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper": 2.5}
 FILES = ("lib/systemd/system/inarid.service", "lib/systemd/system/inari-postgres.service",
          "lib/systemd/system/inari-agent.service", "lib/systemd/system/inari-helper.service",
          "lib/sysusers.d/inari.conf", "lib/tmpfiles.d/inari.conf", "sbin/inari-lab", "share/inari/lab",

@@ -27,6 +27,16 @@ api = Api("https://localhost:8445", "/var/lib/inari-parent/tls/server.crt", sys.
 def run(job):
     print(json.dumps(job(api)))
 """
+# What the helper says of the machine.
+FACTS = r"""
+import json, socket, struct
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/inari/helper.sock")
+ask = json.dumps({"v": 1, "verb": "facts"}).encode()
+s.sendall(struct.pack(">I", len(ask)) + ask)
+f = s.makefile("rb")
+print(f.read(struct.unpack(">I", f.read(4))[0]).decode())
+"""
 
 
 class Host(systemdlib.Machine):
@@ -139,6 +149,24 @@ def test_a_change_runs_within_the_shipped_units(machine):
         assert state(machine, unit) == "active" and restarts(machine, unit) == 0, machine.journal(unit)[-3000:]
     assert int(open(machine.path(f"/proc/{machine.main_pid('inari-helper')}/status")).read()
                .split("NoNewPrivs:")[1].split()[0]) == 1
+
+
+def test_who_listens_is_named_without_rights_over_it(machine):
+    """The helper may not look into other processes (no CAP_SYS_PTRACE): the kernel says of which unit a socket is."""
+    machine.run("systemd-run", "--unit=stranger", "/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "2526")
+    inside = outer_pid(machine, "inari-helper")
+    bounding = int(re.search(r"^CapBnd:\s+(\S+)$", open(f"/proc/{inside}/status").read(), re.M).group(1), 16)
+    assert not bounding >> 19 & 1  # CAP_SYS_PTRACE
+    try:
+        wait_until(lambda: ":09DE" in machine.run("cat", "/proc/net/tcp").stdout, "the stranger to listen", 20, 0.2)
+        machine.run("systemctl", "stop", "inari-agent")  # the helper talks to one at a time
+        facts = json.loads(machine.run("/usr/bin/python3", "-c", FACTS).stdout)["facts"]
+        found = {(x["address"], x["port"]): x["owner"] for x in facts["listeners"]}
+        assert found.get(("127.0.0.1", 2526)) == "python3", found
+        assert {o for (_, port), o in found.items() if port == 25} == {"postfix"}, found
+    finally:
+        machine.run("systemctl", "stop", "stranger")
+        machine.run("systemctl", "start", "inari-agent")
 
 
 def test_what_needs_a_restart_goes_through_systemctl(machine):
