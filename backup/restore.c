@@ -7,11 +7,13 @@
 #include "store/recovery_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum { PATH = 4096, KEY_FILE_MAX = 64 * 1024 };
 static const char before[] = ".before-restore";
+static const char none_before[] = ".none.before-restore"; /* an empty file: there was none */
 
 /* Nobody works on the database, and what is in it may go aside. */
 static enum err_code may_replace(struct db *db, const json_t *manifest,
@@ -55,20 +57,51 @@ static enum err_code may_replace(struct db *db, const json_t *manifest,
     return ERR_OK;
 }
 
-/* A file of the state folder: what is there is kept once under a name of its own, then the new
- * bytes, or none. */
-static enum err_code place(const char *path, struct slice data, bool present, struct err *e)
+/* What is there, or that nothing is, is kept once under a name of its own: a restore that was cut
+ * off and is run again finds its own files. */
+static enum err_code keep_before(const char *path, struct err *e)
 {
-    char old[PATH];
+    char old[PATH + 32], none[PATH + 32];
+    int fd;
 
     (void)snprintf(old, sizeof old, "%s%s", path, before);
-    if (access(path, F_OK) == 0 && access(old, F_OK) != 0 && link(path, old) != 0)
+    (void)snprintf(none, sizeof none, "%s%s", path, none_before);
+    if (access(old, F_OK) == 0 || access(none, F_OK) == 0)
+        return ERR_OK;
+    if (link(path, old) == 0)
+        return ERR_OK;
+    fd = errno == ENOENT ? open(none, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)
+                         : -1;
+    if (fd < 0)
         return err_errno(e, ERR_STORAGE, errno, "could not keep \"%s\"", path);
-    if (present)
-        return file_write_atomic(path, data, 0600, e);
+    (void)close(fd);
+    return ERR_OK;
+}
+
+/* A file of the state folder: the new bytes, or none. */
+static enum err_code place(const char *path, struct slice data, bool present, struct err *e)
+{
+    enum err_code rc = keep_before(path, e);
+
+    if (rc != ERR_OK || present)
+        return rc == ERR_OK ? file_write_atomic(path, data, 0600, e) : rc;
     return unlink(path) == 0 || errno == ENOENT
                ? ERR_OK
                : err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", path);
+}
+
+static enum err_code take_back(const char *path, struct err *e)
+{
+    char old[PATH + 32], none[PATH + 32];
+
+    (void)snprintf(old, sizeof old, "%s%s", path, before);
+    (void)snprintf(none, sizeof none, "%s%s", path, none_before);
+    if (rename(old, path) != 0 && errno != ENOENT)
+        return err_errno(e, ERR_STORAGE, errno, "could not bring back \"%s\"", path);
+    if (access(none, F_OK) == 0 &&
+        ((unlink(path) != 0 && errno != ENOENT) || (unlink(none) != 0 && errno != ENOENT)))
+        return err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", path);
+    return ERR_OK;
 }
 
 static void state_path(const struct inarid_settings *set, const char *name, char path[PATH])
@@ -99,13 +132,16 @@ static enum err_code place_keys(const struct inarid_settings *set, const char *d
 /* An earlier undo leaves nothing that place() would take for the state before this restore. */
 static enum err_code forget_before(const struct inarid_settings *set, struct err *e)
 {
+    static const char *const ends[] = {before, none_before};
     char path[PATH], old[PATH + 32];
 
     for (size_t i = 1; backup_names[i] != NULL; i++) {
         state_path(set, backup_names[i], path);
-        (void)snprintf(old, sizeof old, "%s%s", path, before);
-        if (unlink(old) != 0 && errno != ENOENT)
-            return err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", old);
+        for (size_t k = 0; k < COUNT_OF(ends); k++) {
+            (void)snprintf(old, sizeof old, "%s%s", path, ends[k]);
+            if (unlink(old) != 0 && errno != ENOENT)
+                return err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", old);
+        }
     }
     return ERR_OK;
 }
@@ -171,7 +207,7 @@ enum err_code backup_restore(const struct inarid_settings *set, const char *file
 enum err_code backup_restore_undo(const struct inarid_settings *set, struct err *e)
 {
     AUTO(db_close) struct db *db = db_open(set->conninfo, "inari-backup");
-    char path[PATH], old[PATH + 32];
+    char path[PATH];
     int64_t parents = 0;
 
     if (db == NULL)
@@ -185,9 +221,8 @@ enum err_code backup_restore_undo(const struct inarid_settings *set, struct err 
     /* The keys first: cut off here, the undo is run again. Without its tables there is none. */
     for (size_t i = 1; backup_names[i] != NULL; i++) {
         state_path(set, backup_names[i], path);
-        (void)snprintf(old, sizeof old, "%s%s", path, before);
-        if (rename(old, path) != 0 && errno != ENOENT)
-            return err_errno(e, ERR_STORAGE, errno, "could not bring back \"%s\"", path);
+        if (take_back(path, e) != ERR_OK)
+            return e->code;
     }
     return recovery_store_back(db, e);
 }

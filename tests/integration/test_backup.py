@@ -142,6 +142,24 @@ def test_restore_and_undo(made, safe):
     assert pub_of(parent) == said["manifest"]["pub"] + 1
 
 
+def test_undo_leaves_no_key_that_was_not_there(made, safe):
+    """Of a file that only the backup had nothing stays: the next backup would be made with a key nobody chose."""
+    parent, _, said = made
+    key = os.path.join(parent.state, "tls", "backup.key")
+    parent.stop()
+    os.rename(key, key + ".kept")
+    try:
+        tool(parent, "restore", f"{safe}/one.inari", "--passphrase-file", f"{safe}/pass", "--replace")
+        assert os.path.exists(key)
+        tool(parent, "restore", "--undo")
+        assert not os.path.exists(key)
+        assert not [n for n in os.listdir(os.path.dirname(key)) if n.endswith(".before-restore")]
+    finally:
+        os.rename(key + ".kept", key)
+    parent.start()
+    assert pub_of(parent) == said["manifest"]["pub"] + 1
+
+
 @pytest.mark.slow
 def test_undo_that_is_cut_off_is_run_again(made, safe):
     """Keys and tables are of one life: an undo that cannot bring back every key leaves the tables, and goes on when told again."""
