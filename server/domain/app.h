@@ -25,5 +25,8 @@ struct app {
     bool lab;               /* first password need not be changed */
     int64_t started_ms;    /* wall clock: whoever was not seen since then may still be there */
     atomic_bool suspect;    /* the database lacks something this parent has seen: the job thread fences (recovery.h) */
+    /* While a rollout is open one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
+     * that are compared with (guard_mail.h).  0: nobody is. */
+    atomic_int figures_one_in;
     int64_t ahead_seen;     /* the job thread's: the highest revision of a device it has looked into (recovery.h) */
 };

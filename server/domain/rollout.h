@@ -40,6 +40,9 @@ MUST_USE enum err_code rollout_get(struct db *db, const char *id, struct arena *
 MUST_USE enum err_code rollout_device_list(struct db *db, const char *id, int wave, const char *state, const char *cursor,
                                            int64_t limit, struct arena *a, json_t **ret, struct err *e);
 
+/* What the guards say of devices of such an answer, in the caller's language. */
+void rollout_tell_in(json_t *answer, enum lang lang);
+
 enum rollout_verb {
     ROLLOUT_PAUSE,   /* nothing more is released */
     ROLLOUT_RESUME,  /* after a pause or a halt; failures so far are borne */

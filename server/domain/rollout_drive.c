@@ -121,8 +121,11 @@ enum err_code rollout_write_notes(struct rollout_run *x, struct err *e)
 
 enum err_code rollout_reload(struct rollout_run *x, struct err *e)
 {
-    const struct rollout_device_filter all = {
-        .wave = -1, .state = "", .after = -1, .lean = x->lean};
+    const struct rollout_device_filter all = {.wave = -1,
+                                              .state = "",
+                                              .after = -1,
+                                              .lean = x->lean,
+                                              .sample = atomic_load(&x->app->figures_one_in)};
     enum err_code rc = rollout_device_store_list(x->db, x->row.id, &all, x->a, &x->d, &x->n, e);
 
     for (size_t i = 0; i < x->n && rc == ERR_OK; i++)

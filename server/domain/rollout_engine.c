@@ -86,10 +86,21 @@ static enum err_code note_failures(struct rollout_run *x, const json_t *rows, st
                         e);
 }
 
+enum err_code rollout_devices_set(struct rollout_run *x, const json_t *rows, struct err *e)
+{
+    enum err_code rc;
+
+    if (json_array_size(rows) == 0)
+        return ERR_OK;
+    rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
+    if (rc == ERR_OK)
+        rc = note_failures(x, rows, e);
+    return rc == ERR_OK ? rollout_reload(x, e) : rc;
+}
+
 static enum err_code settle(struct rollout_run *x, struct err *e)
 {
     AUTO(json_free) json_t *rows = json_array();
-    enum err_code rc;
 
     for (size_t i = 0; i < x->n; i++) {
         const struct rollout_device *d = &x->d[i];
@@ -103,12 +114,7 @@ static enum err_code settle(struct rollout_run *x, struct err *e)
         if (strcmp(word, d->state) != 0)
             settle_to(rows, d, word, reason);
     }
-    if (json_array_size(rows) == 0)
-        return ERR_OK;
-    rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
-    if (rc == ERR_OK)
-        rc = note_failures(x, rows, e);
-    return rc == ERR_OK ? rollout_reload(x, e) : rc;
+    return rollout_devices_set(x, rows, e);
 }
 
 /* --- what follows --- */
@@ -153,54 +159,6 @@ static bool too_many_failures(const struct rollout_run *x)
             return true;
     }
     return false;
-}
-
-/* What queues did in the same time where the publication is not: mean growth, -1 when nobody is
- * left to compare with. */
-static int64_t siblings(const struct rollout_run *x)
-{
-    int64_t sum = 0, n = 0, growth;
-
-    for (size_t i = 0; i < x->n; i++) {
-        if (strcmp(x->d[i].state, "queued") != 0 ||
-            !guard_growth(x->d[i].health, json_object_get(x->d[i].status, "health"), &growth))
-            continue;
-        sum += growth;
-        n++;
-    }
-    return n == 0 ? -1 : sum < 0 ? 0 : sum / n;
-}
-
-/* Worst of the confirmed devices; those that are bad become "unhealthy". */
-static enum err_code guard(struct rollout_run *x, enum guard_verdict *ret, struct err *e)
-{
-    AUTO(json_free) json_t *rows = json_array();
-    int64_t elsewhere = siblings(x);
-    enum err_code rc;
-    char why[320];
-
-    *ret = GUARD_GOOD;
-    for (size_t i = 0; i < x->n; i++) {
-        const struct rollout_device *d = &x->d[i];
-        const struct guard_input in = {d->health, d->status, elsewhere};
-        enum guard_verdict v;
-        if (strcmp(d->state, "confirmed") != 0)
-            continue;
-        v = guard_judge(&in, why, sizeof why);
-        if (v == GUARD_BAD)
-            (void)json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:{s:s,s:s}}", "device_id",
-                                                        d->id, "state", "unhealthy", "reason",
-                                                        "guard", "problem", "title",
-                                                        "the device is not well", "detail", why));
-        if (v == GUARD_BAD || *ret != GUARD_BAD)
-            *ret = v == GUARD_GOOD ? *ret : v;
-    }
-    if (json_array_size(rows) == 0)
-        return ERR_OK;
-    rc = rollout_device_store_set(x->db, x->row.id, rows, x->now_ms, e);
-    if (rc == ERR_OK)
-        rc = note_failures(x, rows, e);
-    return rc == ERR_OK ? rollout_reload(x, e) : rc;
 }
 
 /* Whoever was away, held, new or regrouped meanwhile gets what everybody has. */
@@ -254,7 +212,7 @@ static enum err_code baking(struct rollout_run *x, struct err *e)
     int64_t bake_ms = strategy_bake_s(&x->s, rank_of(x, x->row.wave)) * 1000;
     int64_t baked_ms = x->now_ms - x->row.state_ms;
     enum guard_verdict v;
-    enum err_code rc = guard(x, &v, e);
+    enum err_code rc = rollout_guard(x, baked_ms >= bake_ms, &v, e);
 
     if (rc != ERR_OK)
         return rc;

@@ -45,6 +45,11 @@ MUST_USE enum err_code rollout_reload(struct rollout_run *x, struct err *e);
 MUST_USE enum err_code rollout_release(struct rollout_run *x, struct err *e);
 /* Move to a state since now, with an audit entry by the system. */
 MUST_USE enum err_code rollout_enter(struct rollout_run *x, const char *state, const char *reason, struct err *e);
+/* What became of devices: rows of rollout_device_store_set(); audited, read again. */
+MUST_USE enum err_code rollout_devices_set(struct rollout_run *x, const json_t *rows, struct err *e);
+/* The worst verdict on the devices that confirmed; those that are bad become "unhealthy".  late: the time of watching is
+ * over; then a device that cannot be judged is told so in its row (rollout_guard.c). */
+MUST_USE enum err_code rollout_guard(struct rollout_run *x, bool late, enum guard_verdict *ret, struct err *e);
 /* What became of the rollout that this one takes back: "reverted", or "halted" again. */
 MUST_USE enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e);
 /* Stop: devices that did not confirm get back what they had, under a fresh rev. */

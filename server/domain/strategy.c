@@ -11,15 +11,24 @@ static const char *const failure_names[] = {"halt", "revert", NULL};
 static const char *const shadow_names[] = {"auto", "always", "never", NULL};
 
 enum { EXPEDITE_BAKE_S = 30, SMALL = 10, DAY_S = 86400, SHADOW_S = 60 };
+enum {
+    GUARD_MESSAGES = 20,
+    GUARD_FACTOR = 3,
+    GUARD_PERCENT = 10,
+    GUARD_LATENCY_S = 30,
+    GUARD_QUEUE = 50, /* messages: fewer may be one slow destination */
+};
 
 static json_t *built_in(void)
 {
-    return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i}",
-                     "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
-                     "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600,
-                     "offline_after_s", 180, "max_failures", "5%", "on_failure", "halt", "approval",
-                     0, "expedite", 0, "small_fleet", SMALL, "shadow", "auto", "shadow_s",
-                     SHADOW_S);
+    return json_pack(
+        "{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i}",
+        "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
+        "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600, "offline_after_s", 180,
+        "max_failures", "5%", "on_failure", "halt", "approval", 0, "expedite", 0, "small_fleet",
+        SMALL, "shadow", "auto", "shadow_s", SHADOW_S, "guard_messages", GUARD_MESSAGES,
+        "guard_factor", GUARD_FACTOR, "guard_rejected", GUARD_PERCENT, "guard_deferred",
+        GUARD_PERCENT, "guard_latency_s", GUARD_LATENCY_S, "guard_queue", GUARD_QUEUE);
 }
 
 enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer,
@@ -107,13 +116,32 @@ struct words {
     json_t *waves;
     const char *max_unavailable, *max_failures;
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet, shadow_s;
+    int64_t guard_messages, guard_factor, guard_rejected, guard_deferred, guard_latency_s,
+        guard_queue;
     bool approval, expedite;
 };
+
+static struct guard_limits limits_of(const struct words *w)
+{
+    return (struct guard_limits){.messages = w->guard_messages,
+                                 .factor = w->guard_factor,
+                                 .rejected = w->guard_rejected,
+                                 .deferred = w->guard_deferred,
+                                 .latency_s = w->guard_latency_s,
+                                 .queue = w->guard_queue};
+}
 
 enum err_code strategy_read(const json_t *j, const char *pointer, struct strategy *ret,
                             struct err *e)
 {
-    struct words w = {.shadow_s = SHADOW_S}; /* a rollout from before there was one says nothing */
+    /* A rollout from before there was one says nothing. */
+    struct words w = {.shadow_s = SHADOW_S,
+                      .guard_messages = GUARD_MESSAGES,
+                      .guard_factor = GUARD_FACTOR,
+                      .guard_rejected = GUARD_PERCENT,
+                      .guard_deferred = GUARD_PERCENT,
+                      .guard_latency_s = GUARD_LATENCY_S,
+                      .guard_queue = GUARD_QUEUE};
     const struct jdec_field fields[] = {
         JDEC_ENUM(struct words, strategy, JD_REQUIRED, strategy_kind_names),
         JDEC_ENUM(struct words, on_failure, JD_REQUIRED, failure_names),
@@ -129,6 +157,12 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
         JDEC_BOOL(struct words, expedite, JD_REQUIRED),
         JDEC_ENUM(struct words, shadow, 0, shadow_names),
         JDEC_INT(struct words, shadow_s, 0, 10, 3600),
+        JDEC_INT(struct words, guard_messages, 0, 0, 1000000),
+        JDEC_INT(struct words, guard_factor, 0, 2, 100),
+        JDEC_INT(struct words, guard_rejected, 0, 0, 100),
+        JDEC_INT(struct words, guard_deferred, 0, 0, 100),
+        JDEC_INT(struct words, guard_latency_s, 0, 0, 300),
+        JDEC_INT(struct words, guard_queue, 0, 0, 1000000),
         JDEC_END,
     };
     enum err_code rc = jdec_object(j, fields, JD_REFUSE_UNKNOWN, pointer, &w, e);
@@ -143,6 +177,7 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
                              .small_fleet = w.small_fleet,
                              .shadow_s = w.shadow_s,
                              .shadow = (enum strategy_shadow)w.shadow,
+                             .guard = limits_of(&w),
                              .revert = w.on_failure == 1,
                              .approval = w.approval,
                              .expedite = w.expedite};
@@ -161,6 +196,7 @@ void strategy_settle(struct strategy *s, size_t n_devices)
         s->n_waves = 1;
         s->canary_bake_s = s->canary_bake_s < EXPEDITE_BAKE_S ? s->canary_bake_s : EXPEDITE_BAKE_S;
         s->bake_s = 0;
+        s->guard.messages = 0; /* an urgent change does not wait for more mail */
     }
     if (s->kind == STRATEGY_AUTO)
         s->kind = n_devices <= (size_t)s->small_fleet ? STRATEGY_ALL : STRATEGY_WAVES;

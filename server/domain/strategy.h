@@ -6,12 +6,15 @@
  *   {"strategy":"auto|all|waves", "waves":["1","per-group","10%","50%"], "max_unavailable":"10%", "canary_bake_s":600,
  *    "bake_s":300, "apply_deadline_s":600, "offline_after_s":180, "max_failures":"5%", "on_failure":"halt|revert",
  *    "approval":false, "expedite":false, "small_fleet":10,
- *    "shadow":"auto|always|never", "shadow_s":60}
+ *    "shadow":"auto|always|never", "shadow_s":60,
+ *    "guard_messages":20, "guard_factor":3, "guard_rejected":10, "guard_deferred":10, "guard_latency_s":30,
+ *    "guard_queue":50}
  * A share is a number of devices ("3") or of a hundred ("10%", rounded up, at least one).
  */
 #pragma once
 
 #include "base/arena.h"
+#include "domain/guard_mail.h"
 #include "json/json_in.h"
 
 enum strategy_kind { STRATEGY_AUTO, STRATEGY_ALL, STRATEGY_WAVES };
@@ -34,6 +37,7 @@ struct strategy {
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet;
     int64_t shadow_s; /* how long their answers are waited for */
     enum strategy_shadow shadow;
+    struct guard_limits guard; /* when a device that has it is well */
     bool revert, approval, expedite;
 };
 

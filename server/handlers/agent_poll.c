@@ -17,7 +17,8 @@ enum {
     BEHIND_MS = 1500, /* time for our own table to catch up with another parent's publication */
     BYTES_MS =
         10000, /* time for the job thread to fetch a bundle, also amid a publication to all */
-    FRESH_S = 7 * 86400
+    FRESH_S = 7 * 86400,
+    FIGURES_S = 180 /* three polls */
 };
 
 /* What a poll is held for.  A poll whose time is over just when its device is given something is
@@ -96,12 +97,24 @@ static enum err_code look_up(struct poll *p, const struct fleet_poll *at, struct
     return err_set(e, ERR_SLOW_DOWN, "device \"%s\" polls too often", id);
 }
 
+/* A rollout is watched, and this device is one of those that are looked at. */
+static bool wants_figures(const struct poll *p)
+{
+    int one_in = atomic_load(&p->rq->app->figures_one_in);
+    const char *id = p->rq->who.id;
+    size_t n = strlen(id);
+
+    return one_in > 0 && n > 4 && strtoul(id + n - 4, NULL, 16) % (unsigned)one_in == 0;
+}
+
 static void always(struct poll *p, int64_t wall_ms)
 {
     reply_header(p->rp, PROTO_H_NEXT_POLL, "%lld",
                  (long long)fleet_next_poll_s(p->rq->who.id, INTERVAL_S, wall_ms));
     reply_header(p->rp, PROTO_H_TRUST, "%lld", (long long)keyring_trust_n(p->rq->app->keys));
     reply_header(p->rp, "Cache-Control", "no-store");
+    if (wants_figures(p))
+        reply_header(p->rp, PROTO_H_FIGURES, "%d", FIGURES_S);
 }
 
 /* The stored status document is another one than the device says it sent last. */

@@ -24,6 +24,7 @@ enum err_code rollout_get_one(struct req *rq, struct reply *rp, struct err *e)
     json_t *j = NULL;
     enum err_code rc = rollout_get(rq->db, rq->param[0], rq->arena, &j, &version, e);
 
+    rollout_tell_in(j, rq->lang);
     return rc == ERR_OK ? reply_resource(rp, 200, j, version, e) : rc;
 }
 
@@ -40,6 +41,7 @@ enum err_code rollout_device_list_get(struct req *rq, struct reply *rp, struct e
     if (rc == ERR_OK)
         rc = rollout_device_list(rq->db, rq->param[0], (int)wave, state == NULL ? "" : state,
                                  cursor, limit, rq->arena, &j, e);
+    rollout_tell_in(j, rq->lang);
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }
 
@@ -76,6 +78,7 @@ static enum err_code order(struct req *rq, struct reply *rp, enum rollout_verb v
     o.reason = in.reason;
     if (rc == ERR_OK)
         rc = rollout_order_run(rq->db, rq->app, rq->param[0], &o, rq->arena, &j, &version, e);
+    rollout_tell_in(j, rq->lang);
     return rc == ERR_OK ? reply_resource(rp, 200, j, version, e) : rc;
 }
 

@@ -30,6 +30,7 @@ enum {
     CLEAN_IDLE_MS = 3600 * 1000,
     TRIM_AFTER_MS = 3 * 1000, /* the last rollout has ended */
     BUNDLES_KEPT = 5,
+    COMPARED = 64, /* devices whose figures a rollout is compared with, about */
     QUIET_MS = 30 * 1000
 };
 
@@ -94,6 +95,17 @@ static enum err_code take_hints(struct jobs *j, struct err *e)
     return rc;
 }
 
+/* While a rollout is open some devices say every minute how their mail goes (app.h).  One that
+ * begins is known here within a pass, or a look in a parent that does not lead. */
+static void ask_for_figures(struct jobs *j, bool open)
+{
+    int was = atomic_load(&j->app->figures_one_in);
+
+    if (open != (was != 0))
+        atomic_store(&j->app->figures_one_in,
+                     open ? 1 + (int)(fleet_count(j->app->fleet) / COMPARED) : 0);
+}
+
 static int64_t due_in(int64_t ms)
 {
     return ms < 0 ? INT64_MAX : clock_mono_ms() + ms;
@@ -110,6 +122,7 @@ static enum err_code look(struct jobs *j, struct err *e)
     j->look_ms = j->looked_ms + LOOK_MS;
     j->changes = j->changes || news.changes;
     j->rollouts = news.rollouts;
+    ask_for_figures(j, news.rollouts);
     j->token_key_old = news.token_key_old;
     j->hold_ms = due_in(news.hold_in_ms);
     j->command_ms = due_in(news.command_in_ms);
@@ -209,6 +222,8 @@ static enum err_code engine(struct jobs *j, struct err *e)
     ended = clock_mono_ms();
     j->engine_rests_ms = ended + ENGINE_REST * (ended - began);
     j->rollouts = rc != ERR_OK || n > 0;
+    if (rc == ERR_OK)
+        ask_for_figures(j, n > 0);
     j->drove = j->drove || n > 0;
     if (!j->rollouts && j->drove) {
         j->drove = false;

@@ -4,9 +4,11 @@ static const struct stmt ADD = {
     "rollout_device_add", 2,
     "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason, from_pub, "
     "health)"
-    " SELECT $1::uuid, x.device_id, x.wave, x.place, x.state, x.reason, x.from_pub, s.doc->'health'"
+    " SELECT $1::uuid, x.device_id, x.wave, x.place, x.state, x.reason, x.from_pub, CASE WHEN"
+    " x.wave = 0 AND r.n_waves > 1 THEN s.doc->'health' ELSE (s.doc->'health') - 'mail' END"
     " FROM jsonb_to_recordset($2::jsonb) AS x(device_id uuid, wave integer, place integer, state"
-    " text, reason text, from_pub bigint) LEFT JOIN device_status s ON s.device_id = x.device_id"};
+    " text, reason text, from_pub bigint) JOIN rollout r ON r.id = $1::uuid LEFT JOIN"
+    " device_status s ON s.device_id = x.device_id"};
 
 enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, const json_t *rows,
                                        struct err *e)
@@ -18,12 +20,14 @@ enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, co
 }
 
 static const struct stmt LIST = {
-    "rollout_device_list", 6,
+    "rollout_device_list", 7,
     "SELECT d.id, d.name, d.state, d.mode, rd.state, rd.reason, rd.wave, rd.place, rd.rev,"
     " rd.from_pub, rd.released_at, rd.fetched_at, rd.ended_at, p.seen_at, rd.forgiven, rd.problem,"
     " CASE WHEN $6::boolean THEN NULL ELSE rd.health END, b.content_digest, b.etag, b.mode,"
     " d.desired_rev, d.offered_rev, CASE WHEN $6::boolean THEN NULL WHEN rd.state = 'queued' THEN "
-    "jsonb_build_object('health', s.doc->'health') WHEN s.doc IS NULL OR"
+    "jsonb_build_object('health', CASE WHEN $7::integer > 0 AND ('x' || right(d.id::text,"
+    " 4))::bit(16)::integer % nullif($7::integer, 0) = 0 THEN s.doc->'health' ELSE"
+    " (s.doc->'health') - 'mail' END) WHEN s.doc IS NULL OR"
     " rd.state NOT IN ('offered', 'fetched', 'confirmed') THEN NULL ELSE"
     " jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running',"
     " s.doc->'running', 'last_attempt', s.doc->'last_attempt', 'conditions', s.doc->'conditions',"
@@ -74,11 +78,11 @@ enum err_code rollout_device_store_list(struct db *db, const char *rollout_id,
                                         struct rollout_device **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc =
-        db_run(db, &LIST,
-               (struct db_param[]){P_TEXT(rollout_id), P_INT(f->wave), P_TEXT(f->state),
-                                   P_INT(f->after), P_INT(f->limit), P_BOOL(f->lean)},
-               a, &r, e);
+    enum err_code rc = db_run(
+        db, &LIST,
+        (struct db_param[]){P_TEXT(rollout_id), P_INT(f->wave), P_TEXT(f->state), P_INT(f->after),
+                            P_INT(f->limit), P_BOOL(f->lean), P_INT(f->sample)},
+        a, &r, e);
 
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
 }
@@ -121,6 +125,19 @@ enum err_code rollout_device_store_set(struct db *db, const char *rollout_id, co
                : db_run(db, &SET,
                         (struct db_param[]){P_TEXT(rollout_id), P_JSON(rows), P_TIME(now_ms)}, NULL,
                         NULL, e);
+}
+
+static const struct stmt TELL = {
+    "rollout_device_tell", 3,
+    "UPDATE rollout_device SET problem = nullif($3::jsonb, 'null') WHERE rollout_id = $1::uuid AND"
+    " device_id = $2::uuid AND state = 'confirmed'"};
+
+enum err_code rollout_device_store_tell(struct db *db, const char *rollout_id,
+                                        const char *device_id, const json_t *problem, struct err *e)
+{
+    return db_run(db, &TELL,
+                  (struct db_param[]){P_TEXT(rollout_id), P_TEXT(device_id), P_JSON(problem)}, NULL,
+                  NULL, e);
 }
 
 static const struct stmt DROP_QUEUED = {"rollout_device_drop_queued", 4,
@@ -296,5 +313,5 @@ enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id,
 }
 
 const struct stmt *const rollout_device_store_stmts[] = {
-    &ADD,    &LIST,    &RELEASE, &SET,     &DROP_QUEUED, &SUPERSEDE, &FORGIVE, &FOLLOW,
-    &COUNTS, &BUSY_MX, &TARGETS, &SET_PUB, &RESET_PUB,   &BEHIND,    NULL};
+    &ADD,    &LIST,   &RELEASE, &SET,     &TELL,    &DROP_QUEUED, &SUPERSEDE, &FORGIVE,
+    &FOLLOW, &COUNTS, &BUSY_MX, &TARGETS, &SET_PUB, &RESET_PUB,   &BEHIND,    NULL};

@@ -29,6 +29,7 @@ struct rollout_device_filter {
     int after;         /* place; -1: from the first */
     int64_t limit;     /* 0: all */
     bool lean;         /* without status and health, which cost most */
+    int64_t sample;    /* of queued devices one in so many comes with its figures of mail (app.h); 0: none */
 };
 /* In order of place. */
 MUST_USE enum err_code rollout_device_store_list(struct db *db, const char *rollout_id, const struct rollout_device_filter *f,
@@ -40,6 +41,9 @@ MUST_USE enum err_code rollout_device_store_release(struct db *db, const char *r
 /* Array of {"device_id","state","reason","problem"}; a fetched one notes when, the others that they ended. */
 MUST_USE enum err_code rollout_device_store_set(struct db *db, const char *rollout_id, const json_t *rows, int64_t now_ms,
                                                 struct err *e);
+/* What is to be said of a confirmed device that goes on being watched; problem JSON null: nothing any more. */
+MUST_USE enum err_code rollout_device_store_tell(struct db *db, const char *rollout_id, const char *device_id,
+                                                 const json_t *problem, struct err *e);
 /* All queued ones. */
 MUST_USE enum err_code rollout_device_store_drop_queued(struct db *db, const char *rollout_id, const char *state,
                                                         const char *reason, int64_t now_ms, struct err *e);

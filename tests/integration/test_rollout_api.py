@@ -568,8 +568,92 @@ def test_queue_that_grows_after_the_change_halts_and_one_that_grows_everywhere_d
         else:
             r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
             shown = next(x for x in r["devices"] if x["id"] == first)
-            assert r["reason"] == "unhealthy" and shown["state"] == "unhealthy" and "10 -> 310" in shown["problem"]["detail"]
+            assert r["reason"] == "unhealthy" and shown["state"] == "unhealthy" and "from 10 to 310" in shown["problem"]["detail"]
         fleet.catch_up()
+
+
+def say_mail(devices, *rows):
+    """Rows (seconds ago, accepted, refused) of mail, as the devices count it."""
+    now = int(time.time()) + Child.shift
+    minutes = [{"at": now - ago, "accepted": a, "rejected": {"recipient": r}, "delivered": a, "latency": [a] + [0] * 8}
+               for ago, a, r in rows]
+    for d in devices:
+        mail = {"state": "reading", "reason": "", "step_s": 60, "until": now, "lost": 0, "lines": 1, "minutes": minutes}
+        assert d.put_status(d.status(health={"queue": {"deferred": 0}, "mail": mail})).status_code == 204
+
+
+def canary_bakes(fleet, six, **rollout):
+    """A rollout whose first device has it and is watched: (rollout, that one, the others)."""
+    say_mail(six, (120, 90, 10))
+    made = fleet.publish(six, **{**WAVES, **rollout})
+    first = fleet.devices[next(x["id"] for x in made["devices"] if x["state"] == "offered")]
+    fleet.take(first.id)
+    fleet.until(made, lambda r: r["state"] == "baking", "baking")
+    fleet.forward(120)
+    return made, first, [d for d in six if d is not first]
+
+
+@pytest.mark.slow
+def test_g11_refusals_triple_without_any_error_and_the_guard_halts(fleet, six):
+    made, first, others = canary_bakes(fleet, six)
+    wait_until(lambda: all("Inari-Figures" in d.desired(wait=0).headers for d in others), "the others to be asked", 10)
+    say_mail(others, (60, 95, 5))
+    say_mail([first], (240, 90, 10), (60, 70, 30))
+    r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    shown = next(x for x in r["devices"] if x["id"] == first.id)
+    assert r["reason"] == "unhealthy" and shown["state"] == "unhealthy" and r["counts"]["queued"] == 5
+    assert "30/100 (30%); before it: 10/100 (10%)" in shown["problem"]["detail"] and "25/500 (5%)" in shown["problem"]["detail"]
+    assert shown["problem"]["errors"][0]["id"] == "GUARD.rejected" and shown["problem"]["errors"][0]["remedy"]
+    ja = fleet.api.get(f"/rollouts/{made['rollout_id']}", headers={"Accept-Language": "ja"}).json()
+    assert "変更後の拒否: 30/100 (30%)" in next(x for x in ja["devices"] if x["id"] == first.id)["problem"]["detail"]
+    assert all(d.desired().status_code == 304 for d in others), "nobody else was touched"
+    fleet.catch_up()
+    wait_until(lambda: "Inari-Figures" in others[0].desired(wait=0).headers, "a halted one is watched on", 10)
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    wait_until(lambda: "Inari-Figures" not in others[0].desired(wait=0).headers, "nobody to ask any more", 10)
+
+
+@pytest.mark.slow
+def test_refusals_that_come_everywhere_are_not_the_change(fleet, six):
+    made, first, others = canary_bakes(fleet, six)
+    say_mail(others, (60, 70, 30))
+    say_mail([first], (240, 90, 10), (60, 70, 30))
+    fleet.forward(480)
+    fleet.until(made, lambda r: r["wave"] == 1, "the second wave")
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
+@pytest.mark.slow
+def test_g11_too_little_mail_is_watched_longer_and_then_a_person_is_asked(fleet, six):
+    made, first, _ = canary_bakes(fleet, six)
+    say_mail([first], (240, 90, 10), (60, 2, 1))
+    fleet.forward(480)  # 600 s of 600
+
+    def words():
+        return ((next(x for x in fleet.see(made)["devices"] if x["id"] == first.id)["problem"] or {}).get("detail", ""))
+    assert "3 of the 20" in wait_until(words, "why it goes on being watched", 10)
+    fleet.forward(600)
+    time.sleep(1.2)  # two passes of the engine
+    assert fleet.see(made)["state"] == "baking", "longer than asked for"
+    fleet.forward(700)
+    r = fleet.until(made, lambda r: r["state"] == "paused", "the question")
+    assert r["reason"] == "inconclusive" and r["counts"] == {"confirmed": 1, "queued": 5} and "3 of the 20" in words()
+    # somebody looked; meanwhile mail came
+    say_mail([first], (60, 30, 1))
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/resume", {"reason": "Sunday morning"})
+    fleet.forward(600)
+    fleet.until(made, lambda r: r["wave"] == 1, "the second wave")
+    assert words() == ""
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
+    # a fleet that does not want to be asked
+    made, first, _ = canary_bakes(fleet, six, guard_messages=0)
+    say_mail([first], (240, 90, 10), (60, 2, 1))
+    fleet.forward(480)
+    fleet.until(made, lambda r: r["wave"] == 1, "the second wave")
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
 
 
 def ctl(fleet, programs, *argv, want=0):

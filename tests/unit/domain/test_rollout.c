@@ -169,12 +169,16 @@ static void state_table(void **state)
 
 static enum guard_verdict judge(const char *before, const char *status, int64_t siblings)
 {
+    static const struct guard_limits limits = {20, 3, 10, 10, 30, 50};
     json_t *b = before == NULL ? NULL : json_loads(before, 0, NULL),
            *s = status == NULL ? NULL : json_loads(status, 0, NULL);
-    char why[64];
-    enum guard_verdict v = guard_judge(&(struct guard_input){b, s, siblings}, why, sizeof why);
+    struct finding why = {.id = FINDING_COUNT};
+    enum guard_verdict v = guard_judge(
+        &(struct guard_input){
+            .before = b, .status = s, .sibling_deferred = siblings, .limits = &limits},
+        &why);
 
-    assert_int_equal(why[0] == '\0', v == GUARD_GOOD);
+    assert_int_equal(why.id == FINDING_COUNT, v == GUARD_GOOD);
     json_decref(b);
     json_decref(s);
     return v;
