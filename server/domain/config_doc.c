@@ -94,9 +94,8 @@ enum err_code config_export(struct db *db, enum lang lang, json_t **ret, struct 
     clock_format(clock_wall_ms(), at);
     *ret = json_pack("{s:s,s:i,s:s,s:s,s:I,s:O,s:s,s:O,s:o}", "format", "inari.config", "version",
                      CONFIG_DOC_VERSION, "product", INARI_VERSION, "exported_at", at, "pub",
-                     (json_int_t)x.pub, "content", content, "digest", digest,
-                     "identities", x.identities, "left_out",
-                     left_out_json(lang));
+                     (json_int_t)x.pub, "content", content, "digest", digest, "identities",
+                     x.identities, "left_out", left_out_json(lang));
     return *ret == NULL ? no_memory(e) : ERR_OK;
 }
 
@@ -202,8 +201,18 @@ static enum err_code put_layer(json_t *target, const char *layer, const char *id
     return ERR_OK;
 }
 
+/* A group the document names without its settings keeps them, also where others are replaced. */
+static bool keep_layer(const json_t *before, const char *id, json_t *target)
+{
+    const json_t *own = id == NULL ? NULL : content_layer(before, "group", id);
+    json_t *groups = json_object_get(target, "groups");
+
+    return own == NULL || json_object_set_new(groups, id, json_deep_copy(own)) == 0;
+}
+
 /* One part of the document onto the target. */
-static enum err_code put_part(const struct importing *x, size_t part, json_t *target, struct err *e)
+static enum err_code put_part(const struct importing *x, size_t part, const json_t *before,
+                              json_t *target, struct err *e)
 {
     const json_t *content = json_object_get(x->how->document, "content"),
                  *in = json_object_get(content, part_names[part]),
@@ -214,8 +223,6 @@ static enum err_code put_part(const struct importing *x, size_t part, json_t *ta
     enum err_code rc = ERR_OK;
 
     (void)snprintf(base, sizeof base, "/document/content/%s", part_names[part]);
-    if (in == NULL)
-        return ERR_OK;
     if (!json_is_object(in))
         return err_field(e, ERR_INVALID, base, "this must be an object");
     if (part == 0)
@@ -225,7 +232,11 @@ static enum err_code put_part(const struct importing *x, size_t part, json_t *ta
         const json_t *settings = part == 1 ? json_object_get(v, "settings") : v;
         const char *id = id_of(names, name);
         json_pointer_add(at, sizeof at, base, name);
-        if (settings == NULL || json_object_size(settings) == 0)
+        if (!json_is_object(v))
+            return err_field(e, ERR_INVALID, at, "this must be an object");
+        if (settings == NULL && !keep_layer(before, id, target))
+            return no_memory(e);
+        if (settings == NULL || (json_is_object(settings) && json_object_size(settings) == 0))
             continue;
         if (id == NULL)
             return err_field(e, ERR_INVALID, at,
@@ -250,12 +261,13 @@ static enum err_code make_target(const struct importing *x, const json_t *before
         return no_memory(e);
     for (size_t part = 0; part < COUNT_OF(part_names); part++) {
         enum err_code rc = ERR_OK;
-        if (!x->chosen[part])
-            continue;
+        if (!x->chosen[part] ||
+            json_object_get(json_object_get(x->how->document, "content"), part_names[part]) == NULL)
+            continue; /* a document that does not have the part says nothing about it */
         if (x->how->mode == CONFIG_REPLACE &&
             json_object_set_new(target, part_names[part], json_object()) != 0)
             return no_memory(e);
-        rc = put_part(x, part, target, e);
+        rc = put_part(x, part, before, target, e);
         if (rc != ERR_OK)
             return rc;
     }
@@ -274,8 +286,7 @@ static json_t *whole_row(const char *key, const json_t *old, const json_t *new)
         const struct setting_field *fd = &s->fields[i];
         if (fd->default_json != NULL && json_object_get(old, fd->name) != NULL &&
             json_object_get(row, fd->name) == NULL)
-            (void)json_object_set_new(row, fd->name,
-                                      json_in_own(fd->default_json));
+            (void)json_object_set_new(row, fd->name, json_in_own(fd->default_json));
     }
     return row;
 }

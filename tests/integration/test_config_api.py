@@ -218,6 +218,23 @@ def test_import_is_a_draft_and_the_round_trip_changes_nothing(clean):
     assert clean.ok("GET", "/audit?action=config.import&limit=1")["items"][0]["detail"]["mode"] == "replace"
 
 
+def test_replace_empties_only_what_the_document_speaks_about(clean):
+    """A document by hand, of one part, or with a group named for its members only: nothing else is emptied by it."""
+    clean.publish(SITE, "site")
+    assert clean.ok("GET", "/config/export")["content"]["groups"]["osaka"]["settings"]
+
+    def gone(**content):
+        doc = {"format": "inari.config", "version": 1, "content": content}
+        r = post_import(clean, doc, "?dry_run=true", mode="replace", parts=["fleet", "groups", "devices"])
+        assert r.status_code == 200, r.text
+        return {(x["layer"], x["key"]) for x in r.json()["diff"]}
+    fleet = SITE["fleet"]
+    assert gone(fleet=fleet) == set()
+    assert gone(fleet=fleet, groups={"osaka": {"kind": "set", "priority": 50}}) == set()
+    assert gone(fleet=fleet, groups={"osaka": {"settings": {}}}) == {("group", "smtp.recipient_limit")}
+    assert gone(fleet=fleet, groups={}) == {("group", "smtp.recipient_limit")}
+
+
 def test_import_dry_run_stores_nothing(clean):
     doc = {"format": "inari.config", "version": 1, "content": {"fleet": {"smtp.idle_timeout": 123}}}
     drafts, audit = clean.ok("GET", "/drafts")["items"], clean.ok("GET", "/audit?limit=1")["items"]
@@ -230,6 +247,8 @@ def test_import_dry_run_stores_nothing(clean):
     ({"format": "other"}, "/document/format"), ({"version": 2}, "/document/version"), ({"version": "1"}, "/document/version"),
     ({"content": []}, "/document/content"), ({"digest": "0" * 64}, "/document/digest"),
     ({"content": {"fleet": []}}, "/document/content/fleet"),
+    ({"content": {"groups": {"osaka": "x"}}}, "/document/content/groups/osaka"),
+    ({"content": {"groups": {"osaka": {"settings": []}}}}, "/document/content/groups/osaka"),
     ({"content": {"groups": {"nagoya": {"settings": {"smtp.idle_timeout": 9}}}}}, "/document/content/groups/nagoya"),
     ({"content": {"fleet": {"smtp.no_such": 1}}}, "/changes/fleet/smtp.no_such"),
     ({"content": {"fleet": {"smtp.relay_networks": {"0.0.0.0/0": {}}}}}, "/changes/fleet/smtp.relay_networks/0.0.0.0~10"),
