@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,17 +353,26 @@ void identity_pending_done(const char *dir)
     (void)unlink(path);
 }
 
+/* Also what was put aside, and what a kill left half written: there are keys in both. */
 void identity_wipe(const char *dir, struct err *e)
 {
-    static const char *const names[] = {"identity.json", "pending.json", "state.json",
-                                        "bundle.jws",    "fork.jws",     NULL};
-    char path[PATH_SIZE];
+    static const char *const names[] = {"identity.", "pending.", "state.", "bundle.", "fork."};
+    DIR *d = opendir(dir);
+    struct dirent *f;
 
-    for (size_t i = 0; names[i] != NULL; i++) {
-        path_of(path, dir, names[i]);
-        if (unlink(path) != 0 && errno != ENOENT)
-            (void)err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", path);
+    if (d == NULL) {
+        (void)err_errno(e, ERR_STORAGE, errno, "could not read \"%s\"", dir);
+        return;
     }
+    while ((f = readdir(d)) != NULL) {
+        for (size_t i = 0; i < COUNT_OF(names); i++) {
+            if (strncmp(f->d_name, names[i], strlen(names[i])) == 0 &&
+                unlinkat(dirfd(d), f->d_name, 0) != 0 && errno != ENOENT)
+                (void)err_errno(e, ERR_STORAGE, errno, "could not remove \"%s/%s\"", dir,
+                                f->d_name);
+        }
+    }
+    (void)closedir(d);
 }
 
 /* --- the machine --- */

@@ -45,6 +45,7 @@ enum err_code kept_put(struct db *db, struct app *app, const char *device_id, st
         json_object_get(json_object_get(json_object_get(doc, "sections"), "postfix"), "settings");
     if (strcmp(json_str(doc, "fleet", ""), app->fleet_id) != 0 ||
         strcmp(json_str(doc, "device", ""), device_id) != 0 || row.rev < 1 ||
+        strcmp(json_str(doc, "mode", ""), "dry-run") == 0 || /* nobody was given that to run */
         !json_is_object(row.settings))
         return err_set(e, ERR_INVALID,
                        "this is no bundle that this fleet has signed for the device");

@@ -52,13 +52,15 @@ enum err_code identity_store_candidate(struct db *db, const char *device_id, con
     return rc;
 }
 
+/* A fork in which somebody goes on is over with it: the other one has no key.  One that nobody has
+ * decided stays: who was faster is no decision. */
 static const struct stmt PROMOTE = {
     "identity_promote", 2,
     "UPDATE device SET kid = next_kid, jwk = next_jwk, enc_jwk = next_enc_jwk, receipt = "
     "next_receipt, key_at = now(), key_rotations = key_rotations + 1, gen = gen + 1, next_kid = "
-    "NULL, next_jwk = NULL, next_enc_jwk = NULL, next_receipt = NULL, next_at = NULL, fork = NULL, "
-    "version = "
-    "version + 1 WHERE id = $1::uuid AND next_kid = $2::text RETURNING gen"};
+    "NULL, next_jwk = NULL, next_enc_jwk = NULL, next_receipt = NULL, next_at = NULL, fork = CASE "
+    "WHEN coalesce(fork->>'machine', '') = '' AND coalesce(fork->>'boot', '') = '' THEN fork END, "
+    "version = version + 1 WHERE id = $1::uuid AND next_kid = $2::text RETURNING gen"};
 
 enum err_code identity_store_promote(struct db *db, const char *device_id, const char *kid,
                                      struct err *e)

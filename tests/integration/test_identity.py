@@ -2,6 +2,7 @@
 import copy
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -338,6 +339,20 @@ def test_copies_that_look_alike_wait_for_a_decision(original, api):
     assert api.post(path, json={"decision": "clear", "reason": "x"}).status_code == 409
 
 
+def test_a_key_renewed_while_nobody_decided(original, api):
+    """Offered before the copy spoke, used by one of two that nothing tells apart: that is no decision, and there still is one."""
+    copied, new = twin(original, HOME, 1000), wireclient.Key()
+    assert offer(original, new).status_code == 200
+    assert poll(copied) in (200, 304) and poll(original) in (200, 304) and poll(copied) == 409
+    forked(api, original)
+    original.sig, original.access = new, None
+    original.sign_in()
+    d = shown(api, original)
+    assert d["key"]["kid"] == new.kid and d["instances"]["forked"] and d["state"] == "quarantined"
+    keep = {"decision": "keep", "boot": original.boot, "reason": "it is this one"}
+    assert api.ok("POST", f"/devices/{original.id}/instances", keep)["state"] == "observing"
+
+
 def test_a_decision_about_copies_decides_nothing_else(original, api):
     """Which of two goes on says nothing about a hold, and does not bring back what was revoked."""
     path = f"/devices/{original.id}"
@@ -463,7 +478,11 @@ def test_a_copied_disk_does_not_use_the_identity(agent, api):
     wait_until(lambda: api.ok("GET", f"/devices/{device}")["instances"]["machine_changed"], "the parent to see it", 15)
     agent.stop()
     agent.argv0 = program
+    aside = os.path.join(agent.state, "identity.1.retired")  # of an earlier life of this host
+    shutil.copy(os.path.join(agent.state, "identity.json"), aside)
     assert agent.command("prepare-image").returncode == 0
+    assert not [f for f in os.listdir(agent.state)
+                if os.path.isfile(os.path.join(agent.state, f)) and "_key" in open(os.path.join(agent.state, f)).read()]
     assert agent.command("run").returncode == 3 and not os.path.exists(os.path.join(agent.state, "identity.json"))
 
 
