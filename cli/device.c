@@ -142,7 +142,9 @@ enum cli_exit verb_device(struct cli *c)
                                          {T_ENROLLED, "enrolled_at", COL_TIME},
                                          {T_DEVICE_KEY, "key.kid", COL_TEXT},
                                          {T_KEY_SINCE, "key.since", COL_TIME},
-                                         {T_KEY_RENEWED, "key.rotations", COL_VALUE}};
+                                         {T_KEY_RENEWED, "key.rotations", COL_VALUE},
+                                         {T_REPLACES, "replaces.name", COL_TEXT},
+                                         {T_BECAME, "became", COL_TEXT}};
     AUTO_STR char *path = apiclient_pathf("/api/v1/devices/%s", c->arg[0]);
     AUTO(json_free) json_t *d = NULL;
     AUTO(json_free) json_t *list = NULL;
@@ -273,7 +275,12 @@ enum cli_exit verb_reinstate(struct cli *c)
 
 enum cli_exit verb_approve(struct cli *c)
 {
-    return order(c, "approve", json_object());
+    bool as_new = cli_flag(c, "new"), replaces = cli_flag(c, "replaces");
+
+    if (as_new && replaces)
+        return usage(c, T_NEW_OR_REPLACES);
+    return order(c, "approve",
+                 json_pack("{s:s*}", "as", as_new ? "new" : replaces ? "replacement" : NULL));
 }
 
 enum cli_exit verb_reject(struct cli *c)

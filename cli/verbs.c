@@ -90,7 +90,13 @@ const struct verb verbs[] = {
     {"rename", "NAME NEW-NAME", "", 2, 2, verb_rename, {"give a device another name", "デバイスの名前を変える"}, {NULL, NULL}},
     {"hold", "NAME --reason TEXT [--for TIME]", "reason= for=", 1, 1, verb_hold, {"freeze a device for a while (1h)", "デバイスを一定時間保留する (既定 1h)"}, {NULL, NULL}},
     {"release", "NAME", "", 1, 1, verb_release, {"end a hold", "保留を解除する"}, {NULL, NULL}},
-    {"approve", "NAME", "", 1, 1, verb_approve, {"let a pending device in", "承認待ちのデバイスを承認する"}, {NULL, NULL}},
+    {"approve", "NAME [--replaces | --new]", "replaces new", 1, 1, verb_approve, {"let a pending device in", "承認待ちのデバイスを承認する"},
+     {"A machine that comes with the name of a device that is on the same hardware, or silent, may be that device installed anew: device NAME shows which, and one of the options has to say so. "
+      "--replaces: it is that device from now on, with its id, settings, groups and history; the old key is refused at once. --new: a device of its own. "
+      "A device in state reattach has shown the receipt of an enrolment that the parent lost: approved, it is what it was.",
+      "同じハードウェア上にある、または応答のないデバイスと同じ名前で参加したマシンは、その再インストールの可能性があります。device NAME に候補が表示され、いずれかのオプションで指定する必要があります。"
+      "--replaces は以後そのデバイスとして扱い、ID、設定、グループ、履歴を引き継ぎ、古い鍵を直ちに拒否します。--new は別のデバイスとします。"
+      "状態 reattach は、上位デバイスが失った登録の受領証を提示したデバイスです。承認すると元のデバイスに戻ります。"}},
     {"reject", "NAME", "", 1, 1, verb_reject, {"turn a pending device away", "承認待ちのデバイスを拒否する"}, {NULL, NULL}},
     {"revoke", "NAME --reason TEXT --yes", "reason= yes", 1, 1, verb_revoke, {"take a device's credentials away", "デバイスの資格情報を失効させる"}, {NULL, NULL}},
     {"reinstate", "NAME --reason TEXT", "reason=", 1, 1, verb_reinstate,
@@ -182,6 +188,8 @@ const struct verb verbs[] = {
 };
 
 const struct option_text option_texts[] = {
+    {"replaces", {"it is the device that it seems to be, installed anew", "候補のデバイスの再インストールである"}},
+    {"new", {"it is a device of its own", "別のデバイスである"}},
     {"strategy", {"auto, all or waves: how the revision reaches the devices", "auto、all、waves: リビジョンの配布方法"}},
     {"waves", {"devices in each wave: 1,per-group,10%,50%; the rest follows", "各段階の台数: 1,per-group,10%,50%。残りは最後に続きます"}},
     {"max-unavailable", {"devices that may be changing at once: 2 or 10%", "同時に変更してよい台数: 2 または 10%"}},

@@ -298,28 +298,6 @@ static enum err_code post_enrolment(struct join *j, struct http_answer *a, struc
     return http_call(j->http, r, a, e);
 }
 
-static enum err_code check_receipt(const struct join *j, const struct identity *id, struct err *e)
-{
-    AUTO(json_free) json_t *doc = NULL;
-    struct jose_jws jws = {0};
-    const struct jose_key *key;
-    enum err_code rc = jose_jws_parse(slice_of(id->receipt), 8 * KIB, PROTO_TYP_RECEIPT, &jws, e);
-
-    if (rc != ERR_OK)
-        return err_wrap(e, "enrolment receipt");
-    key = trust_key(id->trust, "receipt", jws.kid, clock_wall_ms());
-    rc = key == NULL ? err_set(e, ERR_SIGNATURE, "signed by an unknown key")
-                     : jose_jws_verify(&jws, key, e);
-    if (rc == ERR_OK)
-        rc = json_in_parse((struct slice){jws.payload, jws.payload_n}, 8 * KIB, &doc, e);
-    jose_jws_clear(&jws);
-    if (rc == ERR_OK && (strcmp(json_str(doc, "device", ""), id->device_id) != 0 ||
-                         strcmp(json_str(doc, "fleet", ""), id->fleet) != 0 ||
-                         strcmp(json_str(doc, "kid", ""), jose_key_kid(j->sig)) != 0))
-        rc = err_set(e, ERR_SIGNATURE, "it is for another device, fleet or key");
-    return rc == ERR_OK ? ERR_OK : err_wrap(e, "enrolment receipt");
-}
-
 /* The preferred address is the one that worked just now; the trust document's others follow. */
 static json_t *merge_addresses(const struct join *j, const struct trust *t)
 {
@@ -385,7 +363,8 @@ static enum err_code read_answer(struct join *j, const struct http_answer *a, st
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     rc = walk_trust(json_object_get(doc, "trust"), j->fleet, id, e);
     if (rc == ERR_OK)
-        rc = check_receipt(j, id, e);
+        rc = trust_receipt(id->trust, id->receipt, id->device_id, jose_key_kid(j->sig),
+                           clock_wall_ms(), e);
     if (rc != ERR_OK)
         return rc;
     id->addresses = merge_addresses(j, id->trust);

@@ -17,6 +17,7 @@
 #include "loop/http.h"
 #include "loop/identity.h"
 #include "loop/memory.h"
+#include "loop/reattach.h"
 #include "loop/rotate.h"
 
 enum loop_times {
@@ -113,6 +114,7 @@ struct loop {
     struct orders orders;
     struct rotate rotate;
     struct loop_figures figures;
+    struct reattach reattach;
     struct control *control;
     char boot[UUID_TEXT_SIZE];
     int64_t started_mono, wake_at; /* wake_at: earliest timer of this turn */
@@ -161,6 +163,8 @@ MUST_USE enum err_code work_rollback(struct loop *l, const char *digest, struct 
 void report_turn(struct loop *l);
 /* The document; seq 0: as a person at the host sees it.  New reference. */
 json_t *report_build(struct loop *l, int64_t seq);
+/* What this host is; new reference. */
+json_t *report_inventory(const struct loop *l);
 
 /* control.c */
 MUST_USE enum err_code control_new(const struct agent_settings *s, struct control **ret,

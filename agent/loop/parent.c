@@ -175,8 +175,14 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
         return refused(l, a, "AgentTooOld");
     if (code == ERR_AGENT_TOO_NEW)
         return refused(l, a, "AgentTooNew");
-    if (code == ERR_DEVICE_UNKNOWN)
+    if (code == ERR_DEVICE_UNKNOWN) {
+        reattach_want(l);
         return refused(l, a, "DeviceUnknown");
+    }
+    if (code == ERR_TOKEN_SCOPE) { /* a person is waited for: the receipt finds out for whom */
+        reattach_want(l);
+        return refused(l, a, "Forbidden");
+    }
     if (a->status == 403)
         return refused(l, a, "Forbidden");
     if (a->status >= 500)
@@ -239,7 +245,10 @@ static void on_token(void *ctx, struct http_answer *a)
         p->token_next = now + life;
     if (a->status == 401) {
         /* Keys are renewed in two phases: the one it takes may be another of ours. */
-        p->token_next = rotate_another(l) ? now : now + backoff_next(&p->token_backoff);
+        bool another = rotate_another(l);
+        p->token_next = another ? now : now + backoff_next(&p->token_backoff);
+        if (!another) /* who is not known is told no more than who is not believed */
+            reattach_want(l);
         (void)condition_set(&l->conditions, COND_AUTHENTICATED, COND_FALSE, "Refused", "%s",
                             a->problem);
     }
@@ -812,6 +821,9 @@ void parent_turn(struct loop *l)
             ask_notice(l, now);
         return;
     }
+    reattach_turn(l);
+    if (reattach_waits(l))
+        return;
     if (!p->token_busy && (p->token == NULL || now >= p->token_refresh)) {
         if (now >= p->token_next)
             ask_token(l);

@@ -108,7 +108,7 @@ static json_t *quarantined(const struct loop *l)
     return out;
 }
 
-static json_t *inventory(const struct loop *l)
+json_t *report_inventory(const struct loop *l)
 {
     const json_t *facts = l->work.facts;
     char os[128];
@@ -178,7 +178,7 @@ json_t *report_build(struct loop *l, int64_t seq)
     set(j, "health", health(l));
     set(j, "key", key(l));
     if (l->report.level < 3)
-        set(j, "inventory", inventory(l));
+        set(j, "inventory", report_inventory(l));
     return j;
 }
 

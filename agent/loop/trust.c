@@ -169,3 +169,26 @@ const struct jose_key *trust_key(const struct trust *t, const char *use, const c
     }
     return NULL;
 }
+
+enum err_code trust_receipt(const struct trust *t, const char *receipt, const char *device,
+                            const char *kid, int64_t now_ms, struct err *e)
+{
+    AUTO(json_free) json_t *doc = NULL;
+    struct jose_jws jws = {0};
+    const struct jose_key *key;
+    enum err_code rc = jose_jws_parse(slice_of(receipt), 8 * KIB, PROTO_TYP_RECEIPT, &jws, e);
+
+    if (rc != ERR_OK)
+        return err_wrap(e, "enrolment receipt");
+    key = trust_key(t, "receipt", jws.kid, now_ms);
+    rc = key == NULL ? err_set(e, ERR_SIGNATURE, "signed by an unknown key")
+                     : jose_jws_verify(&jws, key, e);
+    if (rc == ERR_OK)
+        rc = json_in_parse((struct slice){jws.payload, jws.payload_n}, 8 * KIB, &doc, e);
+    jose_jws_clear(&jws);
+    if (rc == ERR_OK && (strcmp(json_str(doc, "device", ""), device) != 0 ||
+                         strcmp(json_str(doc, "fleet", ""), trust_fleet(t)) != 0 ||
+                         strcmp(json_str(doc, "kid", ""), kid) != 0))
+        rc = err_set(e, ERR_SIGNATURE, "it is for another device, fleet or key");
+    return rc == ERR_OK ? ERR_OK : err_wrap(e, "enrolment receipt");
+}

@@ -27,6 +27,9 @@ const char *trust_fleet(const struct trust *t);
 const char *trust_issuer(const struct trust *t);
 const json_t *trust_pins(const struct trust *t);      /* borrowed array of strings */
 const json_t *trust_addresses(const struct trust *t); /* borrowed array of strings */
+/* Is that an enrolment receipt of this fleet for that device and key?  ERR_SIGNATURE, ERR_MALFORMED. */
+MUST_USE enum err_code trust_receipt(const struct trust *t, const char *receipt, const char *device,
+                                     const char *kid, int64_t now_ms, struct err *e);
 /* The key of that use ("bundle", "receipt") and thumbprint that is still good at now_ms; NULL when
  * there is none. */
 const struct jose_key *trust_key(const struct trust *t, const char *use, const char *kid,

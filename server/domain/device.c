@@ -127,13 +127,14 @@ static json_t *device_json(const struct app *app, const struct device *d)
                           part(d->status, "on_disk"), "running", running_json(d), "last_attempt",
                           part(d->status, "last_attempt"), "conditions", conditions_json(app, d));
     json_t *more = json_pack(
-        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o,s:o,s:o}", "agent_version", agent, "address",
-        d->address, "last_seen", time_or_null(seen), "enrolled_at", time_or_null(d->enrolled_ms),
-        "version", (json_int_t)d->version, "fingerprint", d->fingerprint, "kid", d->kid,
-        "held_reason", d->held_reason, "held_until", time_or_null(d->held_until_ms), "offered_rev",
-        (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited, "key", key_json(d),
-        "instances", device_instance_json(app, d), "drain",
-        part(json_object_get(json_object_get(d->status, "running"), "postfix"), "drain"));
+        "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o,s:o,s:o,s:O?,s:s?}", "agent_version",
+        agent, "address", d->address, "last_seen", time_or_null(seen), "enrolled_at",
+        time_or_null(d->enrolled_ms), "version", (json_int_t)d->version, "fingerprint",
+        d->fingerprint, "kid", d->kid, "held_reason", d->held_reason, "held_until",
+        time_or_null(d->held_until_ms), "offered_rev", (json_int_t)d->offered_rev, "polls_limited",
+        (json_int_t)limited, "key", key_json(d), "instances", device_instance_json(app, d), "drain",
+        part(json_object_get(json_object_get(d->status, "running"), "postfix"), "drain"),
+        "replaces", d->replaces, "became", d->became[0] == '\0' ? NULL : d->became);
 
     if (j == NULL || more == NULL || json_object_update_missing(j, more) != 0) {
         json_decref(j);

@@ -20,12 +20,16 @@ MUST_USE enum err_code device_get(struct db *db, struct app *app, const char *re
 MUST_USE enum err_code device_list(struct db *db, struct app *app, const char *cursor, const char *state,
                                    const char *group, int64_t limit, struct arena *a, json_t **ret, struct err *e);
 
+extern const char *const device_as_names[];        /* "new" "replacement" */
+
 enum device_order_kind { ORDER_CHANGE, ORDER_HOLD, ORDER_RELEASE, ORDER_REVOKE, ORDER_APPROVE, ORDER_REJECT, ORDER_RETIRE, ORDER_DELETE,
                          ORDER_REINSTATE /* a revoked one waits for approval, and is observed first */ };
 struct device_order {
     enum device_order_kind what;
     const char *name;              /* ORDER_CHANGE; NULL and -1: as it is */
     int mode, placement, drift;    /* indexes into the names above */
+    int as;                        /* ORDER_APPROVE: index into device_as_names, -1: not said, which will do unless the
+                                      device seems to be one that is known */
     const char *reason;            /* ORDER_HOLD, ORDER_REVOKE */
     int64_t minutes;               /* ORDER_HOLD */
     int64_t version;               /* ERR_STALE_EDIT when the device has another; 0: any */
@@ -33,7 +37,8 @@ struct device_order {
     bool dry_run;
     struct findings *f;            /* ORDER_CHANGE; may be NULL; the caller clears it */
 };
-/* A device that is to be managed, or moved to another placement, is planned first with its settings and facts: what the
+/* ORDER_APPROVE as a replacement gives the device that was replaced.
+ * A device that is to be managed, or moved to another placement, is planned first with its settings and facts: what the
  * device would refuse is refused here, ERR_INVALID with findings.
  * *ret: the device afterwards (NULL after ORDER_DELETE), new reference.  ERR_CONFLICT: not in its present state;
  * ERR_INVALID names the field. */

@@ -96,7 +96,8 @@ enum err_code auth_device_token(struct app *app, struct device_token *remembered
         return err_set(e, ERR_DEVICE_REVOKED, "device \"%s\" has been revoked", remembered->device);
     if (state == DEV_RETIRED)
         return err_set(e, ERR_DEVICE_RETIRED, "device \"%s\" has been retired", remembered->device);
-    if (gen != remembered->gen || state == DEV_PENDING || state == DEV_REJECTED)
+    if (gen != remembered->gen || state == DEV_PENDING || state == DEV_REATTACH ||
+        state == DEV_REJECTED)
         return err_set(e, ERR_TOKEN_INVALID, "the token was not accepted");
     *ret = (struct who){.kind = WHO_DEVICE, .perms = PERM_DEVICE, .gen = gen};
     text_copy(ret->id, sizeof ret->id, remembered->device);

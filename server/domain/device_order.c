@@ -7,6 +7,7 @@
 #include "domain/issue.h"
 #include "store/device_store.h"
 #include "store/fleet_store.h"
+#include "store/identity_store.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -18,6 +19,9 @@
 const char *const device_mode_names[] = {"observe", "manage", NULL};
 const char *const device_placement_names[] = {"edge", "inner", NULL};
 const char *const device_drift_names[] = {"inherit", "report", "enforce", "adopt", NULL};
+const char *const device_as_names[] = {"new", "replacement", NULL};
+
+enum { AS_NEW, AS_REPLACEMENT };
 
 struct run {
     struct app *app;
@@ -26,8 +30,9 @@ struct run {
     struct arena *a;
     struct device d; /* as it becomes */
     char id[37];
-    json_t *json; /* the device afterwards, read inside the transaction: a dry run shows what would
-                     be */
+    bool replaced; /* id is another device: the one whose place d has taken */
+    json_t *json;  /* the device afterwards, read inside the transaction: a dry run shows what would
+                      be */
 };
 
 static bool is(const struct device *d, const char *state)
@@ -97,17 +102,32 @@ static enum err_code release(struct run *r, struct err *e)
     return ERR_OK;
 }
 
+/* Who looks like a device that is known is not let in by the way. */
+static enum err_code check_as(const struct run *r, struct err *e)
+{
+    if (!is(&r->d, "pending") && !is(&r->d, "reattach"))
+        return not_now(&r->d, "approved", e);
+    if (r->o->as < 0 && r->d.replaces != NULL)
+        return err_field(e, ERR_INVALID, "/as",
+                         "this machine seems to be device \"%s\" installed anew: say whether it is "
+                         "a replacement or new",
+                         json_str(r->d.replaces, "name", ""));
+    if (r->o->as == AS_REPLACEMENT && r->d.replaces == NULL)
+        return err_field(e, ERR_INVALID, "/as", "there is no device that it would replace");
+    return ERR_OK;
+}
+
 static enum err_code approve(struct run *r, struct err *e)
 {
     AUTO_STR char *receipt = NULL;
-    enum err_code rc;
+    enum err_code rc = check_as(r, e);
 
-    if (!is(&r->d, "pending"))
-        return not_now(&r->d, "approved", e);
+    if (rc != ERR_OK || r->o->as == AS_REPLACEMENT)
+        return rc;
     rc = enrol_receipt(r->app, r->d.id, r->d.kid, r->o->by->name, &receipt, e);
     if (rc != ERR_OK)
         return rc;
-    r->d.state = "observing";
+    r->d.state = state_by_mode(&r->d);
     r->d.approver = r->o->by->name;
     r->d.receipt = arena_strdup(r->a, receipt);
     return r->d.receipt == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
@@ -135,7 +155,8 @@ static enum err_code decide(struct run *r, struct err *e)
     case ORDER_APPROVE:
         return approve(r, e);
     case ORDER_REJECT:
-        return is(&r->d, "pending") ? put_away(r, "rejected", e) : not_now(&r->d, "rejected", e);
+        return is(&r->d, "pending") || is(&r->d, "reattach") ? put_away(r, "rejected", e)
+                                                             : not_now(&r->d, "rejected", e);
     case ORDER_REVOKE:
         return put_away(r, "revoked", e);
     case ORDER_RETIRE:
@@ -176,13 +197,30 @@ static enum err_code audit(struct db *db, const struct run *r, const struct devi
     return audit_append(db, r->o->by, actions[r->o->what], object, detail, e);
 }
 
+/* The rest of the order is about the device that was replaced. */
+static enum err_code replace(struct db *db, struct run *r, struct err *e)
+{
+    enum err_code rc = fleet_store_note(db, "device", r->d.id, e);
+
+    if (rc == ERR_OK)
+        rc = enrol_replace(db, r->app, &r->d, r->o->by, r->a, r->id, e);
+    if (rc == ERR_OK)
+        rc = issue_reissue(db, r->app, (const char *const[]){r->id}, 1, r->a, e);
+    r->replaced = rc == ERR_OK;
+    return rc;
+}
+
 static enum err_code store(struct db *db, struct run *r, struct err *e)
 {
     enum err_code rc;
 
+    if (r->o->what == ORDER_APPROVE && r->o->as == AS_REPLACEMENT)
+        return replace(db, r, e);
     if (r->o->what == ORDER_DELETE)
         return device_store_delete(db, r->d.id, e);
     rc = device_store_save(db, &r->d, e);
+    if (rc == ERR_OK && r->o->what == ORDER_APPROVE)
+        rc = identity_store_is_new(db, r->d.id, e);
     if (rc == ERR_CONFLICT)
         return err_field(e, ERR_CONFLICT, "/name", "another device has the name \"%s\"", r->d.name);
     if (rc == ERR_OK && in_service(&r->d))
@@ -222,6 +260,7 @@ static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
     if (rc != ERR_OK)
         return rc;
     before = r->d;
+    r->replaced = false;
     (void)snprintf(r->id, sizeof r->id, "%s", r->d.id);
     if (r->o->version != 0 && r->o->version != r->d.version)
         return err_set(e, ERR_STALE_EDIT, "the present version is \"%lld\"",
@@ -238,7 +277,7 @@ static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
     }
     if (rc == ERR_OK)
         rc = fleet_store_note(db, "device", r->id, e);
-    return rc == ERR_OK ? audit(db, r, &before, e) : rc;
+    return rc == ERR_OK && !r->replaced ? audit(db, r, &before, e) : rc;
 }
 
 enum err_code device_order_run(struct db *db, struct app *app, const char *ref,

@@ -110,7 +110,7 @@ static enum err_code check_state(const struct device *d, struct err *e)
     if (strcmp(d->state, "rejected") == 0)
         return err_set(e, ERR_ENROLMENT_REJECTED, "the enrolment of device \"%s\" was rejected",
                        d->id);
-    if (strcmp(d->state, "pending") == 0)
+    if (strcmp(d->state, "pending") == 0 || strcmp(d->state, "reattach") == 0)
         return err_set(e, ERR_TOKEN_SCOPE, "device \"%s\" waits for approval", d->id);
     return ERR_OK;
 }

@@ -1,4 +1,4 @@
-#include "domain/enrol.h"
+#include "domain/enrol_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -7,8 +7,8 @@
 #include "domain/issue.h"
 #include "domain/keyring.h"
 #include "proto/proto.h"
-#include "store/device_store.h"
 #include "store/enrol_store.h"
+#include "store/identity_store.h"
 
 #include <fnmatch.h>
 #include <pthread.h>
@@ -45,42 +45,43 @@ enum err_code enrol_receipt(struct app *app, const char *device_id, const char *
 
 /* --- the document --- */
 
-struct document {
-    json_t *jwk, *enc_jwk, *inventory, *capabilities;
-    const char *nonce, *name, *hostname, *fingerprint, *agent_version;
-    int placement;
-};
-static const char *const placements[] = {"edge", "inner", NULL};
+const char *const enrol_placements[] = {"edge", "inner", NULL};
+const char *const enrol_modes[] = {"observe", "manage", NULL};
 static const struct jdec_field document_fields[] = {
-    JDEC_OBJECT(struct document, jwk, JD_REQUIRED),
-    JDEC_OBJECT(struct document, enc_jwk, JD_REQUIRED),
-    JDEC_STR(struct document, nonce, JD_REQUIRED, 1, 80),
-    JDEC_STR(struct document, name, 0, 1, 63),
-    JDEC_STR(struct document, hostname, JD_REQUIRED, 1, 255),
-    JDEC_STR(struct document, fingerprint, JD_REQUIRED, 1, 128),
-    JDEC_STR(struct document, agent_version, JD_REQUIRED, 1, 40),
-    JDEC_ENUM(struct document, placement, 0, placements),
-    JDEC_ARRAY(struct document, capabilities, 0, 32),
-    JDEC_OBJECT(struct document, inventory, 0),
+    JDEC_OBJECT(struct enrol_document, jwk, JD_REQUIRED),
+    JDEC_OBJECT(struct enrol_document, enc_jwk, JD_REQUIRED),
+    JDEC_STR(struct enrol_document, nonce, JD_REQUIRED, 1, 80),
+    JDEC_STR(struct enrol_document, name, 0, 1, 63),
+    JDEC_STR(struct enrol_document, hostname, JD_REQUIRED, 1, 255),
+    JDEC_STR(struct enrol_document, fingerprint, JD_REQUIRED, 1, 128),
+    JDEC_STR(struct enrol_document, hardware, 0, 0, 128),
+    JDEC_STR(struct enrol_document, agent_version, JD_REQUIRED, 1, 40),
+    JDEC_ENUM(struct enrol_document, placement, 0, enrol_placements),
+    JDEC_ENUM(struct enrol_document, mode, 0, enrol_modes),
+    JDEC_ARRAY(struct enrol_document, capabilities, 0, 32),
+    JDEC_OBJECT(struct enrol_document, inventory, 0),
     JDEC_END,
 };
 
-struct enrolment {
-    struct app *app;
-    struct arena *a;
-    unsigned char token_hash[SHA256_SIZE];
-    const char *address;
-    char kid[JOSE_KID_SIZE];
-    struct document doc;
-    int64_t now_ms;
-    char name[64];
-    const char *cause; /* of a refusal, for the audit log */
-    struct device device;
-    bool known;
-};
+/* The wished name, or the first label of the host name. */
+static void wish_name(struct enrolment *en)
+{
+    const char *from = en->doc.name != NULL ? en->doc.name : en->doc.hostname;
+    size_t n = 0;
 
-static enum err_code read_document(struct slice jws, struct enrolment *en, json_t **ret_hold,
-                                   struct err *e)
+    for (; *from != '\0' && n < 58; from++) { /* room for "-9999" */
+        char c = *from >= 'A' && *from <= 'Z' ? (char)(*from - 'A' + 'a') : *from;
+        if (en->doc.name == NULL && c == '.')
+            break;
+        en->name[n++] = c;
+    }
+    en->name[n] = '\0';
+    if (!device_name_ok(en->name))
+        (void)snprintf(en->name, sizeof en->name, "device");
+}
+
+enum err_code enrol_read_document(struct slice jws, struct enrolment *en, json_t **ret_hold,
+                                  struct err *e)
 {
     struct jose_jws j = {0};
     AUTO(jose_key_free) struct jose_key *key = NULL, *enc = NULL;
@@ -104,65 +105,39 @@ static enum err_code read_document(struct slice jws, struct enrolment *en, json_
             jose_jws_verify(&j, key, e); /* proves possession of the key that is being registered */
     if (rc == ERR_OK) {
         (void)snprintf(en->kid, sizeof en->kid, "%s", jose_key_kid(key));
+        wish_name(en);
         *ret_hold = TAKE(payload);
     }
     jose_jws_clear(&j);
     return rc;
 }
 
-/* The wished name, or the first label of the host name. */
-static void wish_name(struct enrolment *en)
-{
-    const char *from = en->doc.name != NULL ? en->doc.name : en->doc.hostname;
-    size_t n = 0;
-
-    for (; *from != '\0' && n < 58; from++) { /* room for "-9999" */
-        char c = *from >= 'A' && *from <= 'Z' ? (char)(*from - 'A' + 'a') : *from;
-        if (en->doc.name == NULL && c == '.')
-            break;
-        en->name[n++] = c;
-    }
-    en->name[n] = '\0';
-    if (!device_name_ok(en->name))
-        (void)snprintf(en->name, sizeof en->name, "device");
-}
-
 /* --- inside the transaction --- */
 
-static enum err_code refuse(struct enrolment *en, enum err_code code, const char *cause,
-                            struct err *e)
+enum err_code enrol_refuse(struct enrolment *en, enum err_code code, const char *cause,
+                           struct err *e)
 {
     en->cause = cause;
     return err_set(e, code, "the enrolment was refused");
 }
 
-static enum err_code check_known(struct enrolment *en, const struct device *d, struct err *e)
+enum err_code enrol_check_known(struct enrolment *en, const struct device *d, struct err *e)
 {
     en->device = *d;
     en->known = true;
     if (strcmp(d->state, "revoked") == 0)
-        return refuse(en, ERR_DEVICE_REVOKED, "device is revoked", e);
+        return enrol_refuse(en, ERR_DEVICE_REVOKED, "device is revoked", e);
     if (strcmp(d->state, "retired") == 0)
-        return refuse(en, ERR_DEVICE_RETIRED, "device is retired", e);
+        return enrol_refuse(en, ERR_DEVICE_RETIRED, "device is retired", e);
     if (strcmp(d->state, "rejected") == 0)
-        return refuse(en, ERR_ENROLMENT_REJECTED, "device was rejected", e);
+        return enrol_refuse(en, ERR_ENROLMENT_REJECTED, "device was rejected", e);
     return ERR_OK;
 }
 
-static enum err_code check_token(struct enrolment *en, const struct enrol_token *t, struct err *e)
+enum err_code enrol_check_fresh(struct enrolment *en, struct err *e)
 {
-    if (!t->network_ok)
-        return refuse(en, ERR_ENROLMENT_REJECTED, "address is outside the token's networks", e);
-    if (t->revoked_ms != 0)
-        return refuse(en, ERR_ENROLMENT_REJECTED, "token is revoked", e);
-    if (t->expires_ms <= en->now_ms)
-        return refuse(en, ERR_TOKEN_EXPIRED, "token has expired", e);
-    if (t->uses >= t->uses_max)
-        return refuse(en, ERR_ENROLMENT_REJECTED, "token is used up by another key", e);
-    if (fnmatch(t->name_pattern, en->name, FNM_NOESCAPE) != 0)
-        return refuse(en, ERR_ENROLMENT_REJECTED, "name does not fit the token's pattern", e);
     if (!keyring_nonce_ok(en->app->keys, en->doc.nonce, en->now_ms))
-        return refuse(en, ERR_TOKEN_INVALID, "nonce is not ours or too old", e);
+        return enrol_refuse(en, ERR_TOKEN_INVALID, "nonce is not ours or too old", e);
     /* the parent is upgraded first: it understands older agents, not those of tomorrow */
     if (proto_version_cmp(en->doc.agent_version, INARI_VERSION, 2) > 0) {
         en->cause = "agent is newer than the parent";
@@ -171,6 +146,22 @@ static enum err_code check_token(struct enrolment *en, const struct enrol_token 
                          INARI_VERSION);
     }
     return ERR_OK;
+}
+
+static enum err_code check_token(struct enrolment *en, const struct enrol_token *t, struct err *e)
+{
+    if (!t->network_ok)
+        return enrol_refuse(en, ERR_ENROLMENT_REJECTED, "address is outside the token's networks",
+                            e);
+    if (t->revoked_ms != 0)
+        return enrol_refuse(en, ERR_ENROLMENT_REJECTED, "token is revoked", e);
+    if (t->expires_ms <= en->now_ms)
+        return enrol_refuse(en, ERR_TOKEN_EXPIRED, "token has expired", e);
+    if (t->uses >= t->uses_max)
+        return enrol_refuse(en, ERR_ENROLMENT_REJECTED, "token is used up by another key", e);
+    if (fnmatch(t->name_pattern, en->name, FNM_NOESCAPE) != 0)
+        return enrol_refuse(en, ERR_ENROLMENT_REJECTED, "name does not fit the token's pattern", e);
+    return enrol_check_fresh(en, e);
 }
 
 static bool name_taken(const char *const *v, size_t n, const char *name)
@@ -182,7 +173,7 @@ static bool name_taken(const char *const *v, size_t n, const char *name)
     return false;
 }
 
-static enum err_code choose_name(struct db *db, struct enrolment *en, char out[64], struct err *e)
+enum err_code enrol_choose_name(struct db *db, struct enrolment *en, char out[64], struct err *e)
 {
     const char **v = NULL;
     size_t n = 0;
@@ -196,43 +187,58 @@ static enum err_code choose_name(struct db *db, struct enrolment *en, char out[6
     return ERR_OK;
 }
 
+enum err_code enrol_insert(struct db *db, struct enrolment *en, const struct device_new *as,
+                           struct err *e)
+{
+    AUTO(json_free) json_t *empty = json_object();
+    struct device_new d = *as;
+
+    d.kid = en->kid;
+    d.fingerprint = en->doc.fingerprint;
+    d.hardware = en->doc.hardware == NULL ? "" : en->doc.hardware;
+    d.address = en->address;
+    d.jwk = en->doc.jwk;
+    d.enc_jwk = en->doc.enc_jwk;
+    d.inventory = en->doc.inventory == NULL ? empty : en->doc.inventory;
+    if (en->doc.placement >= 0)
+        d.placement = enrol_placements[en->doc.placement];
+    return device_store_insert(db, &d, e);
+}
+
 static enum err_code insert(struct db *db, struct enrolment *en, const struct enrol_token *t,
                             struct err *e)
 {
     char id[UUID_TEXT_SIZE], name[64];
     AUTO_STR char *receipt = NULL;
-    AUTO(json_free) json_t *empty = json_object();
-    struct device_new d = {.state = t->approval ? "pending" : "observing",
-                           .kid = en->kid,
-                           .fingerprint = en->doc.fingerprint,
-                           .token_id = t->id,
-                           .receipt = "",
-                           .approver = t->approval ? "" : t->created_by,
-                           .address = en->address,
-                           .jwk = en->doc.jwk,
-                           .enc_jwk = en->doc.enc_jwk,
-                           .inventory = en->doc.inventory == NULL ? empty : en->doc.inventory};
-    enum err_code rc = choose_name(db, en, name, e);
+    const char *replaces = "";
+    bool wait;
+    enum err_code rc = identity_store_replaced(db, en->name, en->doc.hardware, en->a, &replaces, e);
 
-    uuid7(id);
-    d.id = id;
-    d.name = name;
-    d.placement = en->doc.placement >= 0 ? placements[en->doc.placement] : t->placement;
-    if (rc == ERR_OK && !t->approval)
-        rc = enrol_receipt(en->app, id, en->kid, t->created_by, &receipt, e);
-    if (receipt != NULL)
-        d.receipt = receipt;
     if (rc == ERR_OK)
-        rc = device_store_insert(db, &d, e);
+        rc = enrol_choose_name(db, en, name, e);
+    uuid7(id);
+    wait = t->approval || replaces[0] != '\0'; /* a name is not taken over by asking for it */
+    if (rc == ERR_OK && !wait)
+        rc = enrol_receipt(en->app, id, en->kid, t->created_by, &receipt, e);
+    if (rc == ERR_OK)
+        rc = enrol_insert(db, en,
+                          &(struct device_new){.id = id,
+                                               .name = name,
+                                               .state = wait ? "pending" : "observing",
+                                               .mode = "observe",
+                                               .placement = t->placement,
+                                               .token_id = t->id,
+                                               .receipt = receipt == NULL ? "" : receipt,
+                                               .approver = wait ? "" : t->created_by,
+                                               .replaces = replaces},
+                          e);
     if (rc == ERR_OK && t->group_id[0] != '\0')
         rc = device_store_join(db, id, t->group_id, e);
     if (rc == ERR_OK)
         rc = enrol_store_token_use(db, t->id, e);
-    if (rc == ERR_OK && !t->approval)
+    if (rc == ERR_OK && !wait)
         rc = issue_reissue(db, en->app, (const char *const[]){id}, 1, en->a, e);
-    if (rc == ERR_OK)
-        rc = device_store_get(db, id, en->a, &en->device, e);
-    return rc;
+    return rc == ERR_OK ? device_store_get(db, id, en->a, &en->device, e) : rc;
 }
 
 static enum err_code audit_enrolment(struct db *db, const struct enrolment *en,
@@ -244,6 +250,8 @@ static enum err_code audit_enrolment(struct db *db, const struct enrolment *en,
                                en->device.state, "kid", en->kid, "token", t->id, "token_name",
                                t->name, "fingerprint", en->doc.fingerprint);
 
+    if (en->device.replaces != NULL)
+        (void)json_object_set(detail, "replaces", (json_t *)(uintptr_t)en->device.replaces);
     (void)snprintf(object, sizeof object, "device/%s", en->device.id);
     return audit_append(db,
                         &(struct actor){"device", en->device.id, en->device.id, "", en->address},
@@ -256,7 +264,7 @@ static enum err_code audit_enrolment(struct db *db, const struct enrolment *en,
 static enum err_code again(struct db *db, struct enrolment *en, const struct device *d,
                            const struct enrol_token *t, struct err *e)
 {
-    enum err_code rc = check_known(en, d, e);
+    enum err_code rc = enrol_check_known(en, d, e);
 
     if (rc != ERR_OK || strcmp(d->token_id, t->id) == 0)
         return rc;
@@ -276,7 +284,7 @@ static enum err_code enrol_tx(struct db *db, void *ctx, struct err *e)
     en->known = false;
     en->cause = NULL;
     if (rc == ERR_NOT_FOUND)
-        return refuse(en, ERR_TOKEN_INVALID, "no such token", e);
+        return enrol_refuse(en, ERR_TOKEN_INVALID, "no such token", e);
     if (rc == ERR_OK)
         rc = device_store_by_kid(db, en->kid, en->a, &d, e);
     if (rc == ERR_OK)
@@ -314,12 +322,12 @@ static json_t *make_answer(struct app *app, const struct device *d)
                      60, "wait_s", 50, "groups", d->groups);
 }
 
-static enum err_code answer(struct app *app, const struct device *d, bool *ret_pending,
-                            json_t **ret, struct err *e)
+enum err_code enrol_answer(struct app *app, const struct device *d, bool *ret_pending, json_t **ret,
+                           struct err *e)
 {
-    *ret_pending = strcmp(d->state, "pending") == 0;
+    *ret_pending = strcmp(d->state, "pending") == 0 || strcmp(d->state, "reattach") == 0;
     *ret = *ret_pending
-               ? json_pack("{s:s,s:s,s:s}", "device_id", d->id, "name", d->name, "state", "pending")
+               ? json_pack("{s:s,s:s,s:s}", "device_id", d->id, "name", d->name, "state", d->state)
                : make_answer(app, d);
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
@@ -342,7 +350,15 @@ static bool bucket_take(int64_t per_s)
     return ok;
 }
 
-static const char *plain_address(const char *address, char out[64])
+enum err_code enrol_bucket(const struct app *app, struct err *e)
+{
+    return bucket_take(app->enrol_rate)
+               ? ERR_OK
+               : err_set(e, ERR_SLOW_DOWN, "more than %lld enrolments a second",
+                         (long long)app->enrol_rate);
+}
+
+const char *enrol_plain_address(const char *address, char out[64])
 {
     if (strncmp(address, "::ffff:", 7) == 0 && strchr(address + 7, '.') != NULL)
         address += 7;
@@ -362,36 +378,44 @@ static void audit_refusal(struct db *db, struct enrolment *en)
                   KV_STR("error", ignored.msg));
 }
 
+enum err_code enrol_run(struct db *db, struct enrolment *en, tx_fn fn, char ret_id[37],
+                        bool *ret_pending, json_t **ret, struct err *e)
+{
+    enum err_code rc = tx_run(db, "device.enrol", fn, en, e);
+
+    if (rc != ERR_OK && en->cause != NULL)
+        audit_refusal(db, en);
+    if (rc != ERR_OK)
+        return rc;
+    if (!en->known) {
+        log_event(LOG_LEVEL_INFO, "device.enrolled", KV_STR("device", en->device.id),
+                  KV_STR("name", en->device.name), KV_STR("state", en->device.state));
+        (void)issue_committed(db, en->app, NULL);
+    }
+    (void)snprintf(ret_id, 37, "%s", en->device.id);
+    return enrol_answer(en->app, &en->device, ret_pending, ret, e);
+}
+
 enum err_code enrol_device(struct db *db, struct app *app, const char *token, struct slice jws,
                            const char *address, struct arena *a, char ret_id[37], bool *ret_pending,
                            json_t **ret, struct err *e)
 {
-    struct enrolment en = {.app = app, .a = a, .now_ms = clock_wall_ms(), .doc = {.placement = -1}};
+    struct enrolment en = {
+        .app = app, .a = a, .now_ms = clock_wall_ms(), .doc = {.placement = -1, .mode = -1}};
     AUTO(json_free) json_t *hold = NULL;
     char plain[64];
-    enum err_code rc;
+    enum err_code rc = enrol_bucket(app, e);
 
-    if (!bucket_take(app->enrol_rate))
-        return err_set(e, ERR_SLOW_DOWN, "more than %lld enrolments a second",
-                       (long long)app->enrol_rate);
-    en.address = plain_address(address, plain);
+    en.address = enrol_plain_address(address, plain);
     sha256(slice_of(token), en.token_hash);
-    rc = read_document(jws, &en, &hold, e);
-    if (rc != ERR_OK)
-        return rc;
-    wish_name(&en);
-    rc = tx_run(db, "device.enrol", enrol_tx, &en, e);
-    if (rc != ERR_OK && en.cause != NULL)
-        audit_refusal(db, &en);
-    if (rc != ERR_OK)
-        return rc;
-    if (!en.known) {
-        log_event(LOG_LEVEL_INFO, "device.enrolled", KV_STR("device", en.device.id),
-                  KV_STR("name", en.device.name), KV_STR("state", en.device.state));
-        (void)issue_committed(db, app, NULL);
-    }
-    (void)snprintf(ret_id, 37, "%s", en.device.id);
-    return answer(app, &en.device, ret_pending, ret, e);
+    if (rc == ERR_OK)
+        rc = enrol_read_document(jws, &en, &hold, e);
+    return rc == ERR_OK ? enrol_run(db, &en, enrol_tx, ret_id, ret_pending, ret, e) : rc;
+}
+
+enum err_code enrol_follow(struct db *db, struct arena *a, struct device *d, struct err *e)
+{
+    return d->became[0] == '\0' ? ERR_OK : device_store_get(db, d->became, a, d, e);
 }
 
 enum err_code enrol_state(struct db *db, struct app *app, const char *device_id, const char *proof,
@@ -401,14 +425,14 @@ enum err_code enrol_state(struct db *db, struct app *app, const char *device_id,
     struct enrolment en = {.app = app};
     struct device d;
     char plain[64];
-    enum err_code rc;
+    enum err_code rc = enrol_bucket(app, e);
 
-    if (!bucket_take(app->enrol_rate))
-        return err_set(e, ERR_SLOW_DOWN, "more than %lld enrolments a second",
-                       (long long)app->enrol_rate);
-    rc = device_proof(db, app, device_id, proof, PROTO_ACT_ENROLMENT, plain_address(address, plain),
-                      a, &d, e);
     if (rc == ERR_OK)
-        rc = check_known(&en, &d, e);
-    return rc == ERR_OK ? answer(app, &d, ret_pending, ret, e) : rc;
+        rc = device_proof(db, app, device_id, proof, PROTO_ACT_ENROLMENT,
+                          enrol_plain_address(address, plain), a, &d, e);
+    if (rc == ERR_OK)
+        rc = enrol_follow(db, a, &d, e);
+    if (rc == ERR_OK)
+        rc = enrol_check_known(&en, &d, e);
+    return rc == ERR_OK ? enrol_answer(app, &d, ret_pending, ret, e) : rc;
 }

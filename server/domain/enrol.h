@@ -43,6 +43,18 @@ MUST_USE enum err_code enrol_token_for_login(struct db *db, const struct who *wh
  * ERR_DEVICE_REVOKED, ERR_DEVICE_RETIRED, ERR_SLOW_DOWN. */
 MUST_USE enum err_code enrol_device(struct db *db, struct app *app, const char *token, struct slice jws, const char *address,
                                     struct arena *a, char ret_id[37], bool *ret_pending, json_t **ret, struct err *e);
+/* A machine whose record is lost shows the receipt of its enrolment instead of a token: with the same key it is the device
+ * of the receipt again, state "reattach", once a person has approved it.  As enrol_device(); nothing is written about a
+ * receipt that is not ours.  ERR_TOKEN_INVALID: not ours, for another key, or the device has another one now. */
+MUST_USE enum err_code enrol_reattach(struct db *db, struct app *app, const char *receipt, struct slice jws,
+                                      const char *address, struct arena *a, char ret_id[37], bool *ret_pending,
+                                      json_t **ret, struct err *e);
+/* In the caller's transaction: the pending device takes the place of the one it replaces, which goes on with its id,
+ * name, groups, settings and history, the new machine's key and none of the old one's credentials.  *ret_id: that
+ * device.  ERR_CONFLICT: not as things are now. */
+struct device;
+MUST_USE enum err_code enrol_replace(struct db *db, struct app *app, const struct device *pending, const struct actor *by,
+                                     struct arena *a, char ret_id[37], struct err *e);
 /* A client assertion -> access token.  *ret: the OAuth answer.  ERR_TOKEN_INVALID, ERR_CLOCK_SKEW, ERR_DEVICE_REVOKED,
  * ERR_DEVICE_RETIRED, ERR_ENROLMENT_REJECTED, ERR_TOKEN_SCOPE (approval is waited for). */
 MUST_USE enum err_code device_token_grant(struct db *db, struct app *app, struct slice assertion, int64_t now_s,
@@ -54,7 +66,6 @@ MUST_USE enum err_code enrol_state(struct db *db, struct app *app, const char *d
                                    const char *address, struct arena *a, bool *ret_pending, json_t **ret, struct err *e);
 /* Is proof (NULL: none was sent) made by the device's key, now, for act (PROTO_ACT_...), and never seen before?
  * *ret (NULL: not wanted): the device, in a.  A refusal is audited.  ERR_TOKEN_INVALID, ERR_CLOCK_SKEW. */
-struct device;
 MUST_USE enum err_code device_proof(struct db *db, struct app *app, const char *device_id, const char *proof,
                                     const char *act, const char *address, struct arena *a, struct device *ret,
                                     struct err *e);

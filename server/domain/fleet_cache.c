@@ -14,8 +14,9 @@ enum {
     QUEUE_MAX = 200000, /* ids waiting to be woken; beyond it polls simply run out */
 };
 
-const char *const device_state_names[] = {"pending",     "rejected", "observing", "managed", "held",
-                                          "quarantined", "revoked",  "retired",   NULL};
+const char *const device_state_names[] = {"pending",  "rejected",    "observing", "managed",
+                                          "held",     "quarantined", "revoked",   "retired",
+                                          "reattach", NULL};
 
 struct bundle_bytes *bundle_bytes_ref(struct bundle_bytes *b)
 {

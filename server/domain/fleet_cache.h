@@ -17,7 +17,7 @@
 
 enum { FLEET_STALE_MS = 5 * 60 * 1000 };
 
-enum device_state { DEV_PENDING, DEV_REJECTED, DEV_OBSERVING, DEV_MANAGED, DEV_HELD, DEV_QUARANTINED, DEV_REVOKED, DEV_RETIRED };
+enum device_state { DEV_PENDING, DEV_REJECTED, DEV_OBSERVING, DEV_MANAGED, DEV_HELD, DEV_QUARANTINED, DEV_REVOKED, DEV_RETIRED, DEV_REATTACH };
 extern const char *const device_state_names[]; /* NULL-terminated */
 
 struct bundle_bytes {

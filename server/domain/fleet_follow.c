@@ -37,8 +37,11 @@ static enum device_state state_of(const char *word)
 
 /* What the database says of them: who was enrolled, what was decided.  A fork found here and not
  * stored yet stays. */
-static void put_instances(struct instances *i, const struct fleet_row *r)
+static void put_instances(struct instances *i, const struct fleet_row *r, bool new_key)
 {
+    /* another machine has the device's place: what the one before said is its own */
+    if (new_key && strcmp(i->fingerprint, r->fingerprint) != 0)
+        *i = (struct instances){0};
     text_copy(i->fingerprint, sizeof i->fingerprint, r->fingerprint);
     if (i->now.boot[0] == '\0' && i->now.seq < r->status_seq)
         i->now.seq = r->status_seq; /* from before this parent started */
@@ -76,12 +79,12 @@ static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, b
                                   strcmp(en->v.etag, r->etag) != 0 || en->v.commands < r->commands);
         if (en->v.rev != r->rev || en->v.epoch != r->epoch)
             fleet_view_clear(&en->v);
+        put_instances(&en->instances, r, en->v.gen != r->gen);
         en->v.state = state;
         en->v.gen = r->gen;
         en->v.epoch = r->epoch;
         en->v.rev = r->rev;
         en->v.commands = r->commands;
-        put_instances(&en->instances, r);
         (void)snprintf(en->v.etag, sizeof en->v.etag, "%s", r->etag);
         (void)snprintf(en->v.status_digest, sizeof en->v.status_digest, "%s", r->status_digest);
         en->round = f->round;

@@ -308,6 +308,11 @@ const struct jose_key *keyring_receipt_key(const struct keyring *k)
     return k->receipt;
 }
 
+const struct jose_key *keyring_receipt_key_of(const struct keyring *k, const char *kid)
+{
+    return strcmp(jose_key_kid(k->receipt), kid) == 0 ? k->receipt : NULL;
+}
+
 int64_t keyring_trust_n(const struct keyring *k)
 {
     return k->n_trust == 0 ? 0 : k->trust[k->n_trust - 1].n;

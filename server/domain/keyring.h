@@ -37,6 +37,8 @@ MUST_USE enum err_code keyring_rotate_tokens(struct db *db, struct app *app, boo
 /* Borrowed. */
 const struct jose_key *keyring_bundle_key(const struct keyring *k);
 const struct jose_key *keyring_receipt_key(const struct keyring *k);
+/* The key whose receipts of that thumbprint count; NULL: none. */
+const struct jose_key *keyring_receipt_key_of(const struct keyring *k, const char *kid);
 int64_t keyring_trust_n(const struct keyring *k);
 const char *keyring_trust(const struct keyring *k, int64_t n); /* NULL: no such document */
 

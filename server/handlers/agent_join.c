@@ -266,11 +266,12 @@ enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e)
     char id[37];
     bool pending = false;
     json_t *body = NULL;
-    enum err_code rc = credential(rq, rp, 200, "the join token", &token, e);
+    enum err_code rc = credential(rq, rp, 4096, "the join token, or the receipt", &token, e);
 
-    if (rc == ERR_OK)
-        rc = enrol_device(rq->db, rq->app, token, rq->body, rq->client_address, rq->arena, id,
-                          &pending, &body, e);
+    if (rc == ERR_OK) /* a join token has no dots, a receipt two */
+        rc = (strchr(token, '.') == NULL ? enrol_device : enrol_reattach)(
+            rq->db, rq->app, token, rq->body, rq->client_address, rq->arena, id, &pending, &body,
+            e);
     return reply_enrolment(rp, rc, id, pending, 201, body, e);
 }
 

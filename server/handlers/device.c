@@ -135,7 +135,14 @@ enum err_code device_release_post(struct req *rq, struct reply *rp, struct err *
 
 enum err_code device_approve_post(struct req *rq, struct reply *rp, struct err *e)
 {
-    return plain_order(rq, rp, ORDER_APPROVE, e);
+    static const struct jdec_field fields[] = {
+        JDEC_ENUM(struct device_order, as, 0, device_as_names),
+        JDEC_END,
+    };
+    struct device_order o = {.what = ORDER_APPROVE, .as = -1};
+    enum err_code rc = jdec_object(rq->json, fields, JD_REFUSE_UNKNOWN, "", &o, e);
+
+    return rc == ERR_OK ? run_order(rq, rp, &o, e) : rc;
 }
 
 enum err_code device_reject_post(struct req *rq, struct reply *rp, struct err *e)

@@ -11,7 +11,11 @@
     "coalesce(b.pub, 0),"                                                                          \
     " coalesce(b.etag, ''), coalesce(b.content_digest, ''), s.doc, s.received_at, d.key_at, "      \
     "d.key_rotations,"                                                                             \
-    " coalesce(d.next_kid, ''), d.next_at, d.fork, d.reverted_at FROM device d"                                           \
+    " coalesce(d.next_kid, ''), d.next_at, d.fork, d.reverted_at, (SELECT "                        \
+    "jsonb_build_object('id', o.id, 'name', o.name, 'state', o.state, 'last_seen', (SELECT "       \
+    "seen_at FROM presence WHERE device_id = o.id), 'same_hardware', o.hardware <> '' AND "        \
+    "o.hardware = d.hardware) FROM device o WHERE o.id = d.replaces), coalesce(d.became::text, "   \
+    "'') FROM device d"                                                                            \
     " LEFT JOIN presence p ON p.device_id = d.id LEFT JOIN bundle b ON b.device_id = d.id AND "    \
     "b.rev = d.desired_rev"                                                                        \
     " LEFT JOIN device_status s ON s.device_id = d.id"
@@ -54,6 +58,8 @@ static void read_row(const struct rows *r, int i, struct device *d)
         .next_ms = rows_time_ms(r, i, 32),
         .fork = rows_json(r, i, 33),
         .reverted_ms = rows_time_ms(r, i, 34),
+        .replaces = rows_json(r, i, 35),
+        .became = rows_text(r, i, 36),
     };
 }
 
@@ -119,7 +125,8 @@ enum err_code device_store_lock(struct db *db, const char *ref, struct arena *a,
 static const struct stmt LIST = {
     "device_list", 4,
     DEVICE_SELECT
-    " WHERE d.name > $1::text AND ($2::text = '' OR d.state = $2::text) AND ($3::text = '' OR "
+    " WHERE d.became IS NULL AND d.name > $1::text AND ($2::text = '' OR d.state = $2::text) AND "
+    "($3::text = '' OR "
     "EXISTS"
     " (SELECT 1 FROM device_member m JOIN device_group g ON g.id = m.group_id WHERE m.device_id = "
     "d.id AND"
@@ -163,21 +170,21 @@ enum err_code device_store_by_token(struct db *db, const char *token_id, json_t 
 }
 
 static const struct stmt INSERT = {
-    "device_insert", 13,
+    "device_insert", 16,
     "INSERT INTO device (id, name, state, placement, kid, fingerprint, token_id, receipt, "
-    "approver, address, jwk, enc_jwk,"
-    " inventory) VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::uuid, "
-    "$8::text, $9::text,"
-    " $10::text, $11::jsonb, $12::jsonb, $13::jsonb)"};
+    "approver, address, jwk, enc_jwk, inventory, mode, hardware, replaces) VALUES ($1::uuid, "
+    "$2::text, $3::text, $4::text, $5::text, $6::text, $7::uuid, $8::text, $9::text, $10::text, "
+    "$11::jsonb, $12::jsonb, $13::jsonb, $14::text, $15::text, nullif($16::text, '')::uuid)"};
 
 enum err_code device_store_insert(struct db *db, const struct device_new *d, struct err *e)
 {
     return db_run(db, &INSERT,
                   (struct db_param[]){P_TEXT(d->id), P_TEXT(d->name), P_TEXT(d->state),
                                       P_TEXT(d->placement), P_TEXT(d->kid), P_TEXT(d->fingerprint),
-                                      P_TEXT(d->token_id), P_TEXT(d->receipt), P_TEXT(d->approver),
-                                      P_TEXT(d->address), P_JSON(d->jwk), P_JSON(d->enc_jwk),
-                                      P_JSON(d->inventory)},
+                                      d->token_id == NULL ? P_NULL : P_TEXT(d->token_id),
+                                      P_TEXT(d->receipt), P_TEXT(d->approver), P_TEXT(d->address),
+                                      P_JSON(d->jwk), P_JSON(d->enc_jwk), P_JSON(d->inventory),
+                                      P_TEXT(d->mode), P_TEXT(d->hardware), P_TEXT(d->replaces)},
                   NULL, NULL, e);
 }
 

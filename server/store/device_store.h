@@ -20,6 +20,9 @@ struct device { /* one row with what belongs to it; all borrowed from the arena 
     int64_t next_ms;
     const json_t *fork;                     /* what was seen of several instances; NULL: one */
     int64_t reverted_ms;                    /* an older snapshot of it came back; 0 never */
+    const json_t *replaces;                 /* of a pending one: {"id","name","state","last_seen","same_hardware"} of the device
+                                               this machine seems to have been; NULL: none */
+    const char *became;                     /* of a retired one: the device whose place it took; "" none */
 };
 
 /* ref: id or name.  ERR_NOT_FOUND. */
@@ -29,14 +32,16 @@ MUST_USE enum err_code device_store_lock(struct db *db, const char *ref, struct 
                                          struct err *e);
 MUST_USE enum err_code device_store_by_kid(struct db *db, const char *kid, struct arena *a, struct device *ret,
                                            struct err *e);
-/* By name, after the name of the cursor; state and group may be "". */
+/* By name, after the name of the cursor; state and group may be "".  Not those that became another. */
 MUST_USE enum err_code device_store_list(struct db *db, const char *after, const char *state, const char *group, int64_t limit,
                                          struct arena *a, struct device **ret, size_t *ret_n, struct err *e);
 /* What came through a token: array of {"id","name","state"}, new reference. */
 MUST_USE enum err_code device_store_by_token(struct db *db, const char *token_id, json_t **ret, struct err *e);
 
 struct device_new {
-    const char *id, *name, *state, *placement, *kid, *fingerprint, *token_id, *receipt, *approver, *address;
+    const char *id, *name, *state, *mode, *placement, *kid, *fingerprint, *hardware, *receipt, *approver, *address;
+    const char *token_id; /* NULL: it came without one */
+    const char *replaces; /* id, "" none */
     const json_t *jwk, *enc_jwk, *inventory;
 };
 MUST_USE enum err_code device_store_insert(struct db *db, const struct device_new *d, struct err *e);

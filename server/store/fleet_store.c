@@ -71,8 +71,9 @@ enum err_code fleet_store_changes(struct db *db, int64_t after, struct arena *a,
     "coalesce(d.fork->>'boot', ''), (d.fork IS NOT NULL)::int"                                     \
     " FROM device d LEFT JOIN bundle b ON b.device_id = d.id AND b.rev = d.offered_rev"            \
     " LEFT JOIN device_status s ON s.device_id = d.id"
-static const struct stmt ALL_ROWS = {"fleet_rows_all", 0, ROWS};
-static const struct stmt SOME_ROWS = {"fleet_rows", 1, ROWS " WHERE d.id = ANY ($1::uuid[])"};
+static const struct stmt ALL_ROWS = {"fleet_rows_all", 0, ROWS " WHERE d.became IS NULL"};
+static const struct stmt SOME_ROWS = {"fleet_rows", 1,
+                                      ROWS " WHERE d.became IS NULL AND d.id = ANY ($1::uuid[])"};
 
 static void read_rows(const struct rows *r, int i, void *item)
 {

@@ -114,5 +114,75 @@ enum err_code identity_store_machine(struct db *db, const char *device_id, const
                   NULL, e);
 }
 
+/* --- another machine in a device's place --- */
+
+static const struct stmt REPLACED = {
+    "identity_replaced", 2,
+    "SELECT d.id FROM device d LEFT JOIN presence p ON p.device_id = d.id LEFT JOIN device_status "
+    "s "
+    "ON s.device_id = d.id WHERE d.name = $1::text AND d.state IN ('observing', 'managed', 'held', "
+    "'quarantined', 'revoked') AND (($2::text <> '' AND d.hardware = $2::text) OR "
+    "greatest(d.enrolled_at, p.seen_at, s.received_at) < now() - interval '3 minutes')"};
+
+enum err_code identity_store_replaced(struct db *db, const char *name, const char *hardware,
+                                      struct arena *a, const char **ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(
+        db, &REPLACED, (struct db_param[]){P_TEXT(name), P_TEXT(hardware == NULL ? "" : hardware)},
+        a, &r, e);
+
+    *ret = rc == ERR_OK ? rows_text(r, 0, 0) : "";
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+static const struct stmt IS_NEW = {"identity_is_new", 1,
+                                   "UPDATE device SET replaces = NULL WHERE id = $1::uuid"};
+
+enum err_code identity_store_is_new(struct db *db, const char *device_id, struct err *e)
+{
+    return db_run(db, &IS_NEW, (struct db_param[]){P_TEXT(device_id)}, NULL, NULL, e);
+}
+
+/* First, since a thumbprint is one device's: an id is no thumbprint, and no name anybody can have.
+ */
+static const struct stmt BURY = {
+    "identity_bury", 2,
+    "UPDATE device SET kid = id::text, name = id::text, state = 'retired', became = $2::uuid, "
+    "replaces = NULL, gen = gen + 1, version = version + 1 WHERE id = $1::uuid AND state = "
+    "'pending'"};
+static const struct stmt INHERIT = {
+    "identity_inherit", 7,
+    "UPDATE device d SET kid = $3::text, receipt = $4::text, approver = $5::text, state = "
+    "$6::text, "
+    "mode = $7::text, jwk = o.jwk, enc_jwk = o.enc_jwk, fingerprint = o.fingerprint, hardware = "
+    "o.hardware, inventory = o.inventory, address = o.address, token_id = o.token_id, key_at = "
+    "now(), gen = d.gen + 1, next_kid = NULL, next_jwk = NULL, next_enc_jwk = NULL, next_receipt = "
+    "NULL, next_at = NULL, fork = NULL, reverted_at = NULL, version = d.version + 1 FROM device o "
+    "WHERE d.id = $1::uuid AND o.id = $2::uuid"};
+static const struct stmt FORGET_STATUS = {"identity_forget_status", 1,
+                                          "DELETE FROM device_status WHERE device_id = $1::uuid"};
+
+enum err_code identity_store_inherit(struct db *db, const char *into, const struct identity_heir *h,
+                                     struct err *e)
+{
+    int64_t n = 0;
+    enum err_code rc =
+        db_change(db, &BURY, (struct db_param[]){P_TEXT(h->from), P_TEXT(into)}, &n, e);
+
+    if (rc == ERR_OK && n == 1)
+        rc = db_change(db, &INHERIT,
+                       (struct db_param[]){P_TEXT(into), P_TEXT(h->from), P_TEXT(h->kid),
+                                           P_TEXT(h->receipt), P_TEXT(h->approver),
+                                           P_TEXT(h->state), P_TEXT(h->mode)},
+                       &n, e);
+    if (rc == ERR_OK && n != 1)
+        return err_set(e, ERR_CONFLICT, "the device is not what it was a moment ago");
+    return rc == ERR_OK
+               ? db_run(db, &FORGET_STATUS, (struct db_param[]){P_TEXT(into)}, NULL, NULL, e)
+               : rc;
+}
+
 const struct stmt *const identity_store_stmts[] = {
-    &TAKEN, &OFFER, &CANDIDATE, &PROMOTE, &FORK, &REVERTED, &REPORTS_ANEW, &MACHINE, NULL};
+    &TAKEN,   &OFFER,    &CANDIDATE, &PROMOTE, &FORK,    &REVERTED,      &REPORTS_ANEW,
+    &MACHINE, &REPLACED, &IS_NEW,    &BURY,    &INHERIT, &FORGET_STATUS, NULL};

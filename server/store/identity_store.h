@@ -30,3 +30,18 @@ MUST_USE enum err_code identity_store_fork(struct db *db, const char *device_id,
 MUST_USE enum err_code identity_store_reverted(struct db *db, const char *device_id, struct err *e);
 /* From now on it belongs to that machine. */
 MUST_USE enum err_code identity_store_machine(struct db *db, const char *device_id, const char *fingerprint, struct err *e);
+
+/* --- another machine in a device's place --- */
+/* The device a machine that wants that name seems to have been: it has the name, is not rejected or retired, and is on
+ * the same hardware (NULL: the machine does not say) or has not been seen for three minutes.  *ret: its id, "" none. */
+MUST_USE enum err_code identity_store_replaced(struct db *db, const char *name, const char *hardware, struct arena *a,
+                                               const char **ret, struct err *e);
+/* It is a machine of its own. */
+MUST_USE enum err_code identity_store_is_new(struct db *db, const char *device_id, struct err *e);
+/* Device into has the key and the machine of device from, which becomes a tombstone that leads to it; tokens of the key
+ * before end, what was reported with it does not count any more.  ERR_CONFLICT: another was faster. */
+struct identity_heir {
+    const char *from, *kid, *receipt, *approver, *state, *mode;
+};
+MUST_USE enum err_code identity_store_inherit(struct db *db, const char *into, const struct identity_heir *h,
+                                              struct err *e);

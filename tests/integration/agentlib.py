@@ -27,12 +27,15 @@ class Agent(Process):
         super().__init__("agent", base)
         self.argv0 = [program] if isinstance(program, str) else list(program)  # or a command that leads to it
         self.state = os.path.join(base, "state")
+        self.wish = f"agent-{os.urandom(3).hex()}"
         self.conf = os.path.join(base, "agent.conf")
         with open(self.conf, "w") as f:
             f.write(f"agent.user = root\nagent.state = {self.state}\nagent.socket = {base}/agent.sock\n"
                     f"helper.socket = {base}/helper.sock\n")
 
     def command(self, *args, stdin="", env=None, timeout=60):
+        if args[0] == "join" and "--name" not in args:  # all of them share a host name, and some are silent for long
+            args = (*args, "--name", self.wish)
         return subprocess.run([*self.argv0, "--config", self.conf, *args], input=stdin, capture_output=True, text=True,
                               timeout=timeout, env={**os.environ, **SAN_ENV, "LC_ALL": "C.UTF-8", **(env or {})},
                               start_new_session=True)  # no terminal: as from a script

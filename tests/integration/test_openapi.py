@@ -187,7 +187,7 @@ def test_words_agree_with_the_other_tables(document):
     pattern = document["components"]["schemas"]["Problem"]["properties"]["type"]["pattern"]
     for row in problems["problems"]:
         assert re.search(pattern, problems["type_prefix"] + row["id"]), row["id"]
-    with open(os.path.join(SOURCE, "schema", "migrations", "0001_base.sql"), encoding="utf-8") as f:
+    with open(os.path.join(SOURCE, "schema", "migrations", "0005_identity.sql"), encoding="utf-8") as f:
         sql = f.read()
-    states = re.search(r"state\s+text NOT NULL CHECK \(state IN \(('pending'.*?)\)\)", sql).group(1)
+    states = re.search(r"device_state_check CHECK \(state IN \(('pending'.*?)\)\)", sql, re.S).group(1)
     assert re.findall(r"'(\w+)'", states) == document["components"]["schemas"]["Device"]["properties"]["state"]["enum"]
