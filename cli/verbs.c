@@ -180,8 +180,8 @@ const struct verb verbs[] = {
      {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
     {"recovery", "[show | adopt [--title TEXT] | continue --reason TEXT [--keep] --yes]", "reason= yes keep title=", 0, 1, verb_recovery,
      {"a parent that may know less than its devices: which are ahead, and the decision", "上位デバイスが古い可能性がある場合の確認と再開"},
-     {"After a restore, or when a device is ahead, the parent gives nothing out. continue makes what it holds count again: every device gets it under a fresh revision. What devices hold and the database lost is shown by setting; adopt puts it into a draft and prints its id, continue --keep ends the fence without giving anything out, publish does the rest.",
-      "復元の後や、デバイスの方が新しい場合、上位デバイスは何も配布しません。continue を実行すると、保持している設定が新しい改訂番号で全デバイスに配布されます。データベースから失われ、デバイスに残っている設定は項目ごとに表示されます。adopt でドラフトに取り込んで ID を表示し、continue --keep で何も配布せずに再開し、publish で反映します。"}},
+     {"After a restore, or when a device is ahead, the parent gives nothing out. continue makes what it holds count again: every device gets it under a fresh revision. What devices hold and the database lost is shown by setting; adopt puts it into a draft and prints its id, continue --keep ends the fence without giving anything out, publish does the rest. Where revisions cannot go on above what devices have seen, a new epoch can: inarid new-epoch, on the parent's host with the root key (inarid(8)).",
+      "復元の後や、デバイスの方が新しい場合、上位デバイスは何も配布しません。continue を実行すると、保持している設定が新しい改訂番号で全デバイスに配布されます。データベースから失われ、デバイスに残っている設定は項目ごとに表示されます。adopt でドラフトに取り込んで ID を表示し、continue --keep で何も配布せずに再開し、publish で反映します。改訂番号をデバイスの持つ番号より上に続けられない場合は、上位デバイスのホストでルート鍵を使い、新しいエポックを始めます (inarid new-epoch、inarid(8) 参照)。"}},
     {"version", "", "", 0, 0, verb_version, {"version of inarictl, and of the parent when it is known", "inarictl と上位デバイスのバージョン"}, {NULL, NULL}},
     {"help", "[VERB]", "roff", 0, 1, verb_help, {"this text, or a verb's", "この説明、または動詞の説明"}, {NULL, NULL}},
     {NULL, NULL, NULL, 0, 0, NULL, {NULL, NULL}, {NULL, NULL}}

@@ -29,6 +29,7 @@
 
 enum {
     EXIT_USAGE = 2,
+    REASON_MAX = 500,
     ADDRESSES_MAX = 16,
     SPARE_FILES = 500,
     WATCH_S = 2,
@@ -48,6 +49,11 @@ static const char usage[] =
     "  make-join        print a join string: for one child, for ten minutes\n"
     "  may-remove       whether this parent can be taken away: not while it has children\n"
     "  --force          with may-remove: although it has children\n"
+    "  new-epoch        let devices take lower revisions, once: signed by the root key, whose\n"
+    "                   passphrase is read from standard input (see inarid(8) before using it)\n"
+    "  --reason TEXT    with new-epoch: why, for the audit log\n"
+    "  --keep           with new-epoch: nothing is given out before the next publication\n"
+    "  --root-key FILE, --passphrase-file FILE   with new-epoch: where they are\n"
     "  backup FILE      everything the parent is, in one encrypted file (see inarid backup "
     "--help)\n"
     "  check-backup FILE, restore FILE, restore --undo\n"
@@ -318,39 +324,79 @@ static int show_routes(void)
     return EXIT_SUCCESS;
 }
 
-/* Names, addresses and pins of this parent, as the running one gives them to its children. */
-static int make_join(struct parent *p)
+/* What the command line says of commands. */
+struct order {
+    const char *word;
+    bool force;
+    struct new_epoch epoch;
+};
+
+/* With names, addresses and pins of this parent, as the running one gives them to its children. */
+static int as_parent(struct parent *p, const struct order *o)
 {
     struct err e;
 
     if (geteuid() == 0) { /* it may write below the state folder, which is another user's */
-        (void)fputs("inarid: does not run as root: sudo -u inari inarid make-join\n", stderr);
+        (void)fprintf(stderr, "inarid: does not run as root: sudo -u inari inarid %s\n", o->word);
         return EXIT_FAILURE;
     }
     (void)umask(077);
     if (operate_fleet(&p->set, &p->app, &e) != ERR_OK || prepare(p, &e) != ERR_OK)
         return operate_complain(&e);
-    return operate_make_join(&p->set, &p->app);
+    return strcmp(o->word, "new-epoch") == 0 ? operate_new_epoch(&p->set, &p->app, &o->epoch)
+                                             : operate_make_join(&p->set, &p->app);
 }
 
-static int command(struct parent *p, const char *word, bool force)
+static int command(struct parent *p, const struct order *o)
 {
-    if (strcmp(word, "make-join") == 0)
-        return make_join(p);
+    const char *word = o->word;
+
+    if (strcmp(word, "make-join") == 0 || strcmp(word, "new-epoch") == 0)
+        return as_parent(p, o);
     if (strcmp(word, "migrate") == 0)
         return operate_migrate(&p->set);
     return strcmp(word, "reset-admin") == 0 ? operate_reset_admin(&p->set)
-                                            : operate_may_remove(&p->set, force);
+                                            : operate_may_remove(&p->set, o->force);
 }
 
-static bool known_command(const char *word, bool force)
+/* Is it a command, and has it the options it is given and needs? */
+static bool known_command(const struct order *o)
 {
     static const char *const words[] = {"migrate", "reset-admin", "make-join"};
+    const struct new_epoch *n = &o->epoch;
+    bool epoch = n->reason != NULL || n->root_key != NULL || n->passphrase_file != NULL || n->keep;
 
-    for (size_t i = 0; i < COUNT_OF(words) && !force; i++)
-        if (strcmp(word, words[i]) == 0)
+    if (strcmp(o->word, "new-epoch") == 0)
+        return n->reason != NULL && n->reason[0] != '\0' && strlen(n->reason) <= REASON_MAX &&
+               !o->force;
+    for (size_t i = 0; i < COUNT_OF(words) && !o->force && !epoch; i++)
+        if (strcmp(o->word, words[i]) == 0)
             return true;
-    return strcmp(word, "may-remove") == 0;
+    return strcmp(o->word, "may-remove") == 0 && !epoch;
+}
+
+/* An option of a command; false: it is none. */
+static bool take_order(struct order *o, int option)
+{
+    switch (option) {
+    case 'f':
+        o->force = true;
+        return true;
+    case 'R':
+        o->epoch.reason = optarg;
+        return true;
+    case 'K':
+        o->epoch.root_key = optarg;
+        return true;
+    case 'P':
+        o->epoch.passphrase_file = optarg;
+        return true;
+    case 'k' + 256:
+        o->epoch.keep = true;
+        return true;
+    default:
+        return false;
+    }
 }
 
 int main(int argc, char **argv)
@@ -364,11 +410,15 @@ int main(int argc, char **argv)
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"force", no_argument, NULL, 'f'},
+        {"reason", required_argument, NULL, 'R'},
+        {"root-key", required_argument, NULL, 'K'},
+        {"passphrase-file", required_argument, NULL, 'P'},
+        {"keep", no_argument, NULL, 'k' + 256},
         {NULL, 0, NULL, 0},
     };
     static struct parent p;
     int what = 0, o, rc;
-    bool force = false;
+    struct order order = {0};
     struct err e;
 
     if (hand_over_wanted(argc, argv))
@@ -378,17 +428,16 @@ int main(int argc, char **argv)
             return EXIT_USAGE;
         if (o == 'c')
             p.config = optarg;
-        else if (o == 'f')
-            force = true;
-        else
+        else if (!take_order(&order, o))
             what = o;
     }
+    order.word = optind < argc ? argv[optind] : "";
     if (what == 'v' || what == 'h') {
         (void)fputs(what == 'v' ? "inarid " INARI_VERSION "\n" : usage, stdout);
         return EXIT_SUCCESS;
     }
-    if (optind == argc ? force
-                       : what != 0 || optind + 1 < argc || !known_command(argv[optind], force)) {
+    if (optind == argc ? order.force || order.epoch.reason != NULL
+                       : what != 0 || optind + 1 < argc || !known_command(&order)) {
         (void)fputs(usage, stderr);
         return EXIT_USAGE;
     }
@@ -400,7 +449,7 @@ int main(int argc, char **argv)
     rc = what == 's'      ? show(&p.set, false)
          : what == 'k'    ? EXIT_SUCCESS
          : optind == argc ? run(&p)
-                          : command(&p, argv[optind], force);
+                          : command(&p, &order);
     parent_clear(&p);
     return rc;
 }

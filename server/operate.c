@@ -3,15 +3,19 @@
 #include "base/hash.h"
 #include "domain/account.h"
 #include "domain/enrol.h"
+#include "domain/epoch.h"
 #include "domain/keyring.h"
 #include "domain/parent.h"
 #include "store/db.h"
 #include "store/migrate.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
-enum { JOIN_LIFE_S = 600, JOIN_ARENA = 64 * KIB };
+enum { JOIN_LIFE_S = 600, JOIN_ARENA = 64 * KIB, PASSPHRASE_MAX = 1024 };
 
 int operate_complain(const struct err *e)
 {
@@ -90,5 +94,65 @@ int operate_make_join(const struct inarid_settings *set, struct app *app)
         enrol_token_create(db, app, &spec, &by, false, a, &token, &e) != ERR_OK)
         return operate_complain(&e);
     (void)puts(json_str(token, "join", ""));
+    return EXIT_SUCCESS;
+}
+
+/* The first line of the file, or of standard input. */
+static enum err_code read_passphrase(const char *path, char ret[PASSPHRASE_MAX], struct err *e)
+{
+    FILE *in = path == NULL ? stdin : fopen(path, "re");
+    enum err_code rc = ERR_OK;
+
+    if (in == NULL)
+        return err_errno(e, ERR_STORAGE, errno, "could not open \"%s\"", path);
+    if (path == NULL && isatty(STDIN_FILENO))
+        (void)fputs("passphrase of the root key (first-login.txt): ", stderr);
+    if (fgets(ret, PASSPHRASE_MAX, in) == NULL)
+        ret[0] = '\0';
+    ret[strcspn(ret, "\r\n")] = '\0';
+    if (ret[0] == '\0')
+        rc = err_set(e, ERR_INVALID, "no passphrase was given");
+    if (path != NULL)
+        (void)fclose(in);
+    return rc;
+}
+
+static enum err_code raise_epoch(struct db *db, struct app *app, const struct new_epoch *n,
+                                 struct epoch_result *ret, struct err *e)
+{
+    const struct actor by = ACTOR_SYSTEM;
+    AUTO(jose_key_free) struct jose_key *root = NULL;
+    char passphrase[PASSPHRASE_MAX] = "";
+    struct keyring_first first = {0};
+    enum err_code rc = migrate_run(db, e);
+
+    if (rc == ERR_OK) /* never a first start: operate_fleet() saw one */
+        rc = keyring_bootstrap(db, app, &first, e);
+    if (rc == ERR_OK)
+        rc = read_passphrase(n->passphrase_file, passphrase, e);
+    if (rc == ERR_OK)
+        rc = keyring_root_open(app, n->root_key, passphrase, &root, e);
+    secret_wipe(passphrase, sizeof passphrase);
+    return rc == ERR_OK ? epoch_raise(db, app, root, &by, n->reason, n->keep, ret, e) : rc;
+}
+
+int operate_new_epoch(const struct inarid_settings *set, struct app *app, const struct new_epoch *n)
+{
+    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid new-epoch");
+    struct epoch_result r = {0};
+    struct err e = {.code = ERR_NO_MEMORY, .msg = "out of memory"};
+    enum err_code rc = db == NULL ? e.code : raise_epoch(db, app, n, &r, &e);
+
+    keyring_free(app->keys);
+    app->keys = NULL;
+    if (rc != ERR_OK)
+        return operate_complain(&e);
+    (void)printf("epoch %lld, trust document %lld, signed by the root key\n", (long long)r.epoch,
+                 (long long)r.trust);
+    if (n->keep)
+        (void)puts("devices go on as they are until the next publication");
+    else
+        (void)printf("%lld devices are given what is published, under fresh revisions\n",
+                     (long long)r.devices);
     return EXIT_SUCCESS;
 }

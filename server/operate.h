@@ -8,6 +8,11 @@
 #include "domain/app.h"
 #include "settings.h"
 
+struct new_epoch { /* all borrowed */
+    const char *reason, *root_key /* NULL: <state>/root.key.pem */, *passphrase_file /* NULL: standard input */;
+    bool keep;
+};
+
 int operate_complain(const struct err *e); /* "inarid: <message>"; EXIT_FAILURE */
 int operate_migrate(const struct inarid_settings *set);
 /* Prints the new password of account "admin", once. */
@@ -19,3 +24,5 @@ MUST_USE enum err_code operate_fleet(const struct inarid_settings *set, struct a
 /* Prints a join string for one child, good for ten minutes; in the audit log as any enrolment token.
  * app: {state_dir,addresses,tls_pins,fleet_id} are set. */
 int operate_make_join(const struct inarid_settings *set, struct app *app);
+/* A new epoch, signed by the root key (domain/epoch.h).  app: {state_dir,tls_pins} are set. */
+int operate_new_epoch(const struct inarid_settings *set, struct app *app, const struct new_epoch *n);

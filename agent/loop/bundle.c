@@ -93,10 +93,13 @@ static enum bundle_refusal check_order(const struct payload *p, const char *etag
                       (long long)k->rev);
         return BUNDLE_ROLLBACK;
     }
-    if (k->epoch != 0 && p->epoch > k->epoch) {
-        (void)err_set(e, ERR_REFUSED,
-                      "epoch %lld is new and no signed change of epoch came with it",
-                      (long long)p->epoch);
+    if (p->epoch > k->epoch && p->epoch > trust_epoch(k->trust)) {
+        (void)err_set(
+            e, ERR_REFUSED,
+            "epoch %lld is new and the fleet's root key has not signed it (trust document "
+            "%lld allows %lld)",
+            (long long)p->epoch, (long long)trust_number(k->trust),
+            (long long)trust_epoch(k->trust));
         return BUNDLE_ROLLBACK;
     }
     if (p->epoch == k->epoch && p->rev == k->rev && strcmp(etag, k->etag) != 0) {

@@ -221,9 +221,13 @@ enum err_code identity_trust_next(const char *dir, struct identity *id, struct s
     AUTO(trust_free) struct trust *next = NULL;
     AUTO_STR char *copy = NULL;
     enum err_code rc = trust_next(id->trust, text, &next, e);
+    bool moved;
 
     if (rc != ERR_OK)
         return rc;
+    /* What was learned since (a notice, another way to the parent) counts more than an old list
+     * repeated. */
+    moved = !json_equal(trust_addresses(id->trust), trust_addresses(next));
     copy = strndup(text.p, text.n);
     if (copy == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -231,7 +235,7 @@ enum err_code identity_trust_next(const char *dir, struct identity *id, struct s
     id->trust_text = TAKE(copy);
     trust_free(id->trust);
     id->trust = TAKE(next);
-    if (json_array_size(trust_addresses(id->trust)) > 0) {
+    if (moved && json_array_size(trust_addresses(id->trust)) > 0) {
         json_decref(id->addresses);
         id->addresses = json_deep_copy(trust_addresses(id->trust));
     }

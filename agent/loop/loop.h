@@ -143,6 +143,8 @@ int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff
 void parent_take_token(struct loop *l, char *token, int64_t life_s);
 /* The one we have is not taken any more: another is asked for at once. */
 void parent_forget_token(struct loop *l);
+/* A newer trust document was named and is not here yet. */
+bool parent_walks_trust(const struct loop *l);
 /* The bundle that came was looked at: when to ask for the next.  digest: of its content; NULL: it
  * was no good. */
 void parent_bundle_done(struct loop *l, const char *digest);

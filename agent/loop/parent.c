@@ -462,18 +462,20 @@ static void on_trust(void *ctx, struct http_answer *a)
     struct err e = {0};
 
     l->parent.trust_busy = false;
-    l->parent.trust_wanted = 0; /* the next answer names it again */
     if (a->status != 200) {
+        l->parent.trust_wanted = 0; /* the next answer names it again */
         (void)parent_react(l, a, &l->parent.poll_backoff);
         return;
     }
     if (identity_trust_next(l->memory.dir, &l->id, strbuf_slice(&a->body), &e) != ERR_OK) {
+        l->parent.trust_wanted = 0;
         log_event(LOG_LEVEL_ERROR, "trust.refused", KV_STR("problem", e.msg));
         (void)condition_set(&l->conditions, COND_CONFIG_VERIFIED, COND_FALSE, "Trust", "%s", e.msg);
         loop_touch(l);
         return;
     }
-    log_event(LOG_LEVEL_INFO, "trust.next", KV_INT("n", trust_number(l->id.trust)));
+    log_event(LOG_LEVEL_INFO, "trust.next", KV_INT("n", trust_number(l->id.trust)),
+              KV_INT("epoch", trust_epoch(l->id.trust)));
     if (http_set_peer(l->http, http_base(l->http), trust_pins(l->id.trust), &e) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "trust.pins", KV_STR("problem", e.msg));
 }
@@ -491,6 +493,12 @@ static void ask_trust(struct loop *l)
     l->parent.trust_busy = http_start(l->http, r, on_trust, l, NULL) == ERR_OK;
     if (!l->parent.trust_busy)
         l->parent.trust_wanted = 0;
+}
+
+bool parent_walks_trust(const struct loop *l)
+{
+    return l->parent.state == PARENT_OK && l->parent.token != NULL &&
+           (l->parent.trust_busy || l->parent.trust_wanted > trust_number(l->id.trust));
 }
 
 /* The one that answers stays first: a fleet that moved here does not move back all at once. */

@@ -126,7 +126,8 @@ enum err_code trust_next(const struct trust *t, struct slice text, struct trust 
 
     if (rc != ERR_OK)
         return rc;
-    if (trust_number(next) != trust_number(t) + 1 || strcmp(trust_fleet(next), trust_fleet(t)) != 0)
+    if (trust_number(next) != trust_number(t) + 1 || trust_epoch(next) < trust_epoch(t) ||
+        strcmp(trust_fleet(next), trust_fleet(t)) != 0)
         return err_set(e, ERR_SIGNATURE, "trust document %lld is not the successor of %lld",
                        (long long)trust_number(next), (long long)trust_number(t));
     *ret = TAKE(next);
@@ -136,6 +137,11 @@ enum err_code trust_next(const struct trust *t, struct slice text, struct trust 
 int64_t trust_number(const struct trust *t)
 {
     return json_int(t->doc, "n", 0);
+}
+
+int64_t trust_epoch(const struct trust *t)
+{
+    return json_int(t->doc, "epoch", 1);
 }
 
 const char *trust_fleet(const struct trust *t)

@@ -23,6 +23,8 @@ MUST_USE enum err_code trust_next(const struct trust *t, struct slice text, stru
                                   struct err *e);
 
 int64_t trust_number(const struct trust *t);
+/* The newest epoch the root key has allowed; revisions of a later one count for nothing. */
+int64_t trust_epoch(const struct trust *t);
 const char *trust_fleet(const struct trust *t);
 const char *trust_issuer(const struct trust *t);
 const json_t *trust_pins(const struct trust *t);      /* borrowed array of strings */

@@ -683,7 +683,8 @@ void work_turn(struct loop *l)
 {
     int64_t now = clock_mono_ms();
 
-    if (l->parent.incoming_full)
+    /* What it is judged by comes first: a key or an epoch that the document on its way brings. */
+    if (l->parent.incoming_full && !parent_walks_trust(l))
         take_incoming(l);
     look_at_freshness(l);
     if (!l->work.recovered) {

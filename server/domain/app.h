@@ -15,7 +15,7 @@ struct app {
     struct keyring *keys;
     char fleet_id[37];
     char issuer[256];       /* "https://parent.example:8445": aud of client assertions */
-    int64_t epoch;
+    _Atomic int64_t epoch;  /* of what is issued; another parent, or inarid new-epoch, may raise it */
     const char *state_dir;  /* parent's own files */
     const char *const *tls_pins; /* base64url SPKI hashes: current and backup; NULL-terminated; swapped whole */
     const char *const *addresses;/* https:// addresses for join strings; NULL-terminated */
@@ -28,5 +28,6 @@ struct app {
     /* While a rollout is open one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
      * that are compared with (guard_mail.h).  0: nobody is. */
     atomic_int figures_one_in;
-    int64_t ahead_seen;     /* the job thread's: the highest revision of a device it has looked into (recovery.h) */
+    int64_t ahead_seen, ahead_epoch_seen; /* the job thread's: the highest revision and epoch of a device it has looked into, */
+    int64_t watched_epoch;  /* while this was our epoch (recovery.h) */
 };

@@ -405,11 +405,19 @@ json_t *fleet_revoked(struct fleet_cache *f)
     return a;
 }
 
-void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev)
+static void raise_to(atomic_llong *at, long long value)
+{
+    long long seen = atomic_load(at);
+
+    while (value > seen && !atomic_compare_exchange_weak(at, &seen, value))
+        ;
+}
+
+void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev,
+                      int64_t here)
 {
     struct entry *en;
     struct shard *s = lock_row(f, id, &en);
-    long long seen;
 
     if (en != NULL) {
         en->v.ahead_epoch = epoch;
@@ -417,14 +425,22 @@ void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int6
     }
     (void)pthread_mutex_unlock(&s->lock);
     atomic_store(&f->doubt, true);
-    seen = atomic_load(&f->ahead);
-    while (rev > seen && !atomic_compare_exchange_weak(&f->ahead, &seen, rev))
-        ;
+    if (epoch < here)
+        return; /* of before the epoch that counts now */
+    raise_to(&f->ahead_epoch, epoch);
+    raise_to(&f->ahead, rev);
 }
 
-int64_t fleet_highest_ahead(struct fleet_cache *f)
+int64_t fleet_highest_ahead(struct fleet_cache *f, int64_t *ret_epoch)
 {
+    *ret_epoch = atomic_load(&f->ahead_epoch);
     return atomic_load(&f->ahead);
+}
+
+void fleet_forget_ahead(struct fleet_cache *f)
+{
+    atomic_store(&f->ahead, 0);
+    atomic_store(&f->ahead_epoch, 0);
 }
 
 static void add_ahead(const struct fleet_view *v, void *ctx)

@@ -97,10 +97,13 @@ bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *re
  * was dealt with, or is to be looked at again; another one that came meanwhile stays. */
 bool fleet_take_event(struct fleet_cache *f, char ret_id[37], struct instances *ret);
 void fleet_event_done(struct fleet_cache *f, const char *id, enum instance_event what, bool dealt_with);
-/* The device says that it has verified more than this parent knows (Inari-Have). */
-void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev);
-/* The highest revision of an epoch any device said it has, above what it is offered; 0: none since start. */
-int64_t fleet_highest_ahead(struct fleet_cache *f);
+/* The device says that it has verified more than this parent knows (Inari-Have); here: this parent's epoch. */
+void fleet_note_ahead(struct fleet_cache *f, const char *id, int64_t epoch, int64_t rev, int64_t here);
+/* The highest revision any device said it has, above what it is offered, in this parent's epoch or a later one; 0: none.
+ * *ret_epoch: the highest epoch among them. */
+int64_t fleet_highest_ahead(struct fleet_cache *f, int64_t *ret_epoch);
+/* A new epoch began: revisions of the one before say nothing more. */
+void fleet_forget_ahead(struct fleet_cache *f);
 /* [{"id","epoch","rev","offered"}] of the devices that are ahead, at most 1000; new reference. */
 json_t *fleet_ahead(struct fleet_cache *f);
 /* The device shows this ETag: its bytes are no longer needed. */

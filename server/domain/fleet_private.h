@@ -40,7 +40,7 @@ struct fleet_cache {
     atomic_llong fresh_ms; /* mono time of the last good refresh */
     atomic_bool trust_changed;
     atomic_bool doubt; /* a device knows of something that is not in this table */
-    atomic_llong ahead; /* highest revision a device claimed above what it is offered */
+    atomic_llong ahead, ahead_epoch; /* highest revision and epoch a device claimed above what it is offered */
     pthread_mutex_t work; /* guards the queues */
     pthread_cond_t work_cond;
     struct idlist wake, wanted, events;

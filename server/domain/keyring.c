@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "proto/proto.h"
+#include "store/fleet_store.h"
 #include "store/key_store.h"
 
 #include <pthread.h>
@@ -16,9 +17,9 @@ struct keyring {
     struct {
         int64_t n;
         char *jws;
-    } trust[TRUST_DOCS_MAX];
-    size_t n_trust;
-    pthread_mutex_t lock; /* only tokens[]; nothing else is taken while it is held */
+    } trust[KEYRING_TRUST_MAX];
+    _Atomic size_t n_trust; /* grows only; what lies below it never changes */
+    pthread_mutex_t lock;   /* only tokens[]; nothing else is taken while it is held */
     struct token_key tokens[TOKEN_GENERATIONS]; /* newest first */
     size_t n_tokens;
 };
@@ -144,12 +145,15 @@ static enum err_code load_trust(struct db *db, struct keyring *k, struct arena *
 
     if (rc != ERR_OK)
         return rc;
-    if (n == 0 || n > TRUST_DOCS_MAX)
+    if (n == 0 || n > KEYRING_TRUST_MAX)
         return err_set(e, ERR_STORAGE, "the database holds %zu trust documents", n);
     for (size_t i = 0; i < n; i++) {
-        k->trust[i].n = v[i].n;
-        k->trust[i].jws = strdup(v[i].jws);
-        if (k->trust[i].jws == NULL)
+        size_t at = k->n_trust;
+        if (at > 0 && v[i].n <= k->trust[at - 1].n) /* have it */
+            continue;
+        k->trust[at].n = v[i].n;
+        k->trust[at].jws = strdup(v[i].jws);
+        if (k->trust[at].jws == NULL)
             return err_set(e, ERR_NO_MEMORY, "out of memory");
         k->n_trust++;
     }
@@ -181,18 +185,25 @@ static enum err_code load_issuer(const struct keyring *k, struct app *app, struc
     return ERR_OK;
 }
 
-static enum err_code load_meta(struct db *db, struct app *app, struct arena *a, struct err *e)
+static enum err_code load_epoch(struct db *db, struct app *app, struct arena *a, struct err *e)
 {
-    json_t *fleet = NULL, *epoch = NULL;
-    enum err_code rc = key_store_meta(db, "fleet", a, &fleet, e);
+    json_t *epoch = NULL;
+    enum err_code rc = key_store_meta(db, "epoch", a, &epoch, e);
 
     if (rc == ERR_OK)
-        rc = key_store_meta(db, "epoch", a, &epoch, e);
+        app->epoch = json_int(epoch, "n", 1);
+    return rc;
+}
+
+static enum err_code load_meta(struct db *db, struct app *app, struct arena *a, struct err *e)
+{
+    json_t *fleet = NULL;
+    enum err_code rc = key_store_meta(db, "fleet", a, &fleet, e);
+
     if (rc != ERR_OK)
         return rc;
     (void)snprintf(app->fleet_id, sizeof app->fleet_id, "%s", json_str(fleet, "id", ""));
-    app->epoch = json_int(epoch, "n", 1);
-    return ERR_OK;
+    return load_epoch(db, app, a, e);
 }
 
 enum err_code keyring_fleet(struct db *db, struct app *app, struct err *e)
@@ -246,7 +257,7 @@ enum err_code keyring_bootstrap(struct db *db, struct app *app, struct keyring_f
 
 enum err_code keyring_reload(struct db *db, struct app *app, struct err *e)
 {
-    AUTO(arena_free) struct arena *a = arena_new(1 * MIB);
+    AUTO(arena_free) struct arena *a = arena_new(4 * MIB);
     struct stored_key *v = NULL;
     size_t n = 0;
     enum err_code rc;
@@ -254,7 +265,11 @@ enum err_code keyring_reload(struct db *db, struct app *app, struct err *e)
     if (a == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     rc = key_store_list(db, a, &v, &n, e);
-    return rc == ERR_OK ? load_keys(app->keys, v, n, e) : rc;
+    if (rc == ERR_OK)
+        rc = load_keys(app->keys, v, n, e);
+    if (rc == ERR_OK)
+        rc = load_trust(db, app->keys, a, e);
+    return rc == ERR_OK ? load_epoch(db, app, a, e) : rc;
 }
 
 struct rotate {
@@ -269,7 +284,9 @@ static enum err_code rotate_tx(struct db *db, void *ctx, struct err *e)
         keyring_add_sealed(db, r->k->seal_key, r->t.kid, "token",
                            (struct slice){(char *)r->t.key, sizeof r->t.key}, NULL, e);
 
-    return rc == ERR_OK ? key_store_trim_tokens(db, TOKEN_GENERATIONS, e) : rc;
+    if (rc == ERR_OK)
+        rc = key_store_trim_tokens(db, TOKEN_GENERATIONS, e);
+    return rc == ERR_OK ? fleet_store_note(db, "trust", "token", e) : rc; /* the others read it */
 }
 
 enum err_code keyring_rotate_tokens(struct db *db, struct app *app, bool *ret_rotated,

@@ -11,7 +11,7 @@
 #include "jose/jose.h"
 #include "store/db.h"
 
-enum { KEYRING_NONCE_TTL_S = 300, KEYRING_TOKEN_ROTATE_S = 24 * 3600 };
+enum { KEYRING_NONCE_TTL_S = 300, KEYRING_TOKEN_ROTATE_S = 24 * 3600, KEYRING_TRUST_MAX = 64 };
 
 /* What the first start made and an administrator must note down. */
 struct keyring_first {
@@ -29,7 +29,8 @@ MUST_USE enum err_code keyring_bootstrap(struct db *db, struct app *app, struct 
  * database yet. */
 MUST_USE enum err_code keyring_fleet(struct db *db, struct app *app, struct err *e);
 void keyring_free(struct keyring *k);
-/* Read token keys again (another parent rotated them). */
+/* Read token keys, newer trust documents and the epoch again (another parent, or inarid new-epoch, changed them).  One
+ * thread at a time. */
 MUST_USE enum err_code keyring_reload(struct db *db, struct app *app, struct err *e);
 /* A new token key when the newest is a day old; the one before stays valid, older ones go.  *ret_rotated may be NULL. */
 MUST_USE enum err_code keyring_rotate_tokens(struct db *db, struct app *app, bool *ret_rotated, struct err *e);
@@ -51,6 +52,15 @@ MUST_USE enum err_code keyring_token_verify(struct keyring *k, struct slice toke
 enum { KEYRING_NONCE_SIZE = 56 };
 void keyring_nonce(struct keyring *k, int64_t now_ms, char out[KEYRING_NONCE_SIZE]);
 bool keyring_nonce_ok(struct keyring *k, const char *nonce, int64_t now_ms);
+
+/* The fleet's root key, from path or, NULL, <state>/root.key.pem; for programs at the parent's host only, never the server.
+ * *ret: the caller frees it at once.  ERR_REFUSED: another passphrase, or not the key that signed the trust documents. */
+MUST_USE enum err_code keyring_root_open(const struct app *app, const char *path, const char *passphrase,
+                                         struct jose_key **ret, struct err *e);
+/* The newest trust document with number n and that epoch, and this host's pins added to its own, signed by root.
+ * *ret: JWS, heap. */
+MUST_USE enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root, int64_t n, int64_t epoch,
+                                          char **ret, struct err *e);
 
 /* For unit tests: a ring with fresh keys that no database knows. */
 MUST_USE struct keyring *keyring_new_for_test(void);

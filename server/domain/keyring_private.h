@@ -4,7 +4,7 @@
 #include "domain/keyring.h"
 #include "domain/seal.h"
 
-enum { TOKEN_KEY_SIZE = 32, TOKEN_GENERATIONS = 2, TRUST_DOCS_MAX = 64, SEALED_MAX = 4096 };
+enum { TOKEN_KEY_SIZE = 32, TOKEN_GENERATIONS = 2, SEALED_MAX = 4096 };
 
 struct token_key {
     char kid[64];

@@ -141,6 +141,8 @@ enum err_code recovery_lock(struct db *db, struct app *app, struct err *e)
 
     if (rc == ERR_OK)
         rc = look(db, app, a, &f, &w, &reason, e);
+    if (rc == ERR_OK && reason == NULL)
+        app->epoch = f.epoch; /* whoever raised it had this lock */
     if (rc != ERR_OK || reason == NULL)
         return rc;
     atomic_store(&app->suspect, true); /* this transaction ends here: the job thread fences */
@@ -195,20 +197,31 @@ enum err_code recovery_write_witness(struct db *db, const struct app *app, struc
 enum err_code recovery_watch(struct db *db, struct app *app, struct err *e)
 {
     AUTO(arena_free) struct arena *a = NULL;
-    int64_t ahead = fleet_highest_ahead(app->fleet);
+    int64_t epoch, ahead = fleet_highest_ahead(app->fleet, &epoch);
     struct recovery_facts f;
     enum err_code rc;
 
-    if (ahead <= app->ahead_seen)
+    if (app->watched_epoch != app->epoch) { /* what devices had before counts no more */
+        if (app->watched_epoch != 0) {
+            fleet_forget_ahead(app->fleet);
+            ahead = 0;
+        }
+        app->watched_epoch = app->ahead_epoch_seen = app->epoch;
+        app->ahead_seen = 0;
+        epoch = ahead == 0 ? 0 : epoch;
+    }
+    if (ahead <= app->ahead_seen && epoch <= app->ahead_epoch_seen)
         return ERR_OK;
     a = arena_new(64 * KIB);
     rc =
         a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : recovery_store_facts(db, a, &f, e);
     /* A device behind a rollout that another parent has just moved on is no sign of anything. */
-    if (rc == ERR_OK && f.fence[0] == '\0' && ahead > f.rev)
+    if (rc == ERR_OK && f.fence[0] == '\0' && (ahead > f.rev || epoch > f.epoch))
         rc = fence(db, "device-ahead", f.rev, ahead, e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
         app->ahead_seen = ahead;
+        app->ahead_epoch_seen = epoch > app->ahead_epoch_seen ? epoch : app->ahead_epoch_seen;
+    }
     return rc;
 }
 
@@ -267,14 +280,28 @@ struct decision {
     bool keep;
 };
 
+enum err_code recovery_issue_all(struct db *db, struct app *app, struct arena *a, struct err *e)
+{
+    struct bundle_target *t = NULL;
+    const char **ids;
+    size_t n = 0;
+    enum err_code rc = bundle_store_targets(db, NULL, a, &t, &n, e);
+
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    ids = arena_alloc(a, n * sizeof *ids);
+    if (ids == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        ids[i] = t[i].id;
+    return issue_reissue(db, app, ids, n, a, e);
+}
+
 static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
 {
     struct decision *d = ctx;
     AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
     AUTO(json_free) json_t *seen = NULL, *detail = NULL;
-    struct bundle_target *t = NULL;
-    const char **ids;
-    size_t n = 0;
     int64_t above;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                  : recovery_describe(db, d->app, a, &seen, e);
@@ -284,14 +311,7 @@ static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
     above = json_int(seen, "highest", 0) + MARGIN;
     rc = recovery_store_lift(db, above, e);
     if (rc == ERR_OK && !d->keep)
-        rc = bundle_store_targets(db, NULL, a, &t, &n, e);
-    ids = rc == ERR_OK ? arena_alloc(a, (n + 1) * sizeof *ids) : NULL;
-    if (rc == ERR_OK && ids == NULL)
-        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
-        ids[i] = t[i].id;
-    if (rc == ERR_OK && n > 0)
-        rc = issue_reissue(db, d->app, ids, n, a, e);
+        rc = recovery_issue_all(db, d->app, a, e);
     detail = rc == ERR_OK ? json_pack("{s:s,s:O,s:I,s:b}", "reason", d->reason, "fence", seen,
                                       "above", (json_int_t)above, "keep", d->keep)
                           : NULL;

@@ -26,6 +26,8 @@ MUST_USE enum err_code recovery_watch(struct db *db, struct app *app, struct err
 /* {"fenced","reason","since","backup_of","epoch","pub","rev","ahead":[{"id","name","epoch","rev","offered"}],
  * "highest"}; new reference. */
 MUST_USE enum err_code recovery_describe(struct db *db, struct app *app, struct arena *a, json_t **ret, struct err *e);
+/* Every device in service gets what it is entitled to under a fresh revision; inside the caller's transaction. */
+MUST_USE enum err_code recovery_issue_all(struct db *db, struct app *app, struct arena *a, struct err *e);
 /* The administrator has decided: this parent's settings are what counts.  In one transaction the fence ends, revisions
  * go on above the highest one seen anywhere, every device's content is issued under a fresh revision, and the audit log
  * says who and why.  keep: nothing is issued by this; a device that is ahead keeps what it runs until the next

@@ -213,7 +213,7 @@ static enum err_code answer(struct poll *p, struct err *e)
     enum err_code rc;
 
     if (behind && (p->have_rev > 0 || p->have_epoch > 0)) {
-        fleet_note_ahead(p->rq->app->fleet, p->v.id, p->have_epoch, p->have_rev);
+        fleet_note_ahead(p->rq->app->fleet, p->v.id, p->have_epoch, p->have_rev, p->rq->app->epoch);
         if (req_waited_for(p->rq, FOR_CATCH_UP))
             return err_set(e, ERR_PARENT_BEHIND,
                            "the device has %lld.%lld, this parent knows %lld.%lld",

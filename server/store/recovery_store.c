@@ -81,14 +81,17 @@ static const struct stmt AFRESH = {
     "recovery_afresh", 0,
     "UPDATE bundle b SET mode = '' FROM device d WHERE b.device_id = d.id AND "
     "b.rev = d.desired_rev"};
+static const struct stmt EPOCH = {
+    "recovery_epoch", 1,
+    "UPDATE meta SET value = jsonb_build_object('n', $1::bigint) WHERE key = 'epoch'"};
 static const struct stmt NAMES = {
     "recovery_names", 1,
     "SELECT coalesce(jsonb_object_agg(id, name), '{}') FROM device WHERE id = "
     "ANY ($1::uuid[])"};
 
 const struct stmt *const recovery_store_stmts[] = {
-    &ENTRY, &DECIDED, &FENCED, &FENCE_FIRST, &LIFT,  &ABOVE, &AFRESH, &NAMES,
-    &FACTS, &PARENTS, &STATE,  &RESTORED,    &NOTED, &FENCE, NULL};
+    &EPOCH, &ENTRY, &DECIDED, &FENCED, &FENCE_FIRST, &LIFT,  &ABOVE, &AFRESH,
+    &NAMES, &FACTS, &PARENTS, &STATE,  &RESTORED,    &NOTED, &FENCE, NULL};
 
 enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret,
                                    struct err *e)
@@ -253,6 +256,15 @@ enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, bo
     return rc;
 }
 
+static enum err_code decide(struct db *db, int64_t above, struct err *e)
+{
+    enum err_code rc = db_run(db, &DECIDED, NULL, NULL, NULL, e);
+
+    if (rc == ERR_OK)
+        rc = db_run(db, &ABOVE, (struct db_param[]){P_INT(above)}, NULL, NULL, e);
+    return rc == ERR_OK ? db_run(db, &AFRESH, NULL, NULL, NULL, e) : rc;
+}
+
 enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e)
 {
     int64_t n = 0;
@@ -260,11 +272,16 @@ enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e)
 
     if (rc == ERR_OK && n == 0)
         return err_set(e, ERR_CONFLICT, "this parent is not fenced");
+    return rc == ERR_OK ? decide(db, above, e) : rc;
+}
+
+enum err_code recovery_store_epoch(struct db *db, int64_t epoch, struct err *e)
+{
+    enum err_code rc = db_run(db, &LIFT, NULL, NULL, NULL, e);
+
     if (rc == ERR_OK)
-        rc = db_run(db, &DECIDED, NULL, NULL, NULL, e);
-    if (rc == ERR_OK)
-        rc = db_run(db, &ABOVE, (struct db_param[]){P_INT(above)}, NULL, NULL, e);
-    return rc == ERR_OK ? db_run(db, &AFRESH, NULL, NULL, NULL, e) : rc;
+        rc = db_run(db, &EPOCH, (struct db_param[]){P_INT(epoch)}, NULL, NULL, e);
+    return rc == ERR_OK ? decide(db, 0, e) : rc;
 }
 
 enum err_code recovery_store_names(struct db *db, const char *ids, struct arena *a, json_t **ret,

@@ -51,6 +51,9 @@ MUST_USE enum err_code recovery_store_fence_first(struct db *db, const json_t *d
 /* The end of a fence, inside a transaction: no revision below above is given out any more, and every device's next
  * bundle differs from its last, so that issuing gives it a fresh revision.  ERR_CONFLICT: there is no fence. */
 MUST_USE enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e);
+/* A new epoch begins, inside a transaction, whether fenced or not: the fence ends, and as with recovery_store_lift() every
+ * device's next bundle differs from its last. */
+MUST_USE enum err_code recovery_store_epoch(struct db *db, int64_t epoch, struct err *e);
 /* Names of devices, by id: {"id": "name"}; ids: array text.  Borrowed from a. */
 MUST_USE enum err_code recovery_store_names(struct db *db, const char *ids, struct arena *a, json_t **ret, struct err *e);
 

@@ -139,6 +139,15 @@ class Device:
             time.sleep(int(r.headers["Retry-After"]))
         return self.take(r)
 
+    def walk(self):
+        """The trust documents after ours, each signed by the root we pinned; the epoch the newest one allows."""
+        while (r := self.call("GET", f"{AGENT}/trust/{self.trust['n'] + 1}")).status_code == 200:
+            _, after = open_jws(r.content, "inari-trust+jws", [self.trust["root"]])
+            assert after["n"] == self.trust["n"] + 1 and after["fleet"] == self.trust["fleet"]
+            self.trust = after
+        assert r.status_code == 404, r.text
+        return self.trust["epoch"]
+
     def keys(self, use):
         return [k["jwk"] for k in self.trust["keys"] if k["use"] == use]
 

@@ -32,16 +32,22 @@ static char *sign(const struct jose_key *k, const char *typ, const json_t *doc, 
     return jws;
 }
 
-static char *trust_doc(int n, const struct jose_key *named_root, const struct jose_key *signer)
+static char *trust_doc_of(int n, int epoch, const struct jose_key *named_root,
+                          const struct jose_key *signer)
 {
     AUTO(json_free)
     json_t *doc = json_pack(
-        "{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", FLEET, "epoch", 1, "root",
-        jose_key_to_jwk(named_root), "keys", key_row(bundle_key, "bundle", NULL),
+        "{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", FLEET, "epoch", epoch,
+        "root", jose_key_to_jwk(named_root), "keys", key_row(bundle_key, "bundle", NULL),
         key_row(old_key, "bundle", "2020-01-01T00:00:00Z"), key_row(stranger, "receipt", NULL),
         "tls_pins", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "issuer",
         "https://parent.example:8445", "addresses", "https://parent.example:8445");
     return sign(signer, PROTO_TYP_TRUST, doc, false);
+}
+
+static char *trust_doc(int n, const struct jose_key *named_root, const struct jose_key *signer)
+{
+    return trust_doc_of(n, 1, named_root, signer);
 }
 
 static json_t *payload(void)
@@ -288,6 +294,51 @@ static void trust_chain(void **state)
     assert_null(none);
 }
 
+/* F4, F5: a lower revision counts in an epoch that the root key has signed, once; after it neither
+ * the old epoch nor what is below it. */
+static void new_epoch(void **state)
+{
+    AUTO_STR char *second = trust_doc_of(2, 2, root, root);
+    AUTO_STR char *back = trust_doc_of(3, 1, root, root);
+    AUTO_STR char *forged = trust_doc_of(2, 2, root, bundle_key);
+    AUTO(trust_free) struct trust *next = NULL;
+    AUTO(trust_free) struct trust *none = NULL;
+    static const struct {
+        int epoch, rev, have_epoch, have_rev;
+        bool signed_;
+        enum bundle_refusal want;
+    } t[] = {
+        {2, 7, 1, 900, false, BUNDLE_ROLLBACK}, {2, 7, 0, 0, false, BUNDLE_ROLLBACK},
+        {2, 7, 1, 900, true, BUNDLE_OK},        {3, 7, 1, 900, true, BUNDLE_ROLLBACK},
+        {2, 6, 2, 7, true, BUNDLE_ROLLBACK},    {1, 901, 2, 7, true, BUNDLE_ROLLBACK},
+        {2, 8, 2, 7, true, BUNDLE_OK},          {1, 901, 1, 900, true, BUNDLE_OK},
+    };
+
+    (void)state;
+    assert_int_equal(trust_next(trust, slice_of(forged), &none, NULL), ERR_SIGNATURE);
+    assert_int_equal(trust_next(trust, slice_of(second), &next, NULL), ERR_OK);
+    assert_int_equal(trust_epoch(next), 2);
+    assert_int_equal(trust_next(next, slice_of(back), &none, NULL), ERR_SIGNATURE);
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        AUTO(json_free) json_t *doc = payload();
+        AUTO_STR char *jws = NULL;
+        struct bundle_known k = known();
+        struct bundle b = {0};
+        enum bundle_refusal got;
+        set(doc, "epoch", json_integer(t[i].epoch));
+        set(doc, "rev", json_integer(t[i].rev));
+        jws = sign(bundle_key, PROTO_TYP_BUNDLE, doc, false);
+        k.trust = t[i].signed_ ? next : trust;
+        k.epoch = t[i].have_epoch;
+        k.rev = t[i].have_rev;
+        k.etag = "0000";
+        got = bundle_verify(slice_of(jws), &k, &b, NULL);
+        bundle_clear(&b);
+        if (got != t[i].want)
+            fail_msg("case %zu: %s", i, bundle_refusal_word(got));
+    }
+}
+
 static void versions(void **state)
 {
     (void)state;
@@ -305,7 +356,7 @@ int main(void)
         cmocka_unit_test(good),      cmocka_unit_test(bit_flips),
         cmocka_unit_test(refusals),  cmocka_unit_test(too_large_or_deep),
         cmocka_unit_test(freshness), cmocka_unit_test(trust_chain),
-        cmocka_unit_test(versions),
+        cmocka_unit_test(new_epoch), cmocka_unit_test(versions),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
