@@ -16,6 +16,13 @@ function(inari_program name)
     cmake_parse_arguments(A "" "" "LIBS;SOURCES" ${ARGN})
     add_executable(${name} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE ${A_LIBS} inari_warnings)
+    # Builds for tests: allocations of a running daemon can be made to fail.
+    if(INARI_TEST_HOOKS AND name MATCHES "^(inarid|inari-agent|inari-helper)$")
+        set(wrapped malloc calloc realloc strdup asprintf vasprintf)
+        list(TRANSFORM wrapped PREPEND "LINKER:--wrap=")
+        target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/lib/base/hooks/alloc_fault.c)
+        target_link_options(${name} PRIVATE ${wrapped})
+    endif()
 endfunction()
 
 # inari_unit_test(NAME SOURCE LIBS a b ...): a CMocka program that ctest runs.

@@ -35,7 +35,7 @@ static bool reserve(struct strbuf *b, size_t more)
         want = 64;
     p = realloc(b->p, want);
     if (p == NULL) {
-        b->failed = true;
+        b->failed = b->no_memory = true;
         return false;
     }
     b->p = p;
@@ -103,5 +103,7 @@ char *strbuf_take(struct strbuf *b)
 
 enum err_code strbuf_check(const struct strbuf *b, struct err *e)
 {
+    if (b->no_memory)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     return b->failed ? err_set(e, ERR_TOO_LARGE, "text longer than %zu bytes", b->max) : ERR_OK;
 }

@@ -12,7 +12,8 @@ struct strbuf {
     size_t n;
     size_t size;
     size_t max;
-    bool failed; /* over the maximum, or out of memory */
+    bool failed;    /* over the maximum, or out of memory */
+    bool no_memory; /* failed, and it was that */
 };
 
 #define STRBUF_INIT(maximum) ((struct strbuf){.max = (maximum)})

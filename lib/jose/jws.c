@@ -79,29 +79,37 @@ static enum err_code split(struct slice text, size_t max, struct slice part[3], 
     return ERR_OK;
 }
 
-/* Decode base64url into a NUL-terminated heap buffer. */
-static char *decode(struct slice in, size_t *ret_n)
+/* Decode base64url into a NUL-terminated heap buffer; ERR_MALFORMED with the text what, ERR_NO_MEMORY. */
+static enum err_code decode(struct slice in, const char *what, char **ret, size_t *ret_n, struct err *e)
 {
     char *p = malloc(in.n + 1);
 
     if (p == NULL)
-        return NULL;
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     if (!b64u_decode(in, (unsigned char *)p, in.n, ret_n)) {
         free(p);
-        return NULL;
+        return err_set(e, ERR_MALFORMED, "%s", what);
     }
     p[*ret_n] = '\0';
-    return p;
+    *ret = p;
+    return ERR_OK;
 }
 
 static enum err_code read_header(struct slice part, const char *alg, const char *typ, json_t **ret, struct err *e)
 {
-    size_t n = 0;
-    AUTO_STR char *text = part.n > 2048 ? NULL : decode(part, &n);
+    static const char bad[] = "signed document with a bad header";
+    AUTO_STR char *text = NULL;
     json_t *h = NULL;
+    size_t n = 0;
+    enum err_code rc = part.n > 2048 ? err_set(e, ERR_MALFORMED, "%s", bad) : decode(part, bad, &text, &n, e);
 
-    if (text == NULL || json_in_parse((struct slice){text, n}, 2048, &h, NULL) != ERR_OK)
-        return err_set(e, ERR_MALFORMED, "signed document with a bad header");
+    if (rc != ERR_OK)
+        return rc;
+    rc = json_in_parse((struct slice){text, n}, 2048, &h, e);
+    if (rc == ERR_NO_MEMORY)
+        return rc;
+    if (rc != ERR_OK)
+        return err_set(e, ERR_MALFORMED, "%s", bad);
     if (strcmp(json_str(h, "alg", ""), alg) != 0 || strcmp(json_str(h, "typ", ""), typ) != 0 ||
         json_object_get(h, "crit") != NULL || json_object_get(h, "b64") != NULL) {
         json_decref(h);
@@ -130,11 +138,13 @@ enum err_code jose_jws_parse(struct slice text, size_t max, const char *typ, str
         return err_set(e, ERR_MALFORMED, "signed document with a bad key id or signature");
     }
     (void)snprintf(j.kid, sizeof j.kid, "%s", json_str(j.header, "kid", ""));
-    j.payload = decode(part[1], &j.payload_n);
+    rc = decode(part[1], "signed document with a bad payload", &j.payload, &j.payload_n, e);
     j.signed_part = malloc(part[0].n + 1 + part[1].n + 1);
-    if (j.payload == NULL || j.signed_part == NULL) {
+    if (rc == ERR_OK && j.signed_part == NULL)
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (rc != ERR_OK) {
         jose_jws_clear(&j);
-        return err_set(e, ERR_MALFORMED, "signed document with a bad payload");
+        return rc;
     }
     memcpy(j.signed_part, part[0].p, part[0].n);
     j.signed_part[part[0].n] = '.';
@@ -180,8 +190,9 @@ bool jose_hs256_kid(struct slice token, char kid[64])
     json_t *h = NULL;
     size_t n = 0;
     struct slice first = slice_cut(&token, '.');
-    AUTO_STR char *text = first.n == 0 || first.n > 512 ? NULL : decode(first, &n);
-    bool ok = text != NULL && json_in_parse((struct slice){text, n}, 512, &h, NULL) == ERR_OK;
+    AUTO_STR char *text = NULL;
+    bool ok = first.n > 0 && first.n <= 512 && decode(first, "", &text, &n, NULL) == ERR_OK &&
+              json_in_parse((struct slice){text, n}, 512, &h, NULL) == ERR_OK;
 
     if (ok) {
         const char *s = json_str(h, "kid", "");
@@ -215,8 +226,8 @@ enum err_code jose_hs256_verify(struct slice key, const char *kid, const char *t
         return err_set(e, ERR_TOKEN_INVALID, "the token was not accepted");
     if (read_header(part[0], "HS256", typ, &h, NULL) != ERR_OK || strcmp(json_str(h, "kid", ""), kid) != 0)
         return err_set(e, ERR_TOKEN_INVALID, "the token was not accepted");
-    text = decode(part[1], &n);
-    if (text == NULL || json_in_parse((struct slice){text, n}, 4096, ret_claims, NULL) != ERR_OK)
+    if (decode(part[1], "", &text, &n, NULL) != ERR_OK ||
+        json_in_parse((struct slice){text, n}, 4096, ret_claims, NULL) != ERR_OK)
         return err_set(e, ERR_TOKEN_INVALID, "the token was not accepted");
     return ERR_OK;
 }

@@ -212,11 +212,9 @@ static void choose_language(struct call *c)
         c->rq.lang = c->rq.who.lang;
 }
 
-enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, struct err *e)
+static enum err_code decide(struct call *c, struct db *db, struct reply *rp, struct err *e)
 {
     bool first = c->parked.serial == 0;
-    uint64_t failed = json_failures();
-    enum err_code rc;
 
     e->code = ERR_OK;
     e->msg[0] = e->pointer[0] = '\0';
@@ -233,10 +231,18 @@ enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, stru
     c->rq.db = (c->match.route->flags & R_INLINE) != 0 ? NULL : db;
     if (c->rq.db != NULL && c->h->cfg.hooks.post != NULL &&
         strcmp(c->match.route->method, "POST") == 0)
-        rc = c->h->cfg.hooks.post(c->match.route->handler, &c->rq, rp, e);
-    else
-        rc = c->match.route->handler(&c->rq, rp, e);
-    if (rc == ERR_OK && json_failures() != failed) /* an answer with a part missing is none */
-        return err_set(e, ERR_NO_MEMORY, "out of memory");
-    return rc;
+        return c->h->cfg.hooks.post(c->match.route->handler, &c->rq, rp, e);
+    return c->match.route->handler(&c->rq, rp, e);
+}
+
+enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, struct err *e)
+{
+    uint64_t failed = json_failures();
+    enum err_code rc = decide(c, db, rp, e);
+
+    if (json_failures() == failed)
+        return rc;
+    /* An answer with a part missing is none, nor is a refusal for want of what was missing. */
+    e->pointer[0] = '\0';
+    return err_set(e, ERR_NO_MEMORY, "out of memory");
 }

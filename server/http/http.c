@@ -352,8 +352,11 @@ static enum MHD_Result run(struct call *c)
         return answer_send(c);
     if (c->early != ERR_OK || c->body_overflow) {
         choose_problem_language(c);
-        fail(c, c->body_overflow ? ERR_TOO_LARGE : c->early,
-             c->body_overflow ? BODY_TOO_LARGE : "");
+        if (c->body.no_memory)
+            fail(c, ERR_NO_MEMORY, "");
+        else
+            fail(c, c->body_overflow ? ERR_TOO_LARGE : c->early,
+                 c->body_overflow ? BODY_TOO_LARGE : "");
         return answer_send(c);
     }
     return call_needs_worker(c) ? to_worker(c) : run_inline(c);
