@@ -29,10 +29,11 @@ static void show_lost(struct cli *c, const json_t *lost)
 static enum cli_exit show(struct cli *c, const json_t *doc)
 {
     static const struct column head[] = {
-        {T_FENCED, "fenced", COL_BOOL}, {T_REASON, "reason", COL_TEXT},
-        {T_SINCE, "since", COL_TIME},   {T_BACKUP_OF, "backup_of", COL_TIME},
-        {T_REVISION, "pub", COL_VALUE}, {T_EPOCH, "epoch", COL_VALUE},
-        {T_REV_HERE, "rev", COL_VALUE}, {T_REV_SEEN, "highest", COL_VALUE}};
+        {T_FENCED, "fenced", COL_BOOL},    {T_REASON, "reason", COL_TEXT},
+        {T_SINCE, "since", COL_TIME},      {T_BACKUP_OF, "backup_of", COL_TIME},
+        {T_NOTICE_OF, "notice", COL_TIME}, {T_REVISION, "pub", COL_VALUE},
+        {T_EPOCH, "epoch", COL_VALUE},     {T_REV_HERE, "rev", COL_VALUE},
+        {T_REV_SEEN, "highest", COL_VALUE}};
     static const struct column cols[] = {{T_NAME, "name", COL_TEXT},
                                          {T_EPOCH, "epoch", COL_VALUE},
                                          {T_REV_DEVICE, "rev", COL_VALUE},

@@ -67,6 +67,8 @@ static enum cli_exit once(struct cli *c)
         count(devices, n);
         printf("%s %s  %s %s\n", tx(c, T_PARENT), c->conf.url, tx(c, T_VERSION),
                json_str(parent, "version", "?"));
+        if (json_bool(parent, "clock_wrong", false))
+            say(c, T_CLOCK_WRONG, (long long)(json_int(parent, "clock_offset_ms", 0) / 1000));
         say(c, T_STATUS_DEVICES, n[0], n[1], n[2], n[3], n[4]);
         if (n[0] > 0)
             device_table(c, devices);

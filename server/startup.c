@@ -9,6 +9,7 @@
 #include "domain/keyring.h"
 #include "domain/recovery.h"
 #include "jobs/jobs.h"
+#include "store/look_store.h"
 #include "store/migrate.h"
 
 #include <pthread.h>
@@ -76,6 +77,17 @@ static enum err_code first_start(struct app *app, struct db *db, struct err *e)
     return rc;
 }
 
+/* Whatever this host's clock says: parents over one database have one time. */
+static enum err_code take_time(struct db *db, struct err *e)
+{
+    int64_t wall_ms = 0, asked_ms = clock_mono_ms();
+    enum err_code rc = look_store_time(db, &wall_ms, e);
+
+    if (rc == ERR_OK)
+        clock_follow(wall_ms, asked_ms);
+    return rc;
+}
+
 static enum err_code load(struct startup *s, struct db *db, struct err *e)
 {
     struct app *app = s->app;
@@ -83,6 +95,8 @@ static enum err_code load(struct startup *s, struct db *db, struct err *e)
 
     if (migrate_run(db, e) != ERR_OK)
         return err_wrap(e, "schema");
+    if (take_time(db, e) != ERR_OK)
+        return err_wrap(e, "time");
     if (recovery_check_witness(db, app, e) != ERR_OK)
         return e->code;
     if (first_start(app, db, e) != ERR_OK)

@@ -248,6 +248,11 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     } else if (header_is(line, PROTO_H_TRUST, &v)) {
         if (parse_u64(v, 1, 1000000, &num))
             a->trust = (int64_t)num;
+    } else if (header_is(line, PROTO_H_NOTICE, &v)) {
+        if (parse_u64(v, 0, INT32_MAX, &num))
+            a->notice = (int64_t)num;
+    } else if (header_is(line, PROTO_H_PARENT, &v)) {
+        keep(a->parent, sizeof a->parent, v);
     } else if (header_is(line, PROTO_H_COMMANDS, &v)) {
         if (parse_u64(v, 0, 1000000, &num))
             a->commands = (int64_t)num;

@@ -35,6 +35,8 @@ struct http_answer {
     char retry_after[64], location[256], report[16], fresh[2048];
     int64_t next_poll_s;     /* -1: absent */
     int64_t trust;           /* Inari-Trust, or 0 */
+    int64_t notice;          /* Inari-Notice, or 0 */
+    char parent[16];         /* Inari-Parent, or "" */
     int64_t commands;        /* Inari-Commands, or 0 */
     int64_t figures_s;       /* Inari-Figures, or 0 */
     char server_problem[64]; /* last word of the problem's type, or "" */

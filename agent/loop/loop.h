@@ -52,6 +52,10 @@ struct loop_parent {
     int64_t token_n, poll_token; /* how many tokens there were; the one the poll went out with */
     bool token_busy, token_skew_retry, token_refused;
     bool kept_wanted, kept_busy; /* the parent knows less than we do: it gets the bundle we hold */
+    /* It may have lost who was revoked: it gets the notice we keep, once while it says so. */
+    bool notice_wanted, notice_given, notice_sending;
+    int64_t notice_n;    /* number of the notice we keep */
+    int64_t elsewhere_ms; /* monotonic: when we last left a parent that was cut off from its database */
     bool poll_busy, status_busy, proposal_busy, trust_busy, notice_busy;
     int64_t status_started; /* monotonic; while status_busy */
     int64_t poll_next, poll_started, status_next, proposal_next, notice_next, fresh_next;
@@ -63,6 +67,7 @@ struct loop_parent {
     int64_t contact_ms; /* wall time of the last good exchange, 0: never */
     char trouble[256];  /* why the last one did not */
     size_t address;     /* index into identity.addresses */
+    size_t poll_address; /* the one the poll went to */
     int64_t offset_ms;  /* parent's clock minus ours */
     bool offset_known;
     int64_t trust_wanted;   /* number the parent has */

@@ -1,6 +1,9 @@
 #include "loop/notice.h"
 
 #include "base/clock.h"
+#include "base/file.h"
+
+#include <stdio.h>
 
 enum { ADDRESSES_MAX = 16, ADDRESS_SIZE = 300 };
 
@@ -28,6 +31,28 @@ enum err_code notice_open(struct slice text, const struct trust *t, const char *
         return err_wrap(e, "notice");
     *ret = TAKE(doc);
     return ERR_OK;
+}
+
+static void path_of(char path[512], const char *dir)
+{
+    (void)snprintf(path, 512, "%s/notice.jws", dir);
+}
+
+enum err_code notice_keep(const char *dir, struct slice text, struct err *e)
+{
+    char path[512];
+
+    path_of(path, dir);
+    return file_write_atomic(path, text, 0600, e);
+}
+
+enum err_code notice_kept(const char *dir, char **ret, struct err *e)
+{
+    char path[512];
+    size_t n = 0;
+
+    path_of(path, dir);
+    return file_read(path, PROTO_BUNDLE_MAX, ret, &n, e);
 }
 
 bool notice_revokes(const json_t *notice, const char *device_id)

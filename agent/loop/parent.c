@@ -20,8 +20,9 @@ enum {
         5000, /* a held poll that lived longer and then broke was cut by something between us */
     WAIT_MIN_S = 10,
     WAIT_SLACK_MS = 15 * 1000,
-    STATUS_GAP_MS = 200,   /* whatever happens: not more than five a second */
-    CLOCK_GRAIN_MS = 1500, /* Date has whole seconds */
+    ELSEWHERE_MS = 30 * 1000, /* between two parents that are both cut off from their database */
+    STATUS_GAP_MS = 200,      /* whatever happens: not more than five a second */
+    CLOCK_GRAIN_MS = 1500,    /* Date has whole seconds */
     /* A busy parent takes its time over a report; a poll beside it would cost a second connection.
      */
     REPORT_FIRST_MS = 10000,
@@ -343,6 +344,40 @@ static void desired_200(struct loop *l, struct http_answer *a)
     p->poll_next = INT64_MAX; /* parent_bundle_done() */
 }
 
+/* How the parent says it is, whatever else it answers. */
+static void take_word(struct loop *l, const struct http_answer *a)
+{
+    struct loop_parent *p = &l->parent;
+    bool fenced = strcmp(a->parent, PROTO_PARENT_FENCED) == 0;
+
+    if (a->status == 0)
+        return;
+    p->notice_given = p->notice_given && fenced;
+    p->notice_wanted = fenced && !p->notice_given;
+    if (!fenced && (a->status == 200 || a->status == 304) && a->notice != p->notice_n)
+        p->notice_next = 0; /* somebody was revoked: so that a parent that forgets it can be told */
+}
+
+/* A parent that is cut off from its database answers from memory for a while; where there is
+ * another one we ask that, and come back slowly when it is no better. */
+static bool goes_elsewhere(struct loop *l, const struct http_answer *a)
+{
+    struct loop_parent *p = &l->parent;
+    int64_t now = clock_mono_ms();
+
+    if (strcmp(a->parent, PROTO_PARENT_STALE) != 0 || json_array_size(l->id.addresses) < 2)
+        return false;
+    p->poll_next = now + (int64_t)rand_below(2000);
+    if (p->poll_address != p->address) /* another answer sent us on while this one was held */
+        return true;
+    log_event(LOG_LEVEL_WARN, "parent.cut_off", KV_STR("parent", http_base(l->http)));
+    next_address(l);
+    if (p->elsewhere_ms != 0 && now - p->elsewhere_ms < ELSEWHERE_MS)
+        p->poll_next = now + ELSEWHERE_MS / 2 + (int64_t)rand_below(ELSEWHERE_MS);
+    p->elsewhere_ms = now;
+    return true;
+}
+
 static void on_desired(void *ctx, struct http_answer *a)
 {
     struct loop *l = ctx;
@@ -350,6 +385,7 @@ static void on_desired(void *ctx, struct http_answer *a)
     int64_t now = clock_mono_ms();
 
     p->poll_busy = false;
+    take_word(l, a);
     if (a->status == 200 || a->status == 304) {
         backoff_reset(&p->poll_backoff);
         p->token_refused = false;
@@ -363,7 +399,7 @@ static void on_desired(void *ctx, struct http_answer *a)
             figures_watched(l, a->figures_s * 1000);
         if (a->status == 200)
             desired_200(l, a);
-        else
+        else if (!goes_elsewhere(l, a))
             desired_304(l, a);
         return;
     }
@@ -416,6 +452,7 @@ static void ask_desired(struct loop *l)
         http_req_limits(r, PROTO_BUNDLE_MAX, p->wait_s * 1000 + WAIT_SLACK_MS);
     }
     p->poll_started = now;
+    p->poll_address = p->address;
     p->poll_token = p->token_n;
     p->poll_busy = http_start(l->http, r, on_desired, l, &e) == ERR_OK;
     if (!p->poll_busy)
@@ -523,6 +560,19 @@ static void take_addresses(struct loop *l, const json_t *notice)
     log_event(LOG_LEVEL_INFO, "parent.addresses", KV_INT("count", (int64_t)json_array_size(all)));
 }
 
+/* What a fenced parent signs may lack what it has lost: that is what the kept one is for. */
+static void keep_notice(struct loop *l, const json_t *doc, struct slice text)
+{
+    struct err e = {0};
+
+    if (json_bool(doc, "fenced", false))
+        return;
+    if (notice_keep(l->memory.dir, text, &e) == ERR_OK)
+        l->parent.notice_n = json_int(doc, "n", 0);
+    else
+        log_event(LOG_LEVEL_WARN, "parent.notice", KV_STR("problem", e.msg));
+}
+
 static void on_notice(void *ctx, struct http_answer *a)
 {
     struct loop *l = ctx;
@@ -544,6 +594,7 @@ static void on_notice(void *ctx, struct http_answer *a)
         return;
     }
     take_addresses(l, doc);
+    keep_notice(l, doc, strbuf_slice(&a->body));
     if (l->parent.state == PARENT_REVOKED && !notice_revokes(doc, l->id.device_id)) {
         /* Reinstated: try once, a refusal brings us back here. */
         l->parent.state = PARENT_OK;
@@ -708,6 +759,28 @@ static void send_kept(struct loop *l)
         l->parent.kept_busy = send_signed(l, "POST", "/api/agent/v1/kept", text, on_kept);
 }
 
+static void on_notice_sent(void *ctx, struct http_answer *a)
+{
+    struct loop *l = ctx;
+
+    l->parent.notice_sending = false;
+    if (a->status == 204 || a->status == 422) /* the same again would be no better */
+        l->parent.notice_given = true;
+    log_event(LOG_LEVEL_INFO, "parent.notice_given", KV_INT("status", a->status),
+              KV_STR("problem", a->problem));
+}
+
+/* Asked for with the next answer again when it did not arrive. */
+static void send_notice(struct loop *l)
+{
+    AUTO_STR char *text = NULL;
+
+    l->parent.notice_wanted = false;
+    if (notice_kept(l->memory.dir, &text, NULL) == ERR_OK)
+        l->parent.notice_sending =
+            send_signed(l, "POST", "/api/agent/v1/kept", text, on_notice_sent);
+}
+
 /* --- turns --- */
 
 static int64_t since_boot_s(void)
@@ -741,6 +814,8 @@ static void look_at_machine(struct loop *l)
 void parent_begin(struct loop *l)
 {
     struct loop_parent *p = &l->parent;
+    AUTO_STR char *kept = NULL;
+    AUTO(json_free) json_t *doc = NULL;
     unsigned char hash[SHA256_SIZE];
     int64_t slot = (int64_t)rand_below(500);
 
@@ -751,6 +826,9 @@ void parent_begin(struct loop *l)
     }
     p->token_next = p->poll_next = clock_mono_ms() + slot;
     p->incoming = STRBUF_INIT(PROTO_BUNDLE_MAX);
+    if (notice_kept(l->memory.dir, &kept, NULL) == ERR_OK &&
+        notice_open(slice_of(kept), l->id.trust, l->id.fleet, 0, &doc, NULL) == ERR_OK)
+        p->notice_n = json_int(doc, "n", 0);
     (void)condition_set(&l->conditions, COND_AUTHENTICATED, COND_UNKNOWN, "Starting", "%s", "");
     look_at_machine(l);
 }
@@ -811,6 +889,8 @@ static void turn_authenticated(struct loop *l, int64_t now)
         send_proposal(l, now);
     if (p->kept_wanted && !p->kept_busy)
         send_kept(l);
+    if (p->notice_wanted && !p->notice_sending)
+        send_notice(l);
     command_turn_parent(l);
     if (!p->trust_busy && p->trust_wanted > trust_number(l->id.trust))
         ask_trust(l);

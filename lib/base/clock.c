@@ -17,43 +17,89 @@ static int64_t now_us(clockid_t id)
 }
 
 #ifdef INARI_TEST_HOOKS
-static int64_t test_offset_ms(void)
+struct shift {
+    const char *name; /* of the environment variable */
+    _Atomic int64_t read_at_us, offset;
+};
+
+static int64_t shift_ms(struct shift *s)
 {
-    static _Atomic int64_t read_at_us, offset;
-    const char *path = getenv("INARI_CLOCK_FILE");
+    const char *path = getenv(s->name);
     int64_t now = now_us(CLOCK_MONOTONIC);
     char buf[32];
 
     if (path == NULL)
         return 0;
-    if (atomic_load(&read_at_us) == 0 || now - atomic_load(&read_at_us) > 100000) {
+    if (atomic_load(&s->read_at_us) == 0 || now - atomic_load(&s->read_at_us) > 100000) {
         AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
         ssize_t n = fd < 0 ? -1 : read(fd, buf, sizeof buf - 1);
-        atomic_store(&read_at_us, now);
+        atomic_store(&s->read_at_us, now);
         if (n >= 0) {
             buf[n] = '\0';
-            atomic_store(&offset, (int64_t)(strtod(buf, NULL) * 1000.0));
+            atomic_store(&s->offset, (int64_t)(strtod(buf, NULL) * 1000.0));
         } else {
-            atomic_store(&offset, 0);
+            atomic_store(&s->offset, 0);
         }
     }
-    return atomic_load(&offset);
+    return atomic_load(&s->offset);
+}
+
+static int64_t test_offset_ms(void)
+{
+    static struct shift all = {.name = "INARI_CLOCK_FILE"};
+
+    return shift_ms(&all);
+}
+
+static int64_t own_offset_ms(void)
+{
+    static struct shift own = {.name = "INARI_OWN_CLOCK_FILE"};
+
+    return shift_ms(&own);
 }
 #else
 static int64_t test_offset_ms(void)
 {
     return 0;
 }
+
+static int64_t own_offset_ms(void)
+{
+    return 0;
+}
 #endif
+
+enum { FOLLOW_GRAIN_MS = 250 }; /* a query's way and the grain of two clocks; time never trembles */
+
+static _Atomic int64_t followed; /* the followed clock less the monotonic one; 0: none */
+
+void clock_follow(int64_t wall_ms, int64_t mono_ms)
+{
+    int64_t is = wall_ms - mono_ms, was = atomic_load(&followed);
+
+    if (was == 0 || llabs(is - was) > FOLLOW_GRAIN_MS)
+        atomic_store(&followed, is);
+}
+
+int64_t clock_own_ms(void)
+{
+    return now_us(CLOCK_REALTIME) / 1000 + own_offset_ms() + test_offset_ms();
+}
 
 int64_t clock_wall_ms(void)
 {
-    return now_us(CLOCK_REALTIME) / 1000 + test_offset_ms();
+    int64_t base = atomic_load_explicit(&followed, memory_order_relaxed);
+
+    return base == 0 ? clock_own_ms() : base + clock_mono_ms() + test_offset_ms();
 }
 
 int64_t clock_wall_coarse_ms(void)
 {
-    return now_us(CLOCK_REALTIME_COARSE) / 1000 + test_offset_ms();
+    int64_t base = atomic_load_explicit(&followed, memory_order_relaxed);
+
+    return (base == 0 ? now_us(CLOCK_REALTIME_COARSE) / 1000 + own_offset_ms()
+                      : base + clock_mono_coarse_ms()) +
+           test_offset_ms();
 }
 
 int64_t clock_wall_s(void)
@@ -100,9 +146,9 @@ void clock_format(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE])
     int ms;
 
     split(wall_ms, &tm, &ms);
-    (void)snprintf(buf, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (tm.tm_year + 1900) % 10000,
-                   (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100,
-                   ms % 1000);
+    (void)snprintf(buf, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                   (tm.tm_year + 1900) % 10000, (tm.tm_mon + 1) % 100, tm.tm_mday % 100,
+                   tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100, ms % 1000);
 }
 
 static bool digits(struct slice s, size_t at, size_t n, int max, int *ret)
@@ -133,12 +179,13 @@ bool clock_parse(struct slice s, int64_t *ret)
     int64_t v;
     size_t i = 19;
 
-    if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' || (s.p[10] != 'T' && s.p[10] != 't') || s.p[13] != ':' ||
-        s.p[16] != ':')
+    if (s.n < 20 || s.p[4] != '-' || s.p[7] != '-' || (s.p[10] != 'T' && s.p[10] != 't') ||
+        s.p[13] != ':' || s.p[16] != ':')
         return false;
-    if (!digits(s, 0, 4, 9999, &tm.tm_year) || !digits(s, 5, 2, 12, &tm.tm_mon) || !digits(s, 8, 2, 31, &tm.tm_mday) ||
-        !digits(s, 11, 2, 23, &tm.tm_hour) || !digits(s, 14, 2, 59, &tm.tm_min) || !digits(s, 17, 2, 60, &tm.tm_sec) ||
-        tm.tm_mon == 0 || tm.tm_mday == 0)
+    if (!digits(s, 0, 4, 9999, &tm.tm_year) || !digits(s, 5, 2, 12, &tm.tm_mon) ||
+        !digits(s, 8, 2, 31, &tm.tm_mday) || !digits(s, 11, 2, 23, &tm.tm_hour) ||
+        !digits(s, 14, 2, 59, &tm.tm_min) || !digits(s, 17, 2, 60, &tm.tm_sec) || tm.tm_mon == 0 ||
+        tm.tm_mday == 0)
         return false;
     tm.tm_year -= 1900;
     tm.tm_mon--;
@@ -152,7 +199,8 @@ bool clock_parse(struct slice s, int64_t *ret)
     if (i >= s.n)
         return false;
     if (s.p[i] == '+' || s.p[i] == '-') {
-        if (s.n - i != 6 || s.p[i + 3] != ':' || !digits(s, i + 1, 2, 23, &oh) || !digits(s, i + 4, 2, 59, &om))
+        if (s.n - i != 6 || s.p[i + 3] != ':' || !digits(s, i + 1, 2, 23, &oh) ||
+            !digits(s, i + 4, 2, 59, &om))
             return false;
         if (s.p[i] == '-') {
             oh = -oh;
@@ -176,9 +224,9 @@ void clock_format_http(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE])
     int ms;
 
     split(wall_ms, &tm, &ms);
-    (void)snprintf(buf, CLOCK_TEXT_SIZE, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * (tm.tm_wday % 7),
-                   tm.tm_mday % 100, months + 3 * (tm.tm_mon % 12), (tm.tm_year + 1900) % 10000, tm.tm_hour % 100,
-                   tm.tm_min % 100, tm.tm_sec % 100);
+    (void)snprintf(buf, CLOCK_TEXT_SIZE, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+                   days + 3 * (tm.tm_wday % 7), tm.tm_mday % 100, months + 3 * (tm.tm_mon % 12),
+                   (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
 }
 
 bool clock_parse_http(struct slice s, int64_t *ret)
@@ -190,8 +238,9 @@ bool clock_parse_http(struct slice s, int64_t *ret)
     for (tm.tm_mon = 0; tm.tm_mon < 12; tm.tm_mon++)
         if (memcmp(months + 3 * tm.tm_mon, s.p + 8, 3) == 0)
             break;
-    if (tm.tm_mon == 12 || !digits(s, 5, 2, 31, &tm.tm_mday) || !digits(s, 12, 4, 9999, &tm.tm_year) ||
-        !digits(s, 17, 2, 23, &tm.tm_hour) || !digits(s, 20, 2, 59, &tm.tm_min) || !digits(s, 23, 2, 60, &tm.tm_sec))
+    if (tm.tm_mon == 12 || !digits(s, 5, 2, 31, &tm.tm_mday) ||
+        !digits(s, 12, 4, 9999, &tm.tm_year) || !digits(s, 17, 2, 23, &tm.tm_hour) ||
+        !digits(s, 20, 2, 59, &tm.tm_min) || !digits(s, 23, 2, 60, &tm.tm_sec))
         return false;
     tm.tm_year -= 1900;
     return to_ms(&tm, ret);

@@ -3,12 +3,19 @@
  * Wall time is for people, tokens and records; every duration and deadline uses the monotonic clock.
  * In builds with INARI_TEST_HOOKS the wall clock is shifted by the number of seconds (a decimal, maybe negative)
  * in the file that the environment variable INARI_CLOCK_FILE names; it is read again at most every 100 ms.
+ * The parent's wall time is its database's (clock_follow()), so that several parents agree whatever their hosts' clocks do.
  */
 #pragma once
 
 #include "base/slice.h"
 
 #include <stdint.h>
+
+/* From now on wall time is what another clock, that many programs share, said at mono_ms, and runs on with the monotonic
+ * clock: this host's own may then jump.  For the parent: its database's.  Small differences change nothing. */
+void clock_follow(int64_t wall_ms, int64_t mono_ms);
+/* This host's own clock, whatever clock_follow() said; INARI_OWN_CLOCK_FILE shifts only this one. */
+int64_t clock_own_ms(void);
 
 int64_t clock_wall_ms(void); /* since the epoch */
 int64_t clock_wall_s(void);

@@ -32,7 +32,11 @@
 #define PROTO_H_REPORT "Inari-Report"
 #define PROTO_H_FIGURES "Inari-Figures" /* for how many seconds figures are wanted every minute */
 #define PROTO_H_FRESH "Inari-Fresh"
-#define PROTO_H_NOTICE "Inari-Notice"
+#define PROTO_H_NOTICE "Inari-Notice"   /* which notice is the newest (its member "n"); absent: 0 */
+/* How the answering parent is, when it is not well. */
+#define PROTO_H_PARENT "Inari-Parent"
+#define PROTO_PARENT_FENCED "fenced" /* it may have lost something: send what you keep of it */
+#define PROTO_PARENT_STALE "stale"   /* no way to its database now; another parent may have one */
 #define PROTO_H_TRUST "Inari-Trust"
 #define PROTO_H_COMMANDS "Inari-Commands"
 #define PROTO_H_REQUEST_ID "Inari-Request-Id"

@@ -405,6 +405,17 @@ json_t *fleet_revoked(struct fleet_cache *f)
     return a;
 }
 
+int64_t fleet_notice_n(const struct fleet_cache *f)
+{
+    return atomic_load(&f->revoked) & INT32_MAX;
+}
+
+bool fleet_cut_off(const struct fleet_cache *f)
+{
+    (void)f;
+    return !db_reached();
+}
+
 static void raise_to(atomic_llong *at, long long value)
 {
     long long seen = atomic_load(at);

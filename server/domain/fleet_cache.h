@@ -118,6 +118,10 @@ void fleet_park_key(const char *id, char out[FLEET_PARK_KEY_SIZE]);
 int64_t fleet_next_poll_s(const char *id, int64_t interval_s, int64_t wall_ms);
 int64_t fleet_highest_rev(struct fleet_cache *f);
 json_t *fleet_revoked(struct fleet_cache *f); /* array of ids, at most 1000; new reference */
+/* Another number whenever other devices are revoked, the same at every parent; 0: none is. */
+int64_t fleet_notice_n(const struct fleet_cache *f);
+/* There is no way to the database just now: what this table says may be old. */
+bool fleet_cut_off(const struct fleet_cache *f);
 size_t fleet_count(struct fleet_cache *f);
 /* For unit tests: put a row in, as a refresh would. */
 void fleet_put_for_test(struct fleet_cache *f, const char *id, enum device_state state, int64_t gen);

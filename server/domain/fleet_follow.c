@@ -54,6 +54,24 @@ static void put_instances(struct instances *i, const struct fleet_row *r, bool n
     text_copy(i->keep_boot, sizeof i->keep_boot, r->keep_boot);
 }
 
+/* FNV-1a: who is revoked, as one number that does not depend on the order. */
+static unsigned mark_of(const char *id)
+{
+    unsigned h = 2166136261U;
+
+    for (; *id != '\0'; id++)
+        h = (h ^ (unsigned char)*id) * 16777619U;
+    return h;
+}
+
+static void note_revoked(struct fleet_cache *f, const char *id, bool was, bool is)
+{
+    if (is && !was)
+        atomic_fetch_add(&f->revoked, mark_of(id));
+    else if (was && !is)
+        atomic_fetch_sub(&f->revoked, mark_of(id));
+}
+
 /* *ret_news: the held poll of this device has something to see. */
 static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, bool *ret_news,
                              struct err *e)
@@ -80,6 +98,7 @@ static enum err_code put_row(struct fleet_cache *f, const struct fleet_row *r, b
         if (en->v.rev != r->rev || en->v.epoch != r->epoch)
             fleet_view_clear(&en->v);
         put_instances(&en->instances, r, en->v.gen != r->gen);
+        note_revoked(f, r->id, en->v.state == DEV_REVOKED, state == DEV_REVOKED);
         en->v.state = state;
         en->v.gen = r->gen;
         en->v.epoch = r->epoch;
@@ -103,6 +122,7 @@ static void drop(struct fleet_cache *f, const char *id)
     en = *slot;
     if (en != NULL) {
         *slot = en->next;
+        note_revoked(f, id, en->v.state == DEV_REVOKED, false);
         fleet_entry_free(en);
     }
     (void)pthread_mutex_unlock(&s->lock);
@@ -123,6 +143,7 @@ static void drop_old_rounds(struct fleet_cache *f)
                     continue;
                 }
                 *p = en->next;
+                note_revoked(f, en->v.id, en->v.state == DEV_REVOKED, false);
                 fleet_entry_free(en);
             }
         }
@@ -331,6 +352,7 @@ enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t tok
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     struct look l = {0};
     size_t n = PRESENCE_CHUNK;
+    int64_t asked_ms;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 
     while (rc == ERR_OK && n == PRESENCE_CHUNK) {
@@ -350,8 +372,11 @@ enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t tok
             rc = strbuf_check(&times, e);
         ask.ids = strbuf_str(&ids);
         ask.times = strbuf_str(&times);
+        asked_ms = clock_mono_ms();
         if (rc == ERR_OK)
             rc = look_store_run(db, &ask, a, &l, e);
+        if (rc == ERR_OK) /* it is the time at which the statement began */
+            clock_follow(l.now_ms, asked_ms);
     }
     if (rc == ERR_OK)
         rc = follow_reports(f, db, &l, e);

@@ -6,6 +6,7 @@
 #include "store/parent_store.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { REMOVAL_NAMES = 10, REMOVAL_PAGE = 500 };
@@ -35,13 +36,15 @@ enum err_code parent_describe(struct db *db, const struct app *app, struct arena
     struct parent_facts f;
     enum err_code rc = parent_store_facts(db, a, &f, e);
     int64_t end = app->certificate_end_ms == NULL ? 0 : app->certificate_end_ms();
+    int64_t off = clock_own_ms() - clock_wall_ms();
 
     if (rc != ERR_OK)
         return rc;
     *ret = json_pack(
-        "{s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:I,s:b,s:b,s:{s:s,s:I,s:I},s:{s:o,s:o}}", "version",
+        "{s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:b,s:I,s:I,s:b,s:b,s:{s:s,s:I,s:I},s:{s:o,s:o}}", "version",
         INARI_VERSION, "fleet", app->fleet_id, "epoch", (json_int_t)app->epoch, "issuer",
-        app->issuer, "addresses", words(app->addresses), "time", at(clock_wall_ms()), "pub",
+        app->issuer, "addresses", words(app->addresses), "time", at(clock_wall_ms()),
+        "clock_offset_ms", (json_int_t)off, "clock_wrong", llabs(off) > CLOCK_WRONG_MS, "pub",
         (json_int_t)f.pub, "devices", (json_int_t)f.devices, "fenced", f.fenced, "lab", app->lab,
         "database", "version", f.server_version, "size_bytes", (json_int_t)f.size_bytes, "schema",
         (json_int_t)f.schema, "certificate", "pins", words(app->tls_pins), "not_after", at(end));

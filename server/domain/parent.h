@@ -4,7 +4,9 @@
 #include "domain/app.h"
 #include "store/db.h"
 
-/* {"version","fleet","epoch","issuer","addresses","time","pub","devices","fenced","lab",
+enum { CLOCK_WRONG_MS = 5000 }; /* this host's clock and the database's, which all parents go by */
+
+/* {"version","fleet","epoch","issuer","addresses","time","clock_offset_ms","clock_wrong","pub","devices","fenced","lab",
  *  "database":{"version","size_bytes","schema"},"certificate":{"pins","not_after"}}; new reference.
  */
 MUST_USE enum err_code parent_describe(struct db *db, const struct app *app, struct arena *a,

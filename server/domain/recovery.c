@@ -6,6 +6,7 @@
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
 #include "store/bundle_store.h"
+#include "store/fleet_store.h"
 #include "store/recovery_store.h"
 
 #include <pthread.h>
@@ -24,15 +25,18 @@ static enum err_code fence_tx(struct db *db, void *ctx, struct err *e)
     bool new = false;
     enum err_code rc = recovery_store_fence_first(db, detail, &new, e);
 
+    if (rc == ERR_OK && new) /* the other parents must not go on giving either */
+        rc = fleet_store_note(db, "trust", "fence", e);
     return rc == ERR_OK && new ? audit_append(db, &system, "parent.fenced", "parent", detail, e)
                                : rc;
 }
 
-static enum err_code fence(struct db *db, const char *reason, int64_t known, int64_t seen,
-                           struct err *e)
+static enum err_code fence(struct db *db, struct app *app, const char *reason, int64_t known,
+                           int64_t seen, struct err *e)
 {
     char now[CLOCK_TEXT_SIZE];
     AUTO(json_free) json_t *detail = NULL;
+    enum err_code rc;
 
     clock_format(clock_wall_ms(), now);
     detail = json_pack("{s:s,s:s,s:I,s:I}", "reason", reason, "since", now, "rev",
@@ -41,7 +45,10 @@ static enum err_code fence(struct db *db, const char *reason, int64_t known, int
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     log_event(LOG_LEVEL_ERROR, "parent.fenced", KV_STR("reason", reason), KV_INT("known", known),
               KV_INT("seen", seen));
-    return tx_run(db, "parent.fence", fence_tx, detail, e);
+    rc = tx_run(db, "parent.fence", fence_tx, detail, e);
+    if (rc == ERR_OK)
+        atomic_store(&app->fenced, true);
+    return rc;
 }
 
 /* --- witness --- */
@@ -94,14 +101,16 @@ static enum err_code compare(struct db *db, const struct recovery_facts *f, cons
 }
 
 /* *ret_w NULL: there is no witness yet. */
-static enum err_code look(struct db *db, const struct app *app, struct arena *a,
-                          struct recovery_facts *f, json_t **ret_w, const char **ret_reason,
-                          struct err *e)
+static enum err_code look(struct db *db, struct app *app, struct arena *a, struct recovery_facts *f,
+                          json_t **ret_w, const char **ret_reason, struct err *e)
 {
     const char *fleet;
 
     *ret_reason = NULL;
-    if (recovery_store_facts(db, a, f, e) != ERR_OK || read_witness(app, ret_w, e) != ERR_OK)
+    if (recovery_store_facts(db, a, f, e) != ERR_OK)
+        return e->code;
+    atomic_store(&app->fenced, f->fence[0] != '\0');
+    if (read_witness(app, ret_w, e) != ERR_OK)
         return e->code;
     if (*ret_w == NULL)
         return ERR_OK;
@@ -116,7 +125,7 @@ static enum err_code look(struct db *db, const struct app *app, struct arena *a,
     return compare(db, f, *ret_w, a, ret_reason, e);
 }
 
-enum err_code recovery_check_witness(struct db *db, const struct app *app, struct err *e)
+enum err_code recovery_check_witness(struct db *db, struct app *app, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
     AUTO(json_free) json_t *w = NULL;
@@ -127,7 +136,7 @@ enum err_code recovery_check_witness(struct db *db, const struct app *app, struc
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     if (look(db, app, a, &f, &w, &reason, e) != ERR_OK)
         return e->code;
-    return reason == NULL ? ERR_OK : fence(db, reason, f.rev, json_int(w, "rev", 0), e);
+    return reason == NULL ? ERR_OK : fence(db, app, reason, f.rev, json_int(w, "rev", 0), e);
 }
 
 enum err_code recovery_lock(struct db *db, struct app *app, struct err *e)
@@ -160,7 +169,7 @@ static bool same(const json_t *w, const struct recovery_facts *f)
            strcmp(json_str(json_object_get(w, "head"), "hash", ""), f->head_hash) == 0;
 }
 
-enum err_code recovery_write_witness(struct db *db, const struct app *app, struct err *e)
+enum err_code recovery_write_witness(struct db *db, struct app *app, struct err *e)
 {
     static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
     AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
@@ -176,7 +185,7 @@ enum err_code recovery_write_witness(struct db *db, const struct app *app, struc
     (void)pthread_mutex_lock(&one); /* read and written in this order, or an older one could win */
     rc = look(db, app, a, &f, &old, &reason, e);
     if (rc == ERR_OK && reason != NULL)
-        rc = fence(db, reason, f.rev, json_int(old, "rev", 0), e);
+        rc = fence(db, app, reason, f.rev, json_int(old, "rev", 0), e);
     else if (rc == ERR_OK && f.fence[0] == '\0' && !same(old, &f)) {
         /* While fenced, the witness keeps what it saw. */
         w = json_pack("{s:s,s:I,s:I,s:I,s:I,s:{s:I,s:s}}", "fleet", f.fleet, "epoch",
@@ -217,7 +226,7 @@ enum err_code recovery_watch(struct db *db, struct app *app, struct err *e)
         a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : recovery_store_facts(db, a, &f, e);
     /* A device behind a rollout that another parent has just moved on is no sign of anything. */
     if (rc == ERR_OK && f.fence[0] == '\0' && (ahead > f.rev || epoch > f.epoch))
-        rc = fence(db, "device-ahead", f.rev, ahead, e);
+        rc = fence(db, app, "device-ahead", f.rev, ahead, e);
     if (rc == ERR_OK) {
         app->ahead_seen = ahead;
         app->ahead_epoch_seen = epoch > app->ahead_epoch_seen ? epoch : app->ahead_epoch_seen;
@@ -263,11 +272,12 @@ enum err_code recovery_describe(struct db *db, struct app *app, struct arena *a,
     for (size_t i = 0; i < json_array_size(ahead); i++)
         if (json_int(json_array_get(ahead, i), "rev", 0) > highest)
             highest = json_int(json_array_get(ahead, i), "rev", 0);
-    *ret = json_pack("{s:b,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I,s:O}", "fenced", row != NULL, "reason",
-                     json_str(row, "reason", NULL), "since", json_str(row, "since", NULL),
-                     "backup_of", json_str(row, "backup_of", NULL), "epoch", (json_int_t)f.epoch,
-                     "pub", (json_int_t)f.pub, "rev", (json_int_t)f.rev, "highest",
-                     (json_int_t)(highest > f.rev ? highest : f.rev), "ahead", ahead);
+    *ret =
+        json_pack("{s:b,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:I,s:I,s:O}", "fenced", row != NULL, "reason",
+                  json_str(row, "reason", NULL), "since", json_str(row, "since", NULL), "backup_of",
+                  json_str(row, "backup_of", NULL), "notice", json_str(row, "notice", NULL),
+                  "epoch", (json_int_t)f.epoch, "pub", (json_int_t)f.pub, "rev", (json_int_t)f.rev,
+                  "highest", (json_int_t)(highest > f.rev ? highest : f.rev), "ahead", ahead);
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 
@@ -317,6 +327,8 @@ static enum err_code continue_tx(struct db *db, void *ctx, struct err *e)
                           : NULL;
     if (rc == ERR_OK && detail == NULL)
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (rc == ERR_OK)
+        rc = fleet_store_note(db, "trust", "fence", e);
     return rc == ERR_OK ? audit_append(db, d->by, "recovery.continue", "parent", detail, e) : rc;
 }
 

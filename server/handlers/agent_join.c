@@ -70,15 +70,16 @@ enum err_code agent_trust(struct req *rq, struct reply *rp, struct err *e)
     return reply_jose(rp, jws, e);
 }
 
-static enum err_code make_notice(const struct app *app, char **ret, struct err *e)
+static enum err_code make_notice(const struct app *app, int64_t n, bool fenced, char **ret,
+                                 struct err *e)
 {
     int64_t now = clock_wall_s();
     AUTO(json_free)
-    json_t *j =
-        json_pack("{s:s,s:I,s:I,s:o,s:o,s:I,s:I}", "fleet", app->fleet_id, "epoch",
-                  (json_int_t)app->epoch, "highest_rev", (json_int_t)fleet_highest_rev(app->fleet),
-                  "revoked", fleet_revoked(app->fleet), "addresses", strings(app->addresses), "iat",
-                  (json_int_t)now, "exp", (json_int_t)(now + NOTICE_LIFE_S));
+    json_t *j = json_pack("{s:s,s:I,s:b,s:I,s:I,s:o,s:o,s:I,s:I}", "fleet", app->fleet_id, "n",
+                          (json_int_t)n, "fenced", fenced, "epoch", (json_int_t)app->epoch,
+                          "highest_rev", (json_int_t)fleet_highest_rev(app->fleet), "revoked",
+                          fleet_revoked(app->fleet), "addresses", strings(app->addresses), "iat",
+                          (json_int_t)now, "exp", (json_int_t)(now + NOTICE_LIFE_S));
     AUTO_STR char *text = j == NULL ? NULL : json_canonical(j);
 
     if (text == NULL)
@@ -92,20 +93,25 @@ enum err_code agent_notice(struct req *rq, struct reply *rp, struct err *e)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     static char *cached;
-    static int64_t made_ms;
-    int64_t now = clock_mono_ms();
+    static int64_t made_ms, made_n;
+    static bool made_fenced;
+    int64_t now = clock_mono_ms(), n;
+    bool fenced = atomic_load(&rq->app->fenced);
     enum err_code rc = ERR_OK;
 
     if (rq->app->keys == NULL || rq->app->fleet == NULL || !fleet_usable(rq->app->fleet, now))
         return err_set(e, ERR_OVERLOADED, "could not read the device table for some time");
+    n = fleet_notice_n(rq->app->fleet);
     (void)pthread_mutex_lock(&lock);
-    if (cached == NULL || now - made_ms > NOTICE_CACHE_MS) {
+    if (cached == NULL || now - made_ms > NOTICE_CACHE_MS || n != made_n || fenced != made_fenced) {
         char *fresh = NULL;
-        rc = make_notice(rq->app, &fresh, e);
+        rc = make_notice(rq->app, n, fenced, &fresh, e);
         if (rc == ERR_OK) {
             free(cached);
             cached = fresh;
             made_ms = now;
+            made_n = n;
+            made_fenced = fenced;
         }
     }
     if (rc == ERR_OK)

@@ -117,6 +117,31 @@ static void always(struct poll *p, int64_t wall_ms)
         reply_header(p->rp, PROTO_H_FIGURES, "%d", FIGURES_S);
 }
 
+static bool fenced(const struct poll *p)
+{
+    return atomic_load(&p->rq->app->fenced);
+}
+
+/* Cut off from the database, and there is another parent that perhaps is not. */
+static bool better_elsewhere(const struct poll *p)
+{
+    const struct app *app = p->rq->app;
+
+    return fleet_cut_off(app->fleet) && app->addresses[0] != NULL && app->addresses[1] != NULL;
+}
+
+static void how_we_are(struct poll *p)
+{
+    int64_t n = fleet_notice_n(p->rq->app->fleet);
+
+    if (n != 0)
+        reply_header(p->rp, PROTO_H_NOTICE, "%lld", (long long)n);
+    if (fenced(p))
+        reply_header(p->rp, PROTO_H_PARENT, PROTO_PARENT_FENCED);
+    else if (better_elsewhere(p))
+        reply_header(p->rp, PROTO_H_PARENT, PROTO_PARENT_STALE);
+}
+
 /* The stored status document is another one than the device says it sent last. */
 static bool wants_report(const struct poll *p)
 {
@@ -173,6 +198,12 @@ static enum err_code busy(struct poll *p, struct err *e, const char *why)
 /* 200 with the exact bytes that were signed. */
 static enum err_code give_bundle(struct poll *p, struct err *e)
 {
+    if (fenced(p)) {
+        reply_header(p->rp, "Retry-After", "%d", 5 + (int)rand_below(10));
+        return err_set(e, ERR_FENCED,
+                       "this parent may not know who was revoked: nothing is given out until an "
+                       "administrator has decided");
+    }
     if (p->v.bundle == NULL) {
         if (req_waited_for(p->rq, FOR_BYTES))
             return busy(p, e, "could not read the bundle");
@@ -191,16 +222,16 @@ static enum err_code give_bundle(struct poll *p, struct err *e)
 
 static enum err_code unchanged(struct poll *p)
 {
-    bool report = wants_report(p);
+    bool report = wants_report(p), hold = !fenced(p) && !better_elsewhere(p);
 
     if (p->v.rev > 0 && p->v.bundle != NULL)
         fleet_confirmed(p->rq->app->fleet, p->v.id, p->v.etag);
-    if (p->wait_s > 0 && !report && p->v.commands == 0 && !req_expired(p->rq)) {
+    if (hold && p->wait_s > 0 && !report && p->v.commands == 0 && !req_expired(p->rq)) {
         park(p, FOR_NEWS,
              p->wait_s * 1000 + (int64_t)rand_below((uint64_t)p->wait_s * 1000 / 16 + 1));
         return ERR_OK;
     }
-    if (p->wait_s > 0 && !report && p->v.commands == 0)
+    if (hold && p->wait_s > 0 && !report && p->v.commands == 0)
         reply_header(p->rp, "Preference-Applied", "wait");
     p->rp->status = 304;
     return ERR_OK;
@@ -244,6 +275,7 @@ enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
     if (!fleet_usable(rq->app->fleet, at.mono_ms))
         return busy(&p, e, "could not read the device table for some time");
     read_instance(rq, at.wall_ms, &at.instance);
+    how_we_are(&p);
     if (look_up(&p, &at, e) != ERR_OK)
         return e->code;
     reply_header(rp, PROTO_H_COMMANDS, "%lld", (long long)p.v.commands);

@@ -1,5 +1,6 @@
 #include "handlers/agent.h"
 
+#include "base/rand.h"
 #include "domain/command.h"
 #include "domain/device.h"
 #include "domain/device_instance.h"
@@ -8,6 +9,7 @@
 #include "domain/dry_run.h"
 #include "domain/enrol.h"
 #include "domain/kept.h"
+#include "domain/kept_notice.h"
 #include "handlers/common.h"
 #include "proto/proto.h"
 
@@ -27,9 +29,22 @@ enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e)
 
 enum err_code agent_kept(struct req *rq, struct reply *rp, struct err *e)
 {
-    enum err_code rc = kept_put(rq->db, rq->app, rq->who.id, rq->body, e);
+    enum err_code rc = kept_notice_is(rq->body)
+                           ? kept_notice_put(rq->db, rq->app, rq->who.id, rq->body, rq->arena, e)
+                           : kept_put(rq->db, rq->app, rq->who.id, rq->body, e);
 
     return rc == ERR_OK ? reply_empty(rp) : rc;
+}
+
+/* Nobody is handed anything by a parent that may not know who was revoked. */
+static enum err_code may_give(const struct req *rq, struct reply *rp, struct err *e)
+{
+    if (!atomic_load(&rq->app->fenced))
+        return ERR_OK;
+    reply_header(rp, "Retry-After", "%d", 10 + (int)rand_below(20));
+    return err_set(e, ERR_FENCED,
+                   "this parent may not know who was revoked: nothing is given out until an "
+                   "administrator has decided");
 }
 
 enum err_code agent_key(struct req *rq, struct reply *rp, struct err *e)
@@ -37,6 +52,8 @@ enum err_code agent_key(struct req *rq, struct reply *rp, struct err *e)
     json_t *j = NULL;
     enum err_code rc = device_instance_check(rq->app, rq->who.id, req_header(rq, PROTO_H_BOOT), e);
 
+    if (rc == ERR_OK)
+        rc = may_give(rq, rp, e);
     if (rc == ERR_OK)
         rc = device_key_offer(rq->db, rq->app, rq->who.id, rq->body, req_header(rq, PROTO_H_PROOF),
                               rq->client_address, rq->arena, &j, e);
@@ -69,6 +86,8 @@ enum err_code agent_commands(struct req *rq, struct reply *rp, struct err *e)
     enum err_code rc = device_instance_check(rq->app, rq->who.id, req_header(rq, PROTO_H_BOOT), e);
 
     if (rc == ERR_OK)
+        rc = may_give(rq, rp, e);
+    if (rc == ERR_OK)
         rc = command_for_device(rq->db, rq->app, rq->who.id, rq->arena, &j, e);
 
     reply_header(rp, "Cache-Control", "no-store");
@@ -86,8 +105,10 @@ enum err_code agent_command_result(struct req *rq, struct reply *rp, struct err 
 
 enum err_code agent_command_bundle(struct req *rq, struct reply *rp, struct err *e)
 {
-    enum err_code rc =
-        dry_run_bundle(rq->db, rq->app, rq->who.id, rq->param[0], rq->arena, &rp->text, e);
+    enum err_code rc = may_give(rq, rp, e);
+
+    if (rc == ERR_OK)
+        rc = dry_run_bundle(rq->db, rq->app, rq->who.id, rq->param[0], rq->arena, &rp->text, e);
 
     if (rc != ERR_OK)
         return rc;

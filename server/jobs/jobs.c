@@ -8,6 +8,7 @@
 #include "domain/device_instance.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/parent.h"
 #include "domain/recovery.h"
 #include "domain/rollout.h"
 #include "store/bundle_store.h"
@@ -51,6 +52,7 @@ struct jobs {
     unsigned opened; /* times the connection had been */
     bool changes, rollouts, token_key_old, witness;
     int64_t looked_ms, look_ms, hold_ms, command_ms;
+    bool clock_wrong;
     bool drove;      /* a rollout, since memory was given back */
     int64_t trim_ms; /* when it is again */
     int64_t cleaned_ms;
@@ -133,8 +135,10 @@ static enum err_code poll_changes(struct jobs *j, struct err *e)
 {
     enum err_code rc = fleet_cache_refresh(j->app->fleet, j->db, e);
 
-    if (rc == ERR_OK && fleet_take_trust_changed(j->app->fleet))
+    if (rc == ERR_OK && fleet_take_trust_changed(j->app->fleet)) {
         rc = keyring_reload(j->db, j->app, e);
+        atomic_store(&j->app->suspect, true); /* a fence began or ended, perhaps */
+    }
     j->changes = rc != ERR_OK;
     j->witness = true;
     return rc;
@@ -161,6 +165,22 @@ static enum err_code witness(struct jobs *j, struct err *e)
 static enum err_code watch_ahead(struct jobs *j, struct err *e)
 {
     return recovery_watch(j->db, j->app, e);
+}
+
+/* The parent goes by its database's clock; one that differs from it is said once, and when it is
+ * right again. */
+static enum err_code watch_clock(struct jobs *j, struct err *e)
+{
+    int64_t off = clock_own_ms() - clock_wall_ms();
+    bool wrong = llabs(off) > CLOCK_WRONG_MS;
+
+    (void)e;
+    if (wrong != j->clock_wrong)
+        log_event(wrong ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
+                  wrong ? "parent.clock_wrong" : "parent.clock_right",
+                  KV_INT("ahead_of_database_ms", off));
+    j->clock_wrong = wrong;
+    return ERR_OK;
 }
 
 /* --- doing, as the one parent that leads --- */
@@ -348,6 +368,7 @@ static struct job {
     {"look", 1000, look_due, look, 0},
     {"changes", TICK_MS, changes_due, poll_changes, 0},
     {"ahead", 1000, always, watch_ahead, 0},
+    {"clock", 1000, always, watch_clock, 0},
     {"witness", 5000, witness_due, witness, 0},
     {"rollouts", 500, rollouts_due, engine, 0},
     {"holds", 1000, hold_due, end_holds, 0},

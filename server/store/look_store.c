@@ -54,4 +54,19 @@ enum err_code look_store_run(struct db *db, const struct look_ask *ask, struct a
     return rc;
 }
 
-const struct stmt *const look_store_stmts[] = {&LOOK, NULL};
+static const struct stmt TIME = {"look_time", 0,
+                                 "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"};
+
+enum err_code look_store_time(struct db *db, int64_t *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : db_one(db, &TIME, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_int(r, 0, 0);
+    return rc;
+}
+
+const struct stmt *const look_store_stmts[] = {&LOOK, &TIME, NULL};

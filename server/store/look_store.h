@@ -22,5 +22,7 @@ struct look {
     int64_t n_reports;                 /* devices with a stored status */
     const json_t *digests;             /* {device id: digest} of the reports asked for; the arena's */
 };
+/* The database's clock, ms since the epoch. */
+MUST_USE enum err_code look_store_time(struct db *db, int64_t *ret, struct err *e);
 MUST_USE enum err_code look_store_run(struct db *db, const struct look_ask *ask, struct arena *a, struct look *ret,
                                       struct err *e);

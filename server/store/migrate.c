@@ -1,14 +1,25 @@
 #include "store/migrate.h"
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "migrate_private.h"
 #include "store/db_private.h"
 #include "store/recovery_store.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { MIGRATION_LIMIT_MS = 600000 }; /* the longest a migration may take */
+enum {
+    MIGRATION_LIMIT_MS = 600000, /* the longest a migration may take */
+    LOCKS_LIMIT_MS = 300000,     /* in all, for the locks it needs */
+    LOCKS_PAUSE_MS = 1000
+};
+/* Whoever waits for a table's lock keeps everybody else from it, also those who only read: so a
+ * migration waits a moment, lets the parents that run work on, and tries again. */
+static const char PATIENCE_SQL[] = "SET LOCAL lock_timeout = '1s'";
 
 /* The lock number is "inari" in ASCII; it is per database.  Waiting for another parent's migration
  * is no fault. */
@@ -85,6 +96,8 @@ static enum err_code apply_in_tx(struct db *db, void *ctx, struct err *e)
     char digest[SHA256_HEX_SIZE];
 
     sha256_hex(slice_of(m->sql), digest);
+    if (db_script(db, PATIENCE_SQL, MIGRATION_LIMIT_MS, e) != ERR_OK)
+        return e->code;
     if (db_script(db, m->sql, MIGRATION_LIMIT_MS, e) != ERR_OK)
         return err_wrap(e, "could not apply migration %04d_%s", m->number, m->name);
     return db_run(db, &RECORD,
@@ -92,28 +105,75 @@ static enum err_code apply_in_tx(struct db *db, void *ctx, struct err *e)
                   NULL, e);
 }
 
+/* Held by somebody at every try, or a connection that is lost: its error. */
+static enum err_code apply_one(struct db *db, const struct migration *known, struct err *e)
+{
+    static const struct timespec pause = {LOCKS_PAUSE_MS / 1000, 0};
+    const int64_t until = clock_mono_ms() + LOCKS_LIMIT_MS;
+    struct migration m = *known;
+    bool said = false;
+    enum err_code rc;
+
+    for (;;) {
+        rc = tx_run(db, "migrate", apply_in_tx, &m, e);
+        if (rc != ERR_OVERLOADED || db->conn == NULL || clock_mono_ms() > until)
+            break;
+        if (!said)
+            log_event(LOG_LEVEL_INFO, "schema.waits", KV_INT("migration", m.number),
+                      KV_STR("for", "a table that is in use"));
+        said = true;
+        (void)nanosleep(&pause, NULL);
+    }
+    if (rc == ERR_OK)
+        log_event(LOG_LEVEL_INFO, "schema.migrated", KV_INT("migration", m.number),
+                  KV_STR("name", m.name));
+    return rc;
+}
+
+#ifdef INARI_TEST_HOOKS
+/* The program of a later version: one migration more, from the file INARI_MIGRATION_NEXT names. */
+static enum err_code next_version(char **ret_sql, struct err *e)
+{
+    const char *path = getenv("INARI_MIGRATION_NEXT");
+    size_t n = 0;
+
+    return path == NULL ? ERR_OK : file_read(path, 64 * KIB, ret_sql, &n, e);
+}
+#else
+static enum err_code next_version(char **ret_sql, struct err *e)
+{
+    (void)ret_sql;
+    (void)e;
+    return ERR_OK;
+}
+#endif
+
 static enum err_code apply_missing(struct db *db, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(1 * MIB);
+    AUTO_STR char *next = NULL;
     struct rows *r = NULL;
     enum err_code rc;
-    int have;
+    int have, latest;
 
     if (a == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (next_version(&next, e) != ERR_OK)
+        return e->code;
+    latest = migrate_latest() + (next != NULL);
     rc = db_script(db, VERSION_TABLE_SQL, MIGRATION_LIMIT_MS, e);
     if (rc == ERR_OK)
         rc = db_run(db, &APPLIED, NULL, a, &r, e);
     if (rc != ERR_OK)
         return rc;
     have = rows_count(r) == 0 ? 0 : (int)rows_int(r, rows_count(r) - 1, 0);
-    if (have > migrate_latest())
+    if (have > latest)
         return err_set(e, ERR_REFUSED,
                        "the database has schema %d, this program knows %d: start the newer inarid, "
                        "or restore a "
                        "backup made before the upgrade",
-                       have, migrate_latest());
-    for (int i = 0; i < have && i < rows_count(r); i++) {
+                       have, latest);
+    for (int i = 0; i < have && i < rows_count(r) && migrations[i].number != 0; i++) {
         char digest[SHA256_HEX_SIZE];
 
         sha256_hex(slice_of(migrations[i].sql), digest);
@@ -121,14 +181,10 @@ static enum err_code apply_missing(struct db *db, struct err *e)
             log_event(LOG_LEVEL_WARN, "schema.differs", KV_INT("migration", i + 1),
                       KV_STR("advice", "this migration was edited after it had run here"));
     }
-    for (int i = have; rc == ERR_OK && migrations[i].number != 0; i++) {
-        struct migration m = migrations[i];
-
-        rc = tx_run(db, "migrate", apply_in_tx, &m, e);
-        if (rc == ERR_OK)
-            log_event(LOG_LEVEL_INFO, "schema.migrated", KV_INT("migration", m.number),
-                      KV_STR("name", m.name));
-    }
+    for (int i = have; rc == ERR_OK && i < migrate_latest(); i++)
+        rc = apply_one(db, &migrations[i], e);
+    if (rc == ERR_OK && next != NULL && have < latest)
+        rc = apply_one(db, &(struct migration){latest, "next", next}, e);
     return rc;
 }
 
@@ -138,7 +194,8 @@ enum err_code migrate_run(struct db *db, struct err *e)
     enum recovery_state found = RECOVERY_EMPTY;
     enum err_code rc = migrate_preflight(db, e);
 
-    /* An empty schema means "first start", which would make a second fleet out of half a restore. */
+    /* An empty schema means "first start", which would make a second fleet out of half a restore.
+     */
     if (rc == ERR_OK)
         rc = recovery_store_state(db, &found, e);
     if (rc == ERR_OK && found == RECOVERY_CUT)

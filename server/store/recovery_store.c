@@ -81,6 +81,14 @@ static const struct stmt AFRESH = {
     "recovery_afresh", 0,
     "UPDATE bundle b SET mode = '' FROM device d WHERE b.device_id = d.id AND "
     "b.rev = d.desired_rev"};
+static const struct stmt NOTICE = {
+    "recovery_notice", 1,
+    "UPDATE meta SET value = value || jsonb_build_object('notice', $1::text) WHERE key = 'fence' "
+    "AND coalesce(value->>'notice', '') < $1::text"};
+static const struct stmt REINSTATED = {
+    "recovery_reinstated", 2,
+    "SELECT EXISTS (SELECT FROM audit WHERE action = 'device.reinstate' AND object = $1::text AND "
+    "at > $2::timestamptz)"};
 static const struct stmt EPOCH = {
     "recovery_epoch", 1,
     "UPDATE meta SET value = jsonb_build_object('n', $1::bigint) WHERE key = 'epoch'"};
@@ -90,8 +98,8 @@ static const struct stmt NAMES = {
     "ANY ($1::uuid[])"};
 
 const struct stmt *const recovery_store_stmts[] = {
-    &EPOCH, &ENTRY, &DECIDED, &FENCED, &FENCE_FIRST, &LIFT,  &ABOVE, &AFRESH,
-    &NAMES, &FACTS, &PARENTS, &STATE,  &RESTORED,    &NOTED, &FENCE, NULL};
+    &NOTICE, &REINSTATED, &EPOCH, &ENTRY,   &DECIDED, &FENCED,   &FENCE_FIRST, &LIFT,  &ABOVE,
+    &AFRESH, &NAMES,      &FACTS, &PARENTS, &STATE,   &RESTORED, &NOTED,       &FENCE, NULL};
 
 enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret,
                                    struct err *e)
@@ -253,6 +261,26 @@ enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, bo
     enum err_code rc = db_change(db, &FENCE_FIRST, (struct db_param[]){P_JSON(detail)}, &n, e);
 
     *ret_new = rc == ERR_OK && n > 0;
+    return rc;
+}
+
+enum err_code recovery_store_notice(struct db *db, const char *made_at, struct err *e)
+{
+    return db_run(db, &NOTICE, (struct db_param[]){P_TEXT(made_at)}, NULL, NULL, e);
+}
+
+enum err_code recovery_store_reinstated(struct db *db, const char *object, int64_t since_ms,
+                                        bool *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc =
+        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                  : db_one(db, &REINSTATED, (struct db_param[]){P_TEXT(object), P_TIME(since_ms)},
+                           a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_bool(r, 0, 0);
     return rc;
 }
 

@@ -48,6 +48,11 @@ MUST_USE enum err_code recovery_store_fence(struct db *db, const json_t *detail,
 MUST_USE enum err_code recovery_store_fenced(struct db *db, struct arena *a, const json_t **ret, struct err *e);
 /* Only when there is none: what came first stays. */
 MUST_USE enum err_code recovery_store_fence_first(struct db *db, const json_t *detail, bool *ret_new, struct err *e);
+/* Into the fence: the newest notice that devices have brought was made then (RFC 3339). */
+MUST_USE enum err_code recovery_store_notice(struct db *db, const char *made_at, struct err *e);
+/* Was the device ("device/<id>") reinstated after that moment? */
+MUST_USE enum err_code recovery_store_reinstated(struct db *db, const char *object, int64_t since_ms, bool *ret,
+                                                 struct err *e);
 /* The end of a fence, inside a transaction: no revision below above is given out any more, and every device's next
  * bundle differs from its last, so that issuing gives it a fresh revision.  ERR_CONFLICT: there is no fence. */
 MUST_USE enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e);

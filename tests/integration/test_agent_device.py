@@ -64,7 +64,7 @@ class With:
         rig.verb("kill", f"{child}/{part}")
         argv = [program(rig, paths[part][0]), "--config", "/etc/inari/agent.conf", *paths[part][1:]]
         with open(os.path.join(rig.dir, child, "log", f"{part}.log"), "ab") as log:
-            self.p = subprocess.Popen([labrig.COMMAND, "exec", "--dir", rig.dir, child, "--", "env", env, *argv],
+            self.p = subprocess.Popen([labrig.COMMAND, "exec", "--dir", rig.dir, child, "--", "env", *env.split(), *argv],
                                       stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         if part == "agent":
             wait_until(lambda: agent(rig, child, "status", check=False).returncode == 0, "the agent", 20)
@@ -158,6 +158,53 @@ def test_change_that_loses_the_parent_is_taken_back(solo, child):
     wait_until(lambda: attempt(solo, child).get("phase") == "committed", "the commit")
     patient.end()
     solo.verb("start", child)
+    mail_through(solo, count=2)
+
+
+def test_clock_steps_back_during_apply(solo, child):
+    """E4: the clock goes back by a day while a change is applied: it is committed as ever; and one that loses the parent is
+    taken back when its time is over, not a day later."""
+    clock = os.path.join(solo.dir, "stepping-clock")
+
+    def step(offset):
+        with open(clock + ".new", "w") as f:
+            f.write(str(offset))
+        os.chmod(clock + ".new", 0o644)
+        os.rename(clock + ".new", clock)
+    step(0)
+    device = solo.json["children"][0]["device_id"]
+    helper = With(solo, child, "helper", f"INARI_CLOCK_FILE={clock} INARI_PAUSE_AT=switched:2500")
+    own = With(solo, child, "agent", f"INARI_CLOCK_FILE={clock} INARI_CONFIRM_S=4")
+    try:
+        wait_until(lambda: status(solo, child)["parent"]["reachable"], "the first contact")
+        size = new_size()
+        seen = solo.log(child, "agent").count("event=bundle.verified")
+        pub = solo.publish_size(size)["pub"]
+        wait_until(lambda: solo.log(child, "agent").count("event=bundle.verified") > seen, "the bundle", every=0.02)
+        time.sleep(1)  # into the pause after the switch
+        step(-86400)
+        solo.wait_ehlo(f"SIZE {size}")
+        wait_until(lambda: attempt(solo, child).get("result") == "committed" and attempt(solo, child)["pub"] >= pub, "the commit", 30)
+        assert 2000 <= attempt(solo, child)["duration_ms"] < 40_000
+        step(0)
+        wait_until(lambda: status(solo, child)["parent"]["reachable"], "the parent again", 60)
+        seen = solo.log(child, "agent").count("event=bundle.verified")
+        solo.api.publish({"devices": {device: {"smtp.listen_port": 2525}}}, "cut")
+        wait_until(lambda: solo.log(child, "agent").count("event=bundle.verified") > seen, "the bundle", 60)
+        solo.verb("partition", child)
+        began = time.monotonic()
+        step(-86400)
+        wait_until(lambda: attempt(solo, child).get("result") == "reverted", "the revert", 60)
+        assert time.monotonic() - began < 50 and attempt(solo, child)["duration_ms"] < 50_000
+        assert not listens(solo, child, 2525) and listens(solo, child, 25)
+    finally:
+        step(0)
+        solo.verb("heal", child)
+        solo.api.publish({"devices": {device: {"smtp.listen_port": 25}}}, "back")
+        own.end()
+        helper.end()
+    solo.verb("start", child)
+    solo.wait_in_sync(timeout=90)
     mail_through(solo, count=2)
 
 

@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import time
 
 import parentlib
 import pytest
@@ -200,3 +201,76 @@ def test_another_database_is_refused(new_parent):
     parent.wait_ready()
     parent.admin = None  # a new fleet has a new administrator
     assert parent.token().ok("GET", "/parent")["fleet"] != fleet
+
+
+@pytest.mark.slow
+def test_revocations_come_back_from_the_fleet(new_parent, passphrase, workdir, programs):
+    """F6: who was revoked after the backup gets nothing from the restored parent, before and after a device that kept the
+    signed notice has brought it."""
+    parent = new_parent()
+    api = parent.token()
+    thief, back, late, other = (settled(api, parent) for _ in range(4))
+    agent = new_agent(workdir, "keeper", programs)
+    assert agent.join(parent.base, pin_of(parent.ca), *(parent.admin or parent.reset_admin())).returncode == 0
+    agent.start()
+    api.ok("POST", f"/devices/{back.id}/revoke", {"reason": "an error"})
+    old = other.notice()
+    api.ok("POST", f"/devices/{back.id}/reinstate", {"reason": "it was"})
+    api.ok("POST", f"/devices/{back.id}/approve", {})
+    assert back.id in other.notice_of(old)["revoked"]
+    tool(parent, "backup", f"{passphrase}/b", "--passphrase-file", f"{passphrase}/pass")
+    api.ok("POST", f"/devices/{thief.id}/revoke", {"reason": "stolen"})
+    command = api.post(f"/devices/{other.id}/commands", json={"kind": "self-check"})
+    assert command.status_code in (201, 202), command.text
+    other.desired()
+    # The real agent hears within a poll that there is a newer notice, and keeps it.
+    api.change(f"/devices/{agent.identity()['device_id']}", {"drift": "enforce"})
+    kept = os.path.join(agent.state, "notice.jws")
+    wait_until(lambda: thief.id in other.notice_of(open(kept, "rb").read())["revoked"], "the agent to keep it", 60, 0.2)
+    agent.stop()
+    parent.stop()
+    tool(parent, "restore", f"{passphrase}/b", "--passphrase-file", f"{passphrase}/pass", "--replace")
+    parent.start()
+
+    # Before anybody reported: the parent believes it is a device like any other, and gives nobody anything.
+    assert api.ok("GET", f"/devices/{thief.id}")["state"] == "observing"
+    thief.access = None
+    thief.sign_in()
+    r = thief.desired(etag=None, have="0.0")
+    assert r.status_code == 503 and word(r) == "fenced" and r.headers["Inari-Parent"] == "fenced"
+    for path in ("commands", f"commands/{api.ok('GET', '/devices')['items'][0]['id']}/bundle"):
+        r = thief.call("GET", f"/api/agent/v1/{path}", headers=thief.auth())
+        assert r.status_code == 503 and word(r) == "fenced", path
+    r = thief.call("POST", "/api/agent/v1/keys", data=b"{}", headers={**thief.auth(), "Inari-Proof": "x", "Content-Type": "application/jose+json"})
+    assert r.status_code == 503 and word(r) == "fenced"
+    t0 = time.monotonic()
+    r = other.desired(wait=30)  # unchanged polls are answered as ever, and not held
+    assert r.status_code == 304 and r.headers["Inari-Parent"] == "fenced" and time.monotonic() - t0 < 10
+    assert other.notice_of(other.notice())["fenced"] and api.ok("GET", "/recovery")["notice"] is None
+
+    # What is not signed by this fleet says nothing; an old notice revokes nobody who was reinstated since.
+    assert other.keep(old.replace(b'"payload":"', b'"payload":"A', 1)).status_code == 422
+    assert other.keep(other.sig.jws("inari-notice+jws", {"fleet": other.trust["fleet"], "iat": int(time.time()),
+                                                        "revoked": [late.id]}).encode()).status_code == 422
+    assert other.keep(old).status_code == 204
+    assert api.ok("GET", f"/devices/{back.id}")["state"] == "observing" and api.ok("GET", f"/devices/{late.id}")["state"] == "observing"
+
+    # The agent comes, is told, and brings its own.
+    agent.start()
+    wait_until(lambda: api.ok("GET", f"/devices/{thief.id}")["state"] == "revoked", "the revocation to be back", 60, 0.2)
+    assert word(thief.desired(etag=None, have="0.0")) == "device-revoked"
+    assert thief.post_token().status_code == 403
+    entry = api.ok("GET", "/audit?action=device.revoke")["items"][0]
+    assert entry["object"] == f"device/{thief.id}" and "notice of" in entry["detail"]["reason"]
+    shown = api.ok("GET", "/recovery")
+    assert shown["fenced"] and shown["notice"]
+    assert "NEWEST NOTICE" in Ctl.of(parent.programs, parent, api, parent.dir).ends(1, "recovery")[0].upper()
+    api.ok("POST", "/recovery/continue", {"reason": "all have reported"})
+    other.fetch()
+    assert "Inari-Parent" not in other.desired().headers and thief.id in other.notice_of(other.notice())["revoked"]
+    assert word(thief.desired(etag=None, have="0.0")) == "device-revoked"
+    # Nobody is asked any more, and what somebody brings then changes nothing.
+    api.ok("POST", f"/devices/{thief.id}/reinstate", {"reason": "found again"})
+    assert other.keep(open(kept, "rb").read()).status_code == 204
+    assert api.ok("GET", f"/devices/{thief.id}")["state"] == "pending"
+    agent.stop()

@@ -16,9 +16,12 @@ KEY = "smtp.message_size_limit"
 WAVES = {"strategy": "waves", "shadow": "never", "waves": ["1", "3"], "canary_bake_s": 1, "bake_s": 1, "max_unavailable": "100%"}
 
 
-def second_of(parent, name="inarid2", **extra):
+def second_of(parent, name="inarid2", env=None, port=None, postgres=None, **extra):
     """Another parent over the first one's database, with its keys (docs/install.md, "A second parent")."""
-    p = Parent(parent.dir, parent.postgres, parent.programs, {k.replace("__", "."): v for k, v in extra.items()}, name=name)
+    p = Parent(parent.dir, postgres or parent.postgres, parent.programs, {k.replace("__", "."): v for k, v in extra.items()},
+               name=name)
+    if port is not None:
+        p.port, p.base = port, f"https://localhost:{port}"
     p.configure()
     os.makedirs(os.path.join(p.state, "tls"), exist_ok=True)
     for f in ("parent.key", "tls/server.key", "tls/backup.key", "tls/pins"):
@@ -27,7 +30,7 @@ def second_of(parent, name="inarid2", **extra):
     for folder, _, files in os.walk(p.state):
         for path in (folder, *(os.path.join(folder, f) for f in files)):
             os.chown(path, st.st_uid, st.st_gid)
-    return p.start()
+    return p.start(env)
 
 
 def at(d, parent):

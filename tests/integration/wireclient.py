@@ -7,6 +7,7 @@
     dev.put_status(...)
 """
 import base64
+import datetime
 import hashlib
 import json
 import time
@@ -106,6 +107,10 @@ class Device:
     # -- joining --
     def hello(self):
         return self.call("GET", f"{AGENT}/hello").json()
+
+    def hello_time(self):
+        """The parent's time, in seconds since the epoch."""
+        return datetime.datetime.fromisoformat(self.hello()["time"].replace("Z", "+00:00")).timestamp()
 
     def enrol_document(self, **members):
         return {"jwk": self.sig.jwk, "enc_jwk": self.enc.jwk, "nonce": self.hello()["nonce"], "name": self.name,
@@ -241,6 +246,15 @@ class Device:
         """What it does when a parent is behind: the newest bundle it holds."""
         return self.call("POST", f"{AGENT}/kept", data=content or self.kept,
                          headers={**self.auth(), "Content-Type": "application/jose+json"})
+
+    def notice(self):
+        """The parents' signed notice, as it came."""
+        r = self.call("GET", f"{AGENT}/notice")
+        assert r.status_code == 200, r.text
+        return r.content
+
+    def notice_of(self, content):
+        return open_jws(content, "inari-notice+jws", self.keys("bundle"))[1]
 
     def propose(self, settings, **members):
         doc = {"device": self.id, "kind": "inventory", "settings": settings, "foreign": {"main_cf": [], "master_cf": []},
