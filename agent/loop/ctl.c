@@ -182,12 +182,25 @@ int ctl_confirm_machine(const struct agent_settings *s)
     return status;
 }
 
+/* As the agent's user: a lock that is root's would keep the agent out of its own folder. */
+static enum err_code lock_place(const struct agent_settings *s, int *ret_lock, struct err *e)
+{
+    enum err_code rc = place_drop_root(s, e);
+
+    return rc == ERR_OK ? place_lock(s, ret_lock, e) : rc;
+}
+
 int ctl_prepare_image(const struct agent_settings *s)
 {
     AUTO_FD int lock = -1;
     struct err e = {0};
+    enum err_code rc = lock_place(s, &lock, &e);
 
-    if (place_lock(s, &lock, &e) != ERR_OK) {
+    if (rc != ERR_OK && rc != ERR_CONFLICT) {
+        say_error(&e);
+        return say_exit_of(rc);
+    }
+    if (rc != ERR_OK) {
         (void)fprintf(stderr, "inari-agent: %s\n",
                       say_tr("stop the agent first (systemctl stop inari-agent)",
                              "先にエージェントを停止してください (systemctl stop inari-agent)"));
@@ -213,7 +226,7 @@ static int leave_alone(const struct agent_settings *s)
     AUTO_FD int lock = -1;
     AUTO_FD int fd = -1;
     struct err e = {0};
-    enum err_code rc = place_lock(s, &lock, &e);
+    enum err_code rc = lock_place(s, &lock, &e);
 
     if (rc == ERR_OK)
         rc = helper_connect(s->helper_socket, &fd, &e);

@@ -14,6 +14,7 @@ import wireclient
 import wireproxy
 from agentlib import new_agent
 from cryptography.hazmat.primitives import serialization
+from inarilab import users
 from parentlib import SAN_ENV, wait_until
 
 CRASHES = ["rotate-made", "rotate-offered", "rotate-used"]
@@ -484,6 +485,21 @@ def test_a_copied_disk_does_not_use_the_identity(agent, api):
     assert not [f for f in os.listdir(agent.state)
                 if os.path.isfile(os.path.join(agent.state, f)) and "_key" in open(os.path.join(agent.state, f)).read()]
     assert agent.command("run").returncode == 3 and not os.path.exists(os.path.join(agent.state, "identity.json"))
+
+
+def test_prepare_image_before_anything_ran(workdir, programs):
+    """By root, on a host where the agent has not run: what it leaves in the agent's folder is the agent's."""
+    a = new_agent(workdir, "image", programs)
+    with open(a.conf) as f:
+        text = f.read().replace("agent.user = root", "agent.user = inari-agent")
+    with open(a.conf, "w") as f:
+        f.write(text)
+    r = a.command("prepare-image")  # no folder: not that the agent runs
+    assert r.returncode != 0 and a.state in r.stderr and "stop the agent" not in r.stderr
+    os.mkdir(a.state, 0o700)
+    os.chown(a.state, *users.ids("inari-agent"))
+    assert a.command("prepare-image").returncode == 0
+    assert {os.stat(os.path.join(a.state, f)).st_uid for f in os.listdir(a.state)} <= {users.ids("inari-agent")[0]}
 
 
 def shown_at(api, device):
