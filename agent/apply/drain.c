@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { DRAIN_MAX = 64 * 1024 };
@@ -31,14 +32,13 @@ static void table_of(const struct helper *h, char *buf, size_t size)
     (void)snprintf(buf, size, "%s/" PLAN_DRAIN_TABLE, h->s->postfix_config);
 }
 
-json_t *drain_read(const struct helper *h)
+/* NULL: there is none, or it cannot be read. */
+static json_t *read_order(const char *path)
 {
     AUTO_STR char *text = NULL;
     json_t *j = NULL;
-    char path[4200];
     size_t n = 0;
 
-    path_of(h, path, sizeof path);
     if (file_read(path, DRAIN_MAX, &text, &n, NULL) == ERR_OK &&
         json_in_parse((struct slice){text, n}, DRAIN_MAX, &j, NULL) == ERR_OK &&
         json_str(j, "since", "")[0] != '\0')
@@ -47,14 +47,39 @@ json_t *drain_read(const struct helper *h)
     return NULL;
 }
 
+/* Mail that comes in by mistake may be lost with a machine somebody takes down; mail that is put
+ * off comes back.  So only a file that is not there says that mail is taken. */
+static bool is_wanted(const char *path)
+{
+    return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+json_t *drain_read(const struct helper *h)
+{
+    char path[4200], since[CLOCK_TEXT_SIZE];
+    struct stat st = {0};
+    json_t *j;
+
+    path_of(h, path, sizeof path);
+    j = read_order(path);
+    if (j != NULL || !is_wanted(path))
+        return j;
+    (void)stat(path, &st);
+    clock_format((int64_t)st.st_mtime * 1000, since);
+    return json_pack("{s:s,s:s,s:s,s:s}", "by", "", "reason",
+                     "the order cannot be read (drain.json): undrain ends it", "since", since,
+                     "command", "");
+}
+
 static enum err_code ensure(const struct helper *h, bool *ret_written, struct err *e)
 {
-    AUTO(json_free) json_t *wanted = drain_read(h);
-    const char *should = wanted == NULL ? none : all;
     AUTO_STR char *text = NULL;
+    const char *should;
     char path[4200];
     size_t n = 0;
 
+    path_of(h, path, sizeof path);
+    should = is_wanted(path) ? all : none;
     table_of(h, path, sizeof path);
     if (file_read(path, DRAIN_MAX, &text, &n, NULL) == ERR_OK && n == strlen(should) &&
         memcmp(text, should, n) == 0)
@@ -110,12 +135,14 @@ enum err_code drain_begin(struct helper *h, const char *by, const char *reason, 
                           struct err *e)
 {
     char path[4200], now[CLOCK_TEXT_SIZE];
-    AUTO(json_free) json_t *j = drain_read(h);
+    AUTO(json_free) json_t *j = NULL;
     AUTO_STR char *text = NULL;
     enum err_code rc = check_asked(h, e);
 
     if (rc != ERR_OK)
         return rc;
+    path_of(h, path, sizeof path);
+    j = read_order(path);
     if (j == NULL) { /* drained twice is drained since the first time */
         clock_format(clock_wall_ms(), now);
         j = json_pack("{s:s,s:s,s:s,s:s}", "by", by, "reason", reason, "since", now, "command",

@@ -279,6 +279,22 @@ def test_the_table_behind_drain_is_mended_at_once(device, how):
     wait_until(lambda: answer().startswith("250"), "a new smtpd that takes mail", 10)
 
 
+def test_a_drain_order_that_cannot_be_read_is_one(device):
+    """Damaged by a full or failing disk: the device does not begin to take mail by that."""
+    c = device.client()
+    apply(c, 1)
+    order = {"id": "0190aaaa-0000-7000-8000-000000000001", "kind": "drain", "args": {}, "by": "me", "reason": "disk is swapped"}
+    assert c.call("command", **order)["state"] == "done"
+    assert c.call("running")["drain"]["reason"] == "disk is swapped"
+    with open(os.path.join(device.state, "drain.json"), "w") as f:
+        f.write('{"by":"me","rea')
+    assert "drain.json" in c.call("running")["drain"]["reason"]
+    assert "450 4.3.2" in device.read("inari-drain")
+    order.update(id="0190aaaa-0000-7000-8000-000000000002", kind="undrain")
+    assert c.call("command", **order)["state"] == "done" and c.call("running")["drain"] is None
+    assert "450" not in device.read("inari-drain")
+
+
 def test_disown_leaves_postfix_as_it_runs(device):
     c = device.client()
     apply(c, 1, smtp__banner_text="one")
