@@ -108,7 +108,7 @@ static void rotate_key(struct loop *l, struct order *o)
     struct err e = {0};
     enum err_code rc = rotate_run(l, o->id, &e);
 
-    if (rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT || rc == ERR_OVERLOADED) {
+    if (rc != ERR_OK && rotate_goes_on(rc)) {
         o->next = clock_mono_ms() + ROTATE_AGAIN_MS;
         return;
     }

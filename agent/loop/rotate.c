@@ -168,7 +168,7 @@ static enum err_code use(struct loop *l, struct err *e)
     return ERR_OK;
 }
 
-static bool later(enum err_code rc)
+bool rotate_goes_on(enum err_code rc)
 {
     return rc == ERR_UNAVAILABLE || rc == ERR_TIMEOUT || rc == ERR_OVERLOADED ||
            rc == ERR_SLOW_DOWN || rc == ERR_STORAGE || rc == ERR_NO_MEMORY ||
@@ -253,7 +253,7 @@ void rotate_turn(struct loop *l)
         return;
     }
     now = clock_mono_ms();
-    l->rotate.next = now + (later(rc) ? backoff_next(&l->rotate.backoff) : REFUSED_MS);
+    l->rotate.next = now + (rotate_goes_on(rc) ? backoff_next(&l->rotate.backoff) : REFUSED_MS);
     log_event(LOG_LEVEL_WARN, "key.not_renewed", KV_STR("problem", e.msg));
     if (condition_set(&l->conditions, COND_KEY_CURRENT, COND_FALSE, "NotRenewed", "%s", e.msg))
         loop_touch(l);

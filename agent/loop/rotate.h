@@ -23,8 +23,10 @@ struct rotate {
 };
 
 /* Do it now, for an order (its id, "" for none).  An order that was carried out already is not again.
- * ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_OVERLOADED, ERR_STORAGE: it goes on by itself later; others: the parent refused. */
+ * Errors: rotate_goes_on(), or the parent refused. */
 MUST_USE enum err_code rotate_run(struct loop *l, const char *order, struct err *e);
+/* Does it go on by itself after this error? */
+bool rotate_goes_on(enum err_code rc);
 /* What is due by age or unfinished. */
 void rotate_turn(struct loop *l);
 /* Wall time (the parent's) from which on the key is renewed by age; INT64_MAX: never. */
