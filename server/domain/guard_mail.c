@@ -98,6 +98,8 @@ void guard_others_add(struct guard_others *o, const json_t *health)
     o->devices++;
     if (json_int(mail, "until", 0) > o->until_s)
         o->until_s = json_int(mail, "until", 0);
+    if (step > o->step_s)
+        o->step_s = step;
     for (size_t i = 0; i < n && i < GUARD_ROWS; i++) {
         const json_t *row = json_array_get(rows, i);
         int64_t at = json_int(row, "at", 0);

@@ -36,6 +36,7 @@ void guard_mail_add(struct guard_mail *m, const json_t *health, int64_t from_s, 
 struct guard_others {
     size_t n, devices;
     int64_t until_s; /* the latest any of them has counted to */
+    int64_t step_s;  /* their longest row */
     struct {
         int64_t at_s;
         struct guard_mail m;

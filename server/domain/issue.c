@@ -38,6 +38,7 @@ struct issue {
     const json_t *content;
     const char *rollout_id;
     int wave;
+    int64_t soak_s;  /* how long a device keeps the way back open (strategy.h) */
     const char *ids; /* array text; NULL: all */
     struct bundle_target *targets;
     size_t n_targets;
@@ -262,9 +263,10 @@ static json_t *make_payload(const struct issue *is, const struct bundle_target *
                   drift_policy_make(r->drift, t->drift), "device_facts", "placement", t->placement);
     if (j != NULL)
         (void)json_object_set_new(j, "apply",
-                                  json_pack("{s:[s],s:b,s:i,s:i,s:i,s:s}", "order", "postfix",
-                                            "atomic", 1, "apply_deadline_s", 60, "probe_soak_s", 0,
-                                            "confirm_window_s", 300, "failure_mode", "tempfail"));
+                                  json_pack("{s:[s],s:b,s:i,s:I,s:i,s:s}", "order", "postfix",
+                                            "atomic", 1, "apply_deadline_s", 60, "probe_soak_s",
+                                            (json_int_t)is->soak_s, "confirm_window_s", 300,
+                                            "failure_mode", "tempfail"));
     return j;
 }
 
@@ -421,6 +423,17 @@ enum err_code issue_compare(struct db *db, struct app *app, int64_t pub, const j
     return ERR_OK;
 }
 
+static enum err_code take_soak(struct issue *is, struct err *e)
+{
+    struct rollout_row r = {0};
+    enum err_code rc =
+        is->rollout_id == NULL ? ERR_OK : rollout_store_get(is->db, is->rollout_id, is->a, &r, e);
+
+    if (rc == ERR_OK && !json_bool(r.strategy, "expedite", false))
+        is->soak_s = json_int(r.strategy, "soak_s", 0);
+    return rc;
+}
+
 enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
                             const char *rollout_id, int wave, const char *const *device_ids,
                             size_t n, struct arena *a, struct err *e)
@@ -437,6 +450,8 @@ enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const j
     if (rc != ERR_OK || n == 0)
         return rc;
     rc = recovery_lock(db, app, e);
+    if (rc == ERR_OK)
+        rc = take_soak(&is, e);
     if (rc == ERR_OK)
         rc = compare(&is, e);
     if (rc == ERR_OK)

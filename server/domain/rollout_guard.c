@@ -51,7 +51,7 @@ static void mails_of(const struct rollout_run *x, const struct rollout_device *d
     if (traffic(&then) > traffic(&ret->before))
         ret->before = then;
     guard_others_since(&w->others, since_s, &ret->others);
-    ret->others_soon = w->others.devices > 0 && w->others.until_s < since_s + 60 &&
+    ret->others_soon = w->others.devices > 0 && w->others.until_s < since_s + w->others.step_s &&
                        x->now_ms - d->ended_ms < OTHERS_SOON_MS;
 }
 

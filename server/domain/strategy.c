@@ -21,14 +21,15 @@ enum {
 
 static json_t *built_in(void)
 {
-    return json_pack(
-        "{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i,s:i,s:i,s:i,s:i,s:i,s:i}",
-        "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
-        "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600, "offline_after_s", 180,
-        "max_failures", "5%", "on_failure", "halt", "approval", 0, "expedite", 0, "small_fleet",
-        SMALL, "shadow", "auto", "shadow_s", SHADOW_S, "guard_messages", GUARD_MESSAGES,
-        "guard_factor", GUARD_FACTOR, "guard_rejected", GUARD_PERCENT, "guard_deferred",
-        GUARD_PERCENT, "guard_latency_s", GUARD_LATENCY_S, "guard_queue", GUARD_QUEUE);
+    return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i,s:i,s:i,s:i,"
+                     "s:i,s:i,s:i,s:i}",
+                     "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
+                     "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600,
+                     "offline_after_s", 180, "max_failures", "5%", "on_failure", "halt", "approval",
+                     0, "expedite", 0, "small_fleet", SMALL, "shadow", "auto", "shadow_s", SHADOW_S,
+                     "soak_s", 0, "guard_messages", GUARD_MESSAGES, "guard_factor", GUARD_FACTOR,
+                     "guard_rejected", GUARD_PERCENT, "guard_deferred", GUARD_PERCENT,
+                     "guard_latency_s", GUARD_LATENCY_S, "guard_queue", GUARD_QUEUE);
 }
 
 enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer,
@@ -116,7 +117,7 @@ struct words {
     json_t *waves;
     const char *max_unavailable, *max_failures;
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet, shadow_s;
-    int64_t guard_messages, guard_factor, guard_rejected, guard_deferred, guard_latency_s,
+    int64_t soak_s, guard_messages, guard_factor, guard_rejected, guard_deferred, guard_latency_s,
         guard_queue;
     bool approval, expedite;
 };
@@ -157,6 +158,7 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
         JDEC_BOOL(struct words, expedite, JD_REQUIRED),
         JDEC_ENUM(struct words, shadow, 0, shadow_names),
         JDEC_INT(struct words, shadow_s, 0, 10, 3600),
+        JDEC_INT(struct words, soak_s, 0, 0, 3600),
         JDEC_INT(struct words, guard_messages, 0, 0, 1000000),
         JDEC_INT(struct words, guard_factor, 0, 2, 100),
         JDEC_INT(struct words, guard_rejected, 0, 0, 100),

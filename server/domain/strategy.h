@@ -6,9 +6,11 @@
  *   {"strategy":"auto|all|waves", "waves":["1","per-group","10%","50%"], "max_unavailable":"10%", "canary_bake_s":600,
  *    "bake_s":300, "apply_deadline_s":600, "offline_after_s":180, "max_failures":"5%", "on_failure":"halt|revert",
  *    "approval":false, "expedite":false, "small_fleet":10,
- *    "shadow":"auto|always|never", "shadow_s":60,
+ *    "shadow":"auto|always|never", "shadow_s":60, "soak_s":0,
  *    "guard_messages":20, "guard_factor":3, "guard_rejected":10, "guard_deferred":10, "guard_latency_s":30,
  *    "guard_queue":50}
+ * soak_s is for the devices alone: so long after the switch each looks every 5 s whether all is well, and puts the change back by
+ * itself when it is not (wire.md, "probe_soak_s"); an expedited one has none.
  * A share is a number of devices ("3") or of a hundred ("10%", rounded up, at least one).
  */
 #pragma once
