@@ -116,6 +116,7 @@ def test_e3_two_parents_whose_clocks_differ(workdir, system_users, programs):
         db.stop()
 
 
+@pytest.mark.slow
 def test_e5_time_zones_and_summer_time(new_parent):
     """Host and database live in zones with summer time, and it is the night in which an hour comes twice: all times are UTC."""
     parent = new_parent(start=False)
