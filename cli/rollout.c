@@ -63,7 +63,8 @@ const char *rollout_reason(const struct cli *c, const char *reason)
         enum text text;
     } words[] = {{"refused-by-devices", T_RO_REFUSED},    {"failures", T_RO_FAILURES},
                  {"unhealthy", T_RO_UNHEALTHY},           {"inconclusive", T_RO_INCONCLUSIVE},
-                 {"revert-stopped", T_RO_REVERT_STOPPED}, {"revert-refused", T_RO_REVERT_REFUSED}};
+                 {"revert-stopped", T_RO_REVERT_STOPPED}, {"revert-refused", T_RO_REVERT_REFUSED},
+                 {"urgent-first", T_RO_URGENT_FIRST},     {"fleet-silent", T_RO_FLEET_SILENT}};
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (strcmp(words[i].word, reason) == 0)
@@ -179,13 +180,16 @@ enum cli_exit verb_rollouts(struct cli *c)
 
 bool rollout_moves(const json_t *rollout)
 {
-    return is_one_of(json_str(rollout, "state", ""), "shadow|running|baking|reverting");
+    return json_is_string(
+               json_object_get(rollout, "waits")) || /* it stands aside, and goes on by itself */
+           is_one_of(json_str(rollout, "state", ""), "shadow|running|baking|reverting");
 }
 
 static bool same_picture(const json_t *a, const json_t *b)
 {
     return json_equal(json_object_get(a, "counts"), json_object_get(b, "counts")) &&
            json_equal(json_object_get(a, "state"), json_object_get(b, "state")) &&
+           json_equal(json_object_get(a, "reason"), json_object_get(b, "reason")) &&
            json_equal(json_object_get(a, "wave"), json_object_get(b, "wave"));
 }
 
@@ -204,7 +208,7 @@ static void show_progress(const struct cli *c, const json_t *r)
     say(c, T_RO_PROGRESS, (long long)json_int(r, "pub", 0), json_str(r, "state", ""),
         (long long)json_int(r, "wave", 0) + 1, (long long)json_int(r, "waves_total", 1),
         strbuf_str(&b));
-    if (!rollout_moves(r) && json_str(r, "reason", "")[0] != '\0')
+    if (json_str(r, "reason", "")[0] != '\0')
         line(rollout_reason(c, json_str(r, "reason", "")));
     fflush(stdout);
 }

@@ -41,6 +41,20 @@ static void count(const json_t *devices, int *n)
     }
 }
 
+/* What is wrong with the parent itself. */
+static void show_conditions(const struct cli *c, const json_t *parent)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(parent, "conditions"), i, v)
+    {
+        if (strcmp(json_str(v, "reason", ""), "fleet-silent") == 0)
+            say(c, T_FLEET_SILENT, (long long)json_int(v, "gone", 0),
+                (long long)json_int(v, "of", 0), json_str(v, "since", "?"));
+    }
+}
+
 static enum cli_exit once(struct cli *c)
 {
     AUTO(json_free) json_t *parent = NULL;
@@ -69,6 +83,7 @@ static enum cli_exit once(struct cli *c)
                json_str(parent, "version", "?"));
         if (json_bool(parent, "clock_wrong", false))
             say(c, T_CLOCK_WRONG, (long long)(json_int(parent, "clock_offset_ms", 0) / 1000));
+        show_conditions(c, parent);
         say(c, T_STATUS_DEVICES, n[0], n[1], n[2], n[3], n[4]);
         if (n[0] > 0)
             device_table(c, devices);

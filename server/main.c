@@ -162,6 +162,7 @@ static enum err_code prepare(struct parent *p, struct err *e)
     p->app.state_dir = p->set.state;
     p->app.lab = p->set.lab;
     p->app.started_ms = clock_wall_ms();
+    p->app.started_mono_ms = clock_mono_ms();
     p->app.enrol_rate = p->set.enrol_rate;
     p->app.wake_rate = p->set.wake_rate;
     if (tls_open(p->set.state, p->set.certificate, p->set.private_key, &p->hosts, &p->tls, e) !=

@@ -25,6 +25,9 @@ struct app {
     bool lab;               /* first password need not be changed */
     int64_t started_ms;    /* wall clock: whoever was not seen since then may still be there */
     atomic_bool fenced;     /* nothing is given to devices: this parent may not know who was revoked (recovery.h) */
+    int64_t started_mono_ms;
+    int64_t silence_due_ms; /* the job thread's: when it next asks whether the fleet is heard, and what it found */
+    bool silent;
     atomic_bool suspect;    /* the database lacks something this parent has seen: the job thread fences (recovery.h) */
     /* While a rollout is open one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
      * that are compared with (guard_mail.h).  0: nobody is. */

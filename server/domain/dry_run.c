@@ -159,11 +159,13 @@ enum err_code dry_run_engine(struct db *db, const char *holder, int64_t term, bo
 enum err_code dry_run_bundle(struct db *db, struct app *app, const char *device_id,
                              const char *command_id, struct arena *a, char **ret, struct err *e)
 {
-    const json_t *content = NULL;
-    int64_t pub = 0;
+    struct dry_run_subject of = {0};
     enum err_code rc = uuid_is_valid(command_id)
-                           ? dry_run_store_content(db, command_id, device_id, a, &pub, &content, e)
+                           ? dry_run_store_content(db, command_id, device_id, a, &of, e)
                            : err_set(e, ERR_NOT_FOUND, "this dry run is over, or there was none");
 
-    return rc == ERR_OK ? issue_trial(db, app, pub, content, device_id, command_id, a, ret, e) : rc;
+    return rc == ERR_OK
+               ? issue_trial(db, app, &(struct issue_trial_of){of.pub, of.content, of.urgent},
+                             device_id, command_id, a, ret, e)
+               : rc;
 }

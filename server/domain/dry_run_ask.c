@@ -162,7 +162,7 @@ static enum err_code begin(struct db *db, struct asking *x, const struct preview
     struct dry_run_new w = {.wait_s = x->o->wait_s};
     struct dry_run_row now = {0};
     size_t n = 0;
-    enum err_code rc = issue_compare(db, x->app, pub, p->after, x->a, &changes, &w.n, e);
+    enum err_code rc = issue_compare(db, x->app, p->after, "", x->a, &changes, &w.n, e);
 
     uuid7(id);
     w.row = (struct dry_run_row){.id = id,

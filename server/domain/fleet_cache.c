@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 enum {
+    RETURN_MS = 90 * 1000, /* more than a poll apart: it was away */
     POLL_BURST = 30, /* polls of one device at once; then POLL_REFILL_MS for each further one */
     POLL_REFILL_MS = 1000,
     CLOCKS_DIFFER_MS = 2000,
@@ -260,16 +261,60 @@ enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const s
     struct entry *en;
     struct shard *s = lock_row(f, id, &en);
     bool event = false;
+    int64_t before_ms = en == NULL ? 0 : en->v.seen_wall_ms;
     enum fleet_poll_result rc = en == NULL ? FLEET_POLL_UNKNOWN : poll_row(en, p, &event);
 
     if (rc == FLEET_POLL_OK)
         view_of(en, ret);
     (void)pthread_mutex_unlock(&s->lock);
+    if (rc == FLEET_POLL_OK && p->wall_ms - before_ms > RETURN_MS)
+        atomic_store(&f->returned, true);
     if (event) {
         fleet_work_add(f, &f->events, id);
         fleet_work_add(f, &f->wake, id); /* the other one's poll may be held */
     }
     return rc;
+}
+
+int64_t fleet_heard_ms(struct fleet_cache *f, const char *id)
+{
+    struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
+    int64_t ms = en == NULL ? 0 : en->v.seen_mono_ms;
+
+    (void)pthread_mutex_unlock(&s->lock);
+    return ms;
+}
+
+bool fleet_take_returned(struct fleet_cache *f)
+{
+    return atomic_load(&f->returned) && atomic_exchange(&f->returned, false);
+}
+
+static bool in_service(enum device_state s)
+{
+    return s == DEV_OBSERVING || s == DEV_MANAGED || s == DEV_HELD;
+}
+
+void fleet_count_heard(struct fleet_cache *f, int64_t mono_ms, int64_t late_ms, int64_t window_ms,
+                       int64_t *ret_of, int64_t *ret_gone)
+{
+    *ret_of = *ret_gone = 0;
+    for (int i = 0; i < FLEET_SHARDS; i++) {
+        struct shard *s = &f->shard[i];
+        (void)pthread_mutex_lock(&s->lock);
+        for (int b = 0; b < FLEET_BUCKETS; b++) {
+            for (const struct entry *en = s->bucket[b]; en != NULL; en = en->next) {
+                int64_t age = mono_ms - en->v.seen_mono_ms;
+                if (en->v.seen_mono_ms == 0 || age >= late_ms + window_ms ||
+                    !in_service(en->v.state))
+                    continue;
+                ++*ret_of;
+                *ret_gone += age >= late_ms;
+            }
+        }
+        (void)pthread_mutex_unlock(&s->lock);
+    }
 }
 
 bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *ret)

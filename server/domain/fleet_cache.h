@@ -91,6 +91,13 @@ struct fleet_poll {
 };
 enum fleet_poll_result { FLEET_POLL_OK, FLEET_POLL_UNKNOWN, FLEET_POLL_SOON /* the bucket is empty: answer 429 */, FLEET_POLL_FORK /* it is set aside: 409 */ };
 enum fleet_poll_result fleet_poll(struct fleet_cache *f, const char *id, const struct fleet_poll *p, struct fleet_view *ret);
+/* When this parent last heard it, monotonic; 0: not since it started. */
+int64_t fleet_heard_ms(struct fleet_cache *f, const char *id);
+/* Devices in service it heard less than late_ms + window_ms ago, and how many of them not for late_ms. */
+void fleet_count_heard(struct fleet_cache *f, int64_t mono_ms, int64_t late_ms, int64_t window_ms, int64_t *ret_of,
+                       int64_t *ret_gone);
+/* For the job thread: has a device come back that was not heard for some polls, since the last call? */
+bool fleet_take_returned(struct fleet_cache *f);
 /* What is known of its instances; false: no such device. */
 bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *ret);
 /* For the job thread: a device with an event that nobody dealt with; false: none.  Then fleet_event_done(): that event

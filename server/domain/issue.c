@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "domain/combine.h"
 #include "domain/drift_policy.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
@@ -10,7 +11,6 @@
 #include "proto/proto.h"
 #include "store/bundle_store.h"
 #include "store/fleet_store.h"
-#include "store/revision_store.h"
 #include "store/rollout_device_store.h"
 #include "store/rollout_store.h"
 
@@ -22,6 +22,7 @@ enum { PUT_BUNDLES = 128, PUT_BYTES = 4 * 1024 * 1024 /* stored at a time, which
 /* The content of one set of layers, rendered once however many devices share it. */
 struct rendering {
     struct rendering *next;
+    const json_t *content;
     const char *layers; /* "group,group": what it was merged from; only for devices without a layer
                            of their own */
     char *sections;     /* canonical text: made and written once, not for each device */
@@ -34,8 +35,11 @@ struct issue {
     struct db *db;
     struct app *app;
     struct arena *a;
-    int64_t pub;
-    const json_t *content;
+    int64_t pub;           /* of the bundle that is being made */
+    const json_t *content; /* of the device that is being rendered */
+    bool same;             /* content is everybody's; else each device's own, with add on top */
+    const char *add;
+    struct combine combine;
     const char *rollout_id;
     int wave;
     int64_t soak_s;  /* how long a device keeps the way back open (strategy.h) */
@@ -166,6 +170,7 @@ static enum err_code render(struct issue *is, const char *device_id, const struc
         !proto_content_digest(sections, r->digest) ||
         (r->sections = json_canonical(sections)) == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
+    r->content = is->content;
     if (key != NULL) {
         r->next = is->renderings;
         is->renderings = r;
@@ -194,7 +199,7 @@ static enum err_code rendering_for(struct issue *is, const char *device_id,
     const char *key = sharing_key(is, device_id, m, n_m);
 
     for (struct rendering *r = is->renderings; key != NULL && r != NULL; r = r->next) {
-        if (strcmp(r->layers, key) == 0) {
+        if (r->content == is->content && strcmp(r->layers, key) == 0) {
             *ret = r;
             return ERR_OK;
         }
@@ -210,6 +215,19 @@ static const char *made_for(const struct bundle_target *t, const struct renderin
     (void)snprintf(buf, 64, "%s,%s,%s%s%s", t->mode, t->placement, word,
                    r->items[0] == '\0' ? "" : ",", r->items);
     return buf;
+}
+
+/* What this device is entitled to. */
+static enum err_code take_content(struct issue *is, const struct bundle_target *t, struct err *e)
+{
+    const char *urgent = t->urgent;
+
+    if (is->same)
+        return ERR_OK;
+    if (is->add[0] != '\0')
+        urgent = combine_lists(is->a, t->urgent, is->add, t->pub);
+    return urgent == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                          : combine_content(&is->combine, t->pub, urgent, &is->content, e);
 }
 
 /* Which targets need a new bundle.  members and targets are in the same order. */
@@ -231,7 +249,9 @@ static enum err_code choose(struct issue *is, struct err *e)
         first = m;
         while (m < is->n_members && strcmp(is->members[m].device_id, t->id) == 0)
             m++;
-        rc = rendering_for(is, t->id, is->members + first, m - first, &r, e);
+        rc = take_content(is, t, e);
+        if (rc == ERR_OK)
+            rc = rendering_for(is, t->id, is->members + first, m - first, &r, e);
         if (rc == ERR_OK &&
             (strcmp(r->digest, t->digest) != 0 || strcmp(made_for(t, r, now), t->made_for) != 0)) {
             is->chosen[i] = r;
@@ -367,13 +387,18 @@ static enum err_code put_all(struct issue *is, struct err *e)
     for (size_t i = 0; i < is->n_targets && rc == ERR_OK; i++) {
         if (is->chosen[i] == NULL)
             continue;
-        rc = make_bundle(is, &is->targets[i], is->chosen[i], revs[k], batch, e);
+        is->pub = combine_newest(is->targets[i].pub, is->targets[i].urgent);
+        if (batch->n > 0 && batch->v[0].pub != is->pub) /* one statement is about one publication */
+            rc = flush(is, batch, e);
+        if (rc == ERR_OK)
+            rc = make_bundle(is, &is->targets[i], is->chosen[i], revs[k], batch, e);
         ids[k++] = is->targets[i].id;
     }
     if (rc == ERR_OK)
         rc = flush(is, batch, e);
     if (rc == ERR_OK && k > 0)
-        rc = rollout_device_store_follow(is->db, issue_id_array(ids, k, is->a), e);
+        rc = rollout_device_store_follow(is->db, issue_id_array(ids, k, is->a),
+                                         is->rollout_id == NULL ? "" : is->rollout_id, e);
     if (rc == ERR_OK && k > 0)
         rc = fleet_store_note_devices(is->db, issue_id_array(ids, k, is->a), e);
     return rc;
@@ -400,11 +425,17 @@ static enum err_code name_targets(struct issue *is, const char *const *device_id
     return is->ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 
-enum err_code issue_compare(struct db *db, struct app *app, int64_t pub, const json_t *content,
+enum err_code issue_compare(struct db *db, struct app *app, const json_t *content, const char *add,
                             struct arena *a, struct issue_change **ret, size_t *ret_n,
                             struct err *e)
 {
-    struct issue is = {.db = db, .app = app, .a = a, .pub = pub, .content = content};
+    struct issue is = {.db = db,
+                       .app = app,
+                       .a = a,
+                       .content = content,
+                       .same = add[0] == '\0',
+                       .add = add,
+                       .combine = {db, a, NULL}};
     struct issue_change *v;
     enum err_code rc = recovery_lock(db, app, e);
 
@@ -434,36 +465,62 @@ static enum err_code take_soak(struct issue *is, struct err *e)
     return rc;
 }
 
-enum err_code issue_devices(struct db *db, struct app *app, int64_t pub, const json_t *content,
-                            const char *rollout_id, int wave, const char *const *device_ids,
+/* By what each of the named devices is entitled to now. */
+static enum err_code put_entitled(struct issue *is, struct err *e)
+{
+    enum err_code rc = compare(is, e);
+
+    return rc == ERR_OK ? put_all(is, e) : rc;
+}
+
+static enum err_code begin(struct issue *is, const char *const *device_ids, size_t n, struct err *e)
+{
+    enum err_code rc = name_targets(is, device_ids, n, e);
+
+    is->add = "";
+    is->combine = (struct combine){is->db, is->a, NULL};
+    /* First, or a publication could slip in between reading and issuing. */
+    return rc == ERR_OK ? recovery_lock(is->db, is->app, e) : rc;
+}
+
+enum err_code issue_entitle(struct db *db, const struct issue_of *of, const char *const *device_ids,
                             size_t n, struct arena *a, struct err *e)
+{
+    const char *ids = issue_id_array(device_ids, n, a);
+
+    if (ids == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    return of->urgent[0] == '\0' ? rollout_target_store_set_pub(db, ids, of->pub, e)
+                                 : rollout_target_store_add_urgent(db, ids, of->urgent, e);
+}
+
+enum err_code issue_devices(struct db *db, struct app *app, const struct issue_of *of,
+                            const char *const *device_ids, size_t n, struct arena *a, struct err *e)
+{
+    struct issue is = {
+        .db = db, .app = app, .a = a, .rollout_id = of->rollout_id, .wave = of->wave};
+    enum err_code rc = n == 0 ? ERR_OK : begin(&is, device_ids, n, e);
+
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    rc = take_soak(&is, e);
+    if (rc == ERR_OK)
+        rc = issue_entitle(db, of, device_ids, n, a, e);
+    return rc == ERR_OK ? put_entitled(&is, e) : rc;
+}
+
+enum err_code issue_trial(struct db *db, struct app *app, const struct issue_trial_of *of,
+                          const char *device_id, const char *jti, struct arena *a, char **ret,
+                          struct err *e)
 {
     struct issue is = {.db = db,
                        .app = app,
                        .a = a,
-                       .pub = pub,
-                       .content = content,
-                       .rollout_id = rollout_id,
-                       .wave = wave};
-    enum err_code rc = n == 0 ? ERR_OK : name_targets(&is, device_ids, n, e);
-
-    if (rc != ERR_OK || n == 0)
-        return rc;
-    rc = recovery_lock(db, app, e);
-    if (rc == ERR_OK)
-        rc = take_soak(&is, e);
-    if (rc == ERR_OK)
-        rc = compare(&is, e);
-    if (rc == ERR_OK)
-        rc = rollout_target_store_set_pub(db, is.ids, pub, e);
-    return rc == ERR_OK ? put_all(&is, e) : rc;
-}
-
-enum err_code issue_trial(struct db *db, struct app *app, int64_t pub, const json_t *content,
-                          const char *device_id, const char *jti, struct arena *a, char **ret,
-                          struct err *e)
-{
-    struct issue is = {.db = db, .app = app, .a = a, .pub = pub, .content = content};
+                       .pub = of->pub,
+                       .content = of->content,
+                       .same = of->urgent[0] == '\0',
+                       .add = of->urgent,
+                       .combine = {db, a, NULL}};
     AUTO(json_free) json_t *payload = NULL;
     AUTO_STR char *text = NULL;
     struct rendering *r = NULL;
@@ -475,6 +532,8 @@ enum err_code issue_trial(struct db *db, struct app *app, int64_t pub, const jso
         rc = err_set(e, ERR_NOT_FOUND, "the device is not in service");
     if (rc == ERR_OK)
         rc = bundle_store_members(db, is.ids, a, &is.members, &is.n_members, e);
+    if (rc == ERR_OK)
+        rc = take_content(&is, &is.targets[0], e);
     if (rc == ERR_OK)
         rc = render(&is, device_id, is.members, is.n_members, NULL, &r, e);
     if (rc != ERR_OK)
@@ -488,51 +547,19 @@ enum err_code issue_trial(struct db *db, struct app *app, int64_t pub, const jso
                                         slice_of(text), false, ret, e);
 }
 
-/* Those of the targets whose publication is pub. */
-static enum err_code reissue_one(struct issue *of, int64_t pub, int64_t stable, struct err *e)
-{
-    struct issue is = {.db = of->db, .app = of->app, .a = of->a, .pub = pub == 0 ? stable : pub};
-    const char **ids = arena_alloc(of->a, (of->n_targets + 1) * sizeof *ids);
-    struct revision_row r = {0};
-    size_t n = 0;
-    enum err_code rc = ids == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
-
-    for (size_t i = 0; i < of->n_targets && rc == ERR_OK; i++) {
-        if (of->targets[i].pub == pub)
-            ids[n++] = of->targets[i].id;
-    }
-    if (rc == ERR_OK)
-        rc = revision_store_get(is.db, is.pub, is.a, &r, e);
-    return rc == ERR_OK ? issue_devices(is.db, is.app, is.pub, r.content, NULL, 0, ids, n, is.a, e)
-                        : rc;
-}
-
 enum err_code issue_reissue(struct db *db, struct app *app, const char *const *device_ids, size_t n,
                             struct arena *a, struct err *e)
 {
     struct issue is = {.db = db, .app = app, .a = a};
-    int64_t stable = 0, last = -1;
-    enum err_code rc = name_targets(&is, device_ids, n, e);
+    const char *urgent = "";
+    int64_t stable = 0;
+    enum err_code rc = begin(&is, device_ids, n, e);
 
     if (rc == ERR_OK)
-        rc = recovery_lock(
-            db, app, e); /* first, or a publication could slip in between reading and issuing */
+        rc = rollout_store_stable(db, a, &stable, &urgent, e);
     if (rc == ERR_OK)
-        rc = rollout_store_stable_pub(db, &stable, e);
-    if (rc == ERR_OK)
-        rc = bundle_store_targets(db, is.ids, a, &is.targets, &is.n_targets, e);
-    while (rc == ERR_OK) { /* each publication among them once, lowest first */
-        int64_t next = INT64_MAX;
-        for (size_t i = 0; i < is.n_targets; i++) {
-            if (is.targets[i].pub > last && is.targets[i].pub < next)
-                next = is.targets[i].pub;
-        }
-        if (next == INT64_MAX)
-            break;
-        rc = reissue_one(&is, next, stable, e);
-        last = next;
-    }
-    return rc;
+        rc = rollout_target_store_begin_with(db, is.ids, stable, urgent, e);
+    return rc == ERR_OK ? put_entitled(&is, e) : rc;
 }
 
 enum err_code issue_committed(struct db *db, struct app *app, struct err *e)

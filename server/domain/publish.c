@@ -2,10 +2,12 @@
 
 #include "base/rand.h"
 #include "domain/change.h"
+#include "domain/combine.h"
 #include "domain/draft.h"
 #include "domain/issue.h"
 #include "domain/live_layers.h"
 #include "domain/rollout.h"
+#include "store/bundle_store.h"
 #include "store/revision_store.h"
 #include "store/rollout_store.h"
 
@@ -135,6 +137,35 @@ static enum err_code from_history(struct db *db, struct publication *p, struct e
     return rc;
 }
 
+/* Laid over what each device has, it must be as good as on the newest revision. */
+static enum err_code judge_on_top(struct db *db, struct publication *p, struct check *c,
+                                  struct err *e)
+{
+    struct combine combine = {db, p->a, NULL};
+    struct bundle_target *t = NULL;
+    const json_t *before = NULL, *last = p->head.content;
+    size_t n = 0;
+    enum err_code rc = bundle_store_targets(db, NULL, p->a, &t, &n, e);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        AUTO(json_free) json_t *after = NULL, *others = NULL;
+        rc = combine_content(&combine, t[i].pub, t[i].urgent, &before, e);
+        if (rc != ERR_OK || before == last ||
+            json_equal((json_t *)(uintptr_t)before, (json_t *)(uintptr_t)p->head.content))
+            continue;
+        last = before;
+        after = json_deep_copy(before);
+        if (after == NULL)
+            return no_memory(e);
+        rc = content_apply(after, p->diff, true, &others, e);
+        c->before = before;
+        c->after = after;
+        if (rc == ERR_OK)
+            rc = check_devices(db, c, &p->ret->findings, NULL, e);
+    }
+    return rc;
+}
+
 static enum err_code judge(struct db *db, struct publication *p, json_t **ret_devices,
                            struct err *e)
 {
@@ -145,6 +176,7 @@ static enum err_code judge(struct db *db, struct publication *p, json_t **ret_de
                       .at_changes = draft,
                       .plans = p->how->dry_run,
                       .lang = p->how->lang};
+    bool expedited = false;
     enum err_code rc = ERR_OK;
 
     p->diff = content_diff(p->head.content, p->content);
@@ -155,6 +187,10 @@ static enum err_code judge(struct db *db, struct publication *p, json_t **ret_de
         rc = check_values(p->content, p->diff, draft, f, e);
     if (rc == ERR_OK && f->errors == 0)
         rc = check_devices(db, &c, f, ret_devices, e);
+    if (rc == ERR_OK && f->errors == 0)
+        rc = rollout_is_expedited(db, p->how->rollout, p->a, &expedited, e);
+    if (rc == ERR_OK && expedited)
+        rc = judge_on_top(db, p, &c, e);
     if (rc != ERR_OK)
         return rc;
     if (check_hard(f) > 0)

@@ -34,6 +34,9 @@ json_t *rollout_row_json(const struct rollout_row *r)
 
     if (j != NULL && r->counts != NULL)
         (void)json_object_set(j, "counts", (json_t *)(uintptr_t)r->counts);
+    (void)json_object_set_new(j, "expedited", json_boolean(r->urgent[0] != '\0'));
+    (void)json_object_set_new(j, "waits",
+                              r->waits[0] == '\0' ? json_null() : json_string(r->waits));
     return j;
 }
 

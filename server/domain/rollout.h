@@ -8,6 +8,7 @@
  *
  *   shadow -> awaiting-approval -> running <-> baking -> completed;  paused, halted -> resume | cancel | revert
  *   a newer publication: superseded;  revert -> reverting -> reverted
+ *   running, baking -> paused, by itself, while an expedited one goes first or nobody is heard, and back where it stood
  */
 #pragma once
 
@@ -24,11 +25,14 @@ struct rollout_new {
     const char *reverts;   /* id of the rollout whose publication this takes back; "" none */
     bool owed;             /* by the engine: only while the rollout still asks for it, ERR_CONFLICT otherwise */
 };
-/* Supersedes every open rollout and releases the first wave.  Inside the publication's transaction, after the revision's
- * row.  ERR_INVALID below "/rollout" when asked is no strategy.
+/* Supersedes every rollout that is not over, but an expedited one on its way, and releases the first wave; an expedited
+ * one supersedes nothing.  Inside the publication's transaction, after the revision's row.  ERR_INVALID below "/rollout" when asked is no strategy.
  * *ret_devices: [{"id","name","rev","changed","state"}], *ret_rollout: {"state","strategy","waves"}; new references. */
 MUST_USE enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_new *w, struct arena *a,
                                     json_t **ret_devices, json_t **ret_rollout, struct err *e);
+
+/* Would a publication that asks for this be expedited?  ERR_INVALID, ERR_FORBIDDEN as rollout_make(). */
+MUST_USE enum err_code rollout_is_expedited(struct db *db, const json_t *asked, struct arena *a, bool *ret, struct err *e);
 
 /* *ret: {"items","next"}, new reference; each with the number of its devices by state. */
 MUST_USE enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, struct arena *a, json_t **ret,
@@ -49,7 +53,7 @@ enum rollout_verb {
     ROLLOUT_HALT,    /* as a failure would */
     ROLLOUT_CANCEL,  /* it ends here: who has it keeps it, the others keep what they have */
     ROLLOUT_APPROVE, /* by another account than the author's */
-    ROLLOUT_PROMOTE, /* the next wave now, without more baking */
+    ROLLOUT_PROMOTE, /* the next wave now, without more baking, missing answers, or in spite of a refusal */
 };
 extern const char *const rollout_verb_names[];
 struct rollout_order {
@@ -73,6 +77,11 @@ bool rollout_revert_possible(const char *state);
  * hint ("inari_change", db.h) comes. */
 MUST_USE enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term, size_t *ret_n,
                                       struct err *e);
+
+/* By what this parent alone has heard: is it worth a pass to find out whether the fleet has fallen silent?  No SQL. */
+bool rollout_may_be_silent(struct app *app);
+/* {"type":"FleetHeard","status","reason","since","gone","of"}: does the parent hear its fleet?  New reference. */
+MUST_USE enum err_code rollout_silence_condition(struct db *db, struct arena *a, json_t **ret, struct err *e);
 
 /* The fleet's policy: what is set, and what that comes to.  {"policy","effective","version"}. */
 MUST_USE enum err_code rollout_policy_get(struct db *db, struct arena *a, json_t **ret, int64_t *ret_version,

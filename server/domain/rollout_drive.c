@@ -8,7 +8,6 @@
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
 #include "domain/recovery.h"
-#include "store/revision_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -143,6 +142,8 @@ enum err_code rollout_load(struct rollout_run *x, const char *id, struct err *e)
         rc = strategy_read(x->row.strategy, "/strategy", &x->s, e);
     if (rc == ERR_OK)
         strategy_settle(&x->s, 0);
+    if (rc == ERR_OK)
+        rc = rollout_store_waits(x->db, &x->row, x->a, &x->urgent_first, &x->silent, e);
     return rc == ERR_OK ? rollout_reload(x, e) : rc;
 }
 
@@ -162,8 +163,8 @@ static bool shares_set(const char *sets, const char *busy)
     return false;
 }
 
-/* Why a device cannot take part now; NULL: it can. */
-static const char *skip_reason(const struct rollout_run *x, const struct rollout_device *d)
+const char *rollout_skip_reason(const struct rollout_run *x, const struct rollout_device *d,
+                                bool strict)
 {
     static const char *const serving[] = {"observing", "managed", "held", "quarantined", NULL};
     /* Presence of the last half minute dies with a parent: nobody is away who was not given time to
@@ -172,7 +173,7 @@ static const char *skip_reason(const struct rollout_run *x, const struct rollout
 
     if (!in_list(d->device_state, serving))
         return "gone";
-    if (x->s.kind == STRATEGY_ALL)
+    if (x->s.kind == STRATEGY_ALL && !strict)
         return NULL; /* all of them get it at once: whoever is away finds it when it returns */
     if (strcmp(d->device_state, "held") == 0)
         return "held";
@@ -190,13 +191,15 @@ struct picking {
 
 static void pick(struct rollout_run *x, struct picking *p, const struct rollout_device *d)
 {
-    const char *skip = skip_reason(x, d);
+    const char *skip = rollout_skip_reason(x, d, false);
 
     if (skip != NULL) {
         (void)json_array_append_new(p->skipped, json_pack("{s:s,s:s,s:s}", "device_id", d->id,
                                                           "state", "skipped", "reason", skip));
         return;
     }
+    if (d->busy) /* what it was offered before comes to its end first */
+        return;
     if (p->room == 0 || (d->mx[0] != '\0' && shares_set(d->mx, strbuf_str(&p->busy))))
         return;
     p->ids[p->n++] = d->id;
@@ -204,17 +207,21 @@ static void pick(struct rollout_run *x, struct picking *p, const struct rollout_
     strbuf_printf(&p->busy, "%s,", d->mx);
 }
 
+struct issue_of rollout_gives(const struct rollout_run *x)
+{
+    return (struct issue_of){x->row.pub, x->row.urgent, x->row.id, x->row.wave};
+}
+
 /* Bundles of one wave carry its number. */
 static enum err_code issue_wave(struct rollout_run *x, const struct picking *p, struct err *e)
 {
-    struct revision_row r = {0};
+    const struct issue_of of = rollout_gives(x);
     const char *all = issue_id_array(p->ids, p->n, x->a);
     enum err_code rc = all == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                   : revision_store_get(x->db, x->row.pub, x->a, &r, e);
+                                   : rollout_device_store_keep(x->db, x->row.id, all, e);
 
     if (rc == ERR_OK)
-        rc = issue_devices(x->db, x->app, x->row.pub, r.content, x->row.id, x->row.wave, p->ids,
-                           p->n, x->a, e);
+        rc = issue_devices(x->db, x->app, &of, p->ids, p->n, x->a, e);
     if (rc == ERR_OK)
         rc = rollout_device_store_release(x->db, x->row.id, all, x->now_ms, e);
     x->changed = true;
@@ -264,6 +271,8 @@ enum err_code rollout_enter(struct rollout_run *x, const char *state, const char
     x->row.state = state;
     x->row.reason = reason;
     x->row.state_ms = x->now_ms;
+    if (strcmp(state, "paused") != 0)
+        x->row.waits = "";
     x->row.ended_ms = in_list(state, over) ? x->now_ms : 0;
     x->changed = true;
     rc = rollout_store_save(x->db, &x->row, x->term, e);

@@ -6,7 +6,6 @@
 #include "domain/dry_run.h"
 #include "domain/issue.h"
 #include "domain/publish.h"
-#include "store/revision_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +43,8 @@ static const char *late(const struct rollout_run *x, const struct rollout_device
     int64_t since = d->fetched_ms != 0 ? d->fetched_ms : d->released_ms;
     bool seen = d->seen_ms > d->released_ms;
 
+    if (x->silent)
+        return word; /* nobody is heard: that says nothing of this device */
     if (strcmp(word, "offered") == 0 && !seen &&
         x->now_ms - d->released_ms > x->s.offline_after_s * 1000 &&
         x->now_ms - x->app->started_ms > x->s.offline_after_s * 1000) {
@@ -56,6 +57,23 @@ static const char *late(const struct rollout_run *x, const struct rollout_device
         return "timed-out";
     }
     return word;
+}
+
+/* They went away before they fetched it: when they come back they catch up with what was completed,
+ * not with what may have been halted since.  Where everybody gets it at once it stays offered. */
+static enum err_code withdraw(struct rollout_run *x, const char *const *ids, size_t n,
+                              struct err *e)
+{
+    const char *all = issue_id_array(ids, n, x->a);
+    enum err_code rc;
+
+    if (n == 0 || x->s.kind == STRATEGY_ALL)
+        return ERR_OK;
+    if (all == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = rollout_target_store_reset_pub(x->db, x->row.id, all, e);
+    x->changed = true;
+    return rc == ERR_OK ? issue_reissue(x->db, x->app, ids, n, x->a, e) : rc;
 }
 
 /* One audit entry for all that failed at once; a wave may be thousands. */
@@ -101,8 +119,11 @@ enum err_code rollout_devices_set(struct rollout_run *x, const json_t *rows, str
 static enum err_code settle(struct rollout_run *x, struct err *e)
 {
     AUTO(json_free) json_t *rows = json_array();
+    const char **gone = arena_alloc(x->a, (x->n + 1) * sizeof *gone);
+    size_t n_gone = 0;
+    enum err_code rc = gone == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 
-    for (size_t i = 0; i < x->n; i++) {
+    for (size_t i = 0; i < x->n && rc == ERR_OK; i++) {
         const struct rollout_device *d = &x->d[i];
         const char *word = rollout_device_word(d), *reason = "";
         if (strcmp(word, "interrupted") == 0)
@@ -113,8 +134,12 @@ static enum err_code settle(struct rollout_run *x, struct err *e)
             reason = gone_reason(d);
         if (strcmp(word, d->state) != 0)
             settle_to(rows, d, word, reason);
+        if (strcmp(reason, "offline") == 0 && strcmp(word, d->state) != 0)
+            gone[n_gone++] = d->id;
     }
-    return rollout_devices_set(x, rows, e);
+    if (rc == ERR_OK)
+        rc = withdraw(x, gone, n_gone, e);
+    return rc == ERR_OK ? rollout_devices_set(x, rows, e) : rc;
 }
 
 /* --- what follows --- */
@@ -151,7 +176,7 @@ static int rank_of(const struct rollout_run *x, int wave)
     return 0;
 }
 
-static bool too_many_failures(const struct rollout_run *x)
+bool rollout_failed(const struct rollout_run *x)
 {
     for (int w = 0; w <= x->row.wave; w++) {
         struct count c = count_wave(x, w);
@@ -161,22 +186,15 @@ static bool too_many_failures(const struct rollout_run *x)
     return false;
 }
 
-/* Whoever was away, held, new or regrouped meanwhile gets what everybody has. */
+/* Whoever was away, held, new or regrouped meanwhile gets what everybody has, as it comes back. */
 static enum err_code complete(struct rollout_run *x, struct err *e)
 {
-    struct revision_row r = {0};
-    const char **ids = NULL;
-    size_t n = 0;
-    enum err_code rc = rollout_target_store_behind(x->db, x->row.id, x->row.pub, x->a, &ids, &n, e);
+    size_t behind = 0;
+    enum err_code rc = rollout_tell_reverted(x, "reverted", e);
 
-    if (rc == ERR_OK && n > 0)
-        rc = revision_store_get(x->db, x->row.pub, x->a, &r, e);
-    if (rc == ERR_OK && n > 0)
-        rc = issue_devices(x->db, x->app, x->row.pub, r.content, x->row.id, x->row.wave, ids, n,
-                           x->a, e);
     if (rc == ERR_OK)
-        rc = rollout_tell_reverted(x, "reverted", e);
-    return rc == ERR_OK ? rollout_enter(x, "completed", "", e) : rc;
+        rc = rollout_enter(x, "completed", "", e);
+    return rc == ERR_OK ? rollout_catch_up(x, &behind, e) : rc;
 }
 
 static enum err_code next_wave(struct rollout_run *x, struct err *e)
@@ -216,7 +234,7 @@ static enum err_code baking(struct rollout_run *x, struct err *e)
 
     if (rc != ERR_OK)
         return rc;
-    if (too_many_failures(x))
+    if (rollout_failed(x))
         return rollout_halt(x, "unhealthy", e);
     if (baked_ms < bake_ms)
         return ERR_OK;
@@ -236,7 +254,7 @@ static enum err_code step(struct rollout_run *x, struct err *e)
         return rollout_shadow(x, e);
     if (!runs && strcmp(x->row.state, "baking") != 0)
         return ERR_OK;
-    if (too_many_failures(x))
+    if (rollout_failed(x))
         return rollout_halt(x, "failures", e);
     return runs ? running(x, e) : baking(x, e);
 }
@@ -246,6 +264,7 @@ struct pass {
     const char *id, *holder;
     int64_t term;
     bool changed;
+    size_t behind;
 };
 
 /* The rollout, for the holder of the lease alone. */
@@ -270,6 +289,8 @@ static enum err_code pass_tx(struct db *db, void *ctx, struct err *e)
 
     if (rc == ERR_OK)
         rc = settle(&x, e);
+    if (rc == ERR_OK)
+        rc = rollout_standing(&x, e);
     for (int i = 0; i < 2 * STRATEGY_WAVES_MAX && rc == ERR_OK; i++) {
         const char *state = x.row.state;
         int wave = x.row.wave;
@@ -318,27 +339,69 @@ static enum err_code revert(struct db *db, struct pass *p, struct err *e)
     return tx_run(db, "rollout.revert_refused", give_up_revert, p, e);
 }
 
+static enum err_code catch_up_tx(struct db *db, void *ctx, struct err *e)
+{
+    struct pass *p = ctx;
+    AUTO(arena_free) struct arena *a = arena_new(ROLLOUT_ARENA);
+    struct rollout_run x;
+    enum err_code rc = take(db, p, a, &x, e);
+
+    p->behind = 0;
+    if (rc == ERR_OK)
+        rc = rollout_catch_up(&x, &p->behind, e);
+    if (rc != ERR_OK)
+        return rc;
+    p->changed = x.changed;
+    return rollout_write_notes(&x, e);
+}
+
+/* The rollouts that everybody is to have, with devices that have not. */
+static enum err_code catch_up(struct db *db, const struct pass *like, struct arena *a,
+                              bool *ret_changed, size_t *ret_n, struct err *e)
+{
+    struct rollout_row *v = NULL;
+    size_t n = 0;
+    enum err_code rc = rollout_store_lagging(db, a, &v, &n, e);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        struct pass p = *like;
+        p.id = v[i].id;
+        p.changed = false;
+        rc = tx_run(db, "rollout.catch_up", catch_up_tx, &p, e);
+        *ret_changed = *ret_changed || (rc == ERR_OK && p.changed);
+        *ret_n += p.behind;
+    }
+    return rc;
+}
+
 enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term,
                              size_t *ret_n, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
     struct rollout_row *v = NULL;
-    bool changed = false;
+    struct pass any = {app, "", holder, term, false, 0};
+    bool changed = false, silent = false;
     size_t n = 0, open = 0;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                 : rollout_store_open(db, a, &v, &n, e);
+                                 : rollout_silence(db, app, holder, term, &changed, &silent, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_store_open(db, a, &v, &n, e);
 
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
-        struct pass p = {app, v[i].id, holder, term, false};
+        struct pass p = any;
+        p.id = v[i].id;
         rc = tx_run(db, "rollout.pass", pass_tx, &p, e);
         changed = changed || (rc == ERR_OK && p.changed);
         if (rc == ERR_OK && v[i].auto_revert && strcmp(v[i].state, "halted") == 0)
             rc = revert(db, &p, e);
     }
+    if (rc == ERR_OK && !silent)
+        rc = catch_up(db, &any, a, &changed, &open, e);
     if (rc == ERR_OK)
         rc = dry_run_engine(db, holder, term, &changed, &open, e);
     if (changed)
         (void)issue_committed(db, app, NULL);
-    *ret_n = n + open;
+    *ret_n = n + open + silent;
     return rc;
 }

@@ -1,7 +1,9 @@
 /* A rollout begins: inside the transaction of its publication. */
 #include "domain/rollout_private.h"
 
+#include "domain/combine.h"
 #include "domain/issue.h"
+#include "domain/recovery.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,14 @@ struct making {
     struct strategy_device *plan;
     size_t n_plan;
     json_t *strategy;
+    const char *urgent; /* laid over what each device has, "6"; "": the whole publication */
 };
+
+static enum err_code compare(struct making *m, struct err *e)
+{
+    return issue_compare(m->x.db, m->x.app, m->w->content, m->urgent, m->x.a, &m->changes,
+                         &m->n_changes, e);
+}
 
 /* It is over; its devices on the way stay so.  What it offered and nobody fetched is added to ids:
  * each of those devices is entitled to what it had before again. */
@@ -54,9 +63,40 @@ static enum err_code take_back(struct making *m, const json_t *list, struct err 
     rc = issue_reissue(m->x.db, m->x.app, ids, n, m->x.a, e);
     if (rc == ERR_OK) /* a halt of the new one goes back to this, not to what was never taken */
         rc = rollout_target_store_list(m->x.db, m->x.a, &m->targets, &m->n_targets, e);
-    return rc == ERR_OK ? issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
-                                        &m->changes, &m->n_changes, e)
-                        : rc;
+    return rc == ERR_OK ? compare(m, e) : rc;
+}
+
+/* An expedited one on its way is let through; what comes after it holds its change too. */
+static bool goes_first(const struct rollout_row *r)
+{
+    static const char *const moving[] = {"shadow", "running", "baking", NULL};
+
+    if (r->urgent[0] == '\0')
+        return false;
+    for (int i = 0; moving[i] != NULL; i++) {
+        if (strcmp(r->state, moving[i]) == 0)
+            return true;
+    }
+    return r->waits[0] != '\0';
+}
+
+/* It brings one change and nothing else along: what is on its way stands aside and goes on
+ * afterwards. */
+static enum err_code let_stand_aside(struct making *m, struct err *e)
+{
+    struct rollout_row *v = NULL;
+    size_t n = 0;
+    enum err_code rc = rollout_store_unended(m->x.db, m->x.a, &v, &n, e);
+
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        struct rollout_run other = rollout_beside(&m->x);
+        if (strcmp(v[i].id, m->w->id) == 0)
+            continue;
+        rc = rollout_load(&other, v[i].id, e);
+        if (rc == ERR_OK)
+            rc = rollout_standing(&other, e);
+    }
+    return rc;
 }
 
 static enum err_code supersede_all(struct making *m, struct err *e)
@@ -68,17 +108,16 @@ static enum err_code supersede_all(struct making *m, struct err *e)
                                    : rollout_store_unended(m->x.db, m->x.a, &v, &n, e);
 
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
-        if (strcmp(v[i].id, m->w->reverts) != 0)
+        if (strcmp(v[i].id, m->w->reverts) != 0 && !goes_first(&v[i]))
             rc = supersede(m, v[i].id, ids, e);
     }
     return rc == ERR_OK ? take_back(m, ids, e) : rc;
 }
 
-static enum err_code choose_strategy(struct making *m, struct err *e)
+static enum err_code read_strategy(struct making *m, struct err *e)
 {
     const json_t *policy = NULL;
     int64_t version = 0;
-    size_t managed = 0;
     enum err_code rc = rollout_store_policy(m->x.db, m->x.a, &policy, &version, e);
 
     if (rc == ERR_OK)
@@ -89,14 +128,47 @@ static enum err_code choose_strategy(struct making *m, struct err *e)
         rc = strategy_read(m->strategy, "/rollout", &m->x.s, e);
     if (rc != ERR_OK)
         return rc;
+    return arena_defer(m->x.a, (void (*)(void *))json_decref, m->strategy)
+               ? ERR_OK
+               : err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
+/* What one that takes back an expedited one lays over a device is both: they cancel each other. */
+static enum err_code choose_urgent(struct making *m, struct err *e)
+{
+    struct rollout_row old = {.urgent = ""};
+    char own[24];
+    int64_t most = 0;
+    enum err_code rc = ERR_OK;
+
+    m->urgent = "";
+    if (!m->x.s.expedite)
+        return ERR_OK;
+    if (m->w->reverts[0] != '\0')
+        rc = rollout_store_get(m->x.db, m->w->reverts, m->x.a, &old, e);
+    if (rc == ERR_OK)
+        rc = rollout_target_store_most_urgent(m->x.db, &most, e);
+    if (rc == ERR_OK && most + 2 > COMBINE_MAX)
+        rc = err_field(e, ERR_CONFLICT, "/rollout/expedite",
+                       "a device has %lld expedited changes on top of its revision, which is the "
+                       "limit: publish one that is not expedited first",
+                       (long long)most);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(own, sizeof own, "%lld", (long long)m->w->pub);
+    m->urgent = combine_lists(m->x.a, old.urgent, own, 0);
+    return m->urgent == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
+
+static void settle_strategy(struct making *m)
+{
+    size_t managed = 0;
+
     for (size_t i = 0; i < m->n_changes; i++)
         managed += m->changes[i].changed && strcmp(m->targets[i].mode, "manage") == 0;
     strategy_settle(&m->x.s, managed);
     (void)json_object_set_new(m->strategy, "strategy",
                               json_string(strategy_kind_names[m->x.s.kind]));
-    return arena_defer(m->x.a, (void (*)(void *))json_decref, m->strategy)
-               ? ERR_OK
-               : err_set(e, ERR_NO_MEMORY, "out of memory");
 }
 
 static enum err_code plan(struct making *m, struct err *e)
@@ -154,7 +226,8 @@ static enum err_code store(struct making *m, struct err *e)
     r->author_id = m->w->author_id;
     r->reverts = m->w->reverts;
     r->strategy = m->strategy;
-    r->reason = r->paused_from = r->approver = "";
+    r->reason = r->paused_from = r->approver = r->waits = "";
+    r->urgent = m->urgent;
     r->created_ms = r->state_ms = m->x.now_ms;
     r->state = m->n_plan == 0                   ? "completed"
                : m->x.s.shadow == SHADOW_ALWAYS ? "shadow"
@@ -169,6 +242,7 @@ static enum err_code store(struct making *m, struct err *e)
 static enum err_code advance_others(struct making *m, struct err *e)
 {
     const char **ids = arena_alloc(m->x.a, (m->n_changes + 1) * sizeof *ids);
+    struct issue_of of;
     size_t n = 0;
 
     if (ids == NULL)
@@ -178,10 +252,11 @@ static enum err_code advance_others(struct making *m, struct err *e)
             ids[n++] = m->changes[i].id;
     }
     if (n == 0 || (m->n_plan > 0 && m->x.s.kind != STRATEGY_ALL))
-        return ERR_OK;
+        return ERR_OK; /* when it is over: rollout_catch_up() */
     if (m->n_plan > 0 && strcmp(m->x.row.state, "running") != 0)
         return ERR_OK; /* it waits for somebody: another group must not bring it to them before */
-    return rollout_target_store_set_pub(m->x.db, issue_id_array(ids, n, m->x.a), m->w->pub, e);
+    of = rollout_gives(&m->x);
+    return issue_entitle(m->x.db, &of, ids, n, m->x.a, e);
 }
 
 /* In the order of ids; x.d is in the order of places. */
@@ -244,18 +319,24 @@ static enum err_code done_at_once(struct making *m, struct err *e)
 
 static enum err_code begin(struct making *m, struct err *e)
 {
-    enum err_code rc = issue_compare(m->x.db, m->x.app, m->w->pub, m->w->content, m->x.a,
-                                     &m->changes, &m->n_changes, e);
+    enum err_code rc = recovery_lock(m->x.db, m->x.app, e);
 
+    if (rc == ERR_OK)
+        rc = read_strategy(m, e);
+    if (rc == ERR_OK)
+        rc = choose_urgent(m, e);
+    if (rc == ERR_OK)
+        rc = compare(m, e);
     if (rc == ERR_OK)
         rc = rollout_target_store_list(m->x.db, m->x.a, &m->targets, &m->n_targets, e);
     if (rc == ERR_OK && m->n_targets != m->n_changes) /* both hold the issuer's lock */
         rc = err_set(e, ERR_CONFLICT, "the devices changed meanwhile");
     if (rc == ERR_OK)
-        rc = choose_strategy(m, e);
-    if (rc == ERR_OK)
         rc = stop_reverted(m, e);
-    if (rc == ERR_OK)
+    if (rc != ERR_OK)
+        return rc;
+    settle_strategy(m);
+    if (m->urgent[0] == '\0')
         rc = supersede_all(m, e);
     if (rc == ERR_OK)
         rc = plan(m, e);
@@ -280,6 +361,12 @@ enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_
         rc = begin(&m, e);
     if (rc == ERR_OK)
         rc = rollout_reload(&m.x, e);
+    if (rc == ERR_OK)
+        rc = rollout_store_waits(db, &m.x.row, a, &m.x.urgent_first, &m.x.silent, e);
+    if (rc == ERR_OK)
+        rc = rollout_standing(&m.x, e);
+    if (rc == ERR_OK && m.urgent[0] != '\0')
+        rc = let_stand_aside(&m, e);
     if (rc == ERR_OK && strcmp(m.x.row.state, "running") == 0)
         rc = rollout_release(&m.x, e);
     if (rc == ERR_OK)
@@ -291,4 +378,17 @@ enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_
                              strategy_kind_names[m.x.s.kind], "waves", m.x.row.n_waves);
     return *ret_devices == NULL || *ret_rollout == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                                         : ERR_OK;
+}
+
+enum err_code rollout_is_expedited(struct db *db, const json_t *asked, struct arena *a, bool *ret,
+                                   struct err *e)
+{
+    const json_t *policy = NULL;
+    int64_t version = 0;
+    enum err_code rc = rollout_store_policy(db, a, &policy, &version, e);
+
+    *ret = json_is_true(json_object_get(asked, "expedite")) ||
+           (json_object_get(asked, "expedite") == NULL &&
+            json_is_true(json_object_get(policy, "expedite")));
+    return rc;
 }

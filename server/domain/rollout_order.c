@@ -74,6 +74,20 @@ static bool was_refused(const struct rollout_run *x)
     return strcmp(x->row.state, "halted") == 0 && strcmp(x->row.reason, ROLLOUT_REFUSED) == 0;
 }
 
+/* It stands aside by itself, and a person does not want it to: it goes on where it stood. */
+static enum err_code resume_against(struct rollout_run *x, struct err *e)
+{
+    const char *to = x->row.paused_from;
+    enum err_code rc = rollout_overrule(x, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    x->row.paused_from = "";
+    rc = rollout_enter(x, to, "", e);
+    x->row.state_ms = x->now_ms - x->row.stood_ms;
+    return rc == ERR_OK ? rollout_store_save(x->db, &x->row, 0, e) : rc;
+}
+
 static enum err_code resume(struct rollout_run *x, struct err *e)
 {
     const char *to = strcmp(x->row.state, "paused") == 0 ? x->row.paused_from : "running";
@@ -81,6 +95,8 @@ static enum err_code resume(struct rollout_run *x, struct err *e)
                            ? rollout_device_store_forgive(x->db, x->row.id, e)
                            : ERR_OK;
 
+    if (rc == ERR_OK && x->row.waits[0] != '\0')
+        return resume_against(x, e);
     if (rc == ERR_OK && was_refused(x))
         return rollout_ask_again(x, e);
     if (strcmp(to, "running") == 0 && x->s.approval && x->row.approver[0] == '\0')
@@ -106,7 +122,9 @@ static enum err_code obey(struct rollout_run *x, const struct rollout_order *o, 
 
     switch (o->verb) {
     case ROLLOUT_PAUSE:
-        x->row.paused_from = x->row.state;
+        if (x->row.waits[0] == '\0')
+            x->row.paused_from = x->row.state;
+        x->row.waits = ""; /* from now on it waits for a person */
         return rollout_enter(x, "paused", reason, e);
     case ROLLOUT_RESUME:
         return resume(x, e);
@@ -152,11 +170,14 @@ static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
     if (o->o->version != 0 && o->o->version != x.row.version)
         return err_set(e, ERR_STALE_EDIT, "the present version is \"%lld\"",
                        (long long)x.row.version);
-    if (!rollout_verb_possible(o->o->verb, from) ||
+    if (!(rollout_verb_possible(o->o->verb, from) ||
+          (o->o->verb == ROLLOUT_PAUSE && x.row.waits[0] != '\0')) ||
         (o->o->verb == ROLLOUT_PROMOTE && strcmp(from, "halted") == 0 && !was_refused(&x)))
         return err_set(e, ERR_CONFLICT, "a rollout that is \"%s\" does not take the order \"%s\"",
                        from, rollout_verb_names[o->o->verb]);
     rc = obey(&x, o->o, e);
+    if (rc == ERR_OK)
+        rc = rollout_standing(&x, e);
     if (rc == ERR_OK && strcmp(x.row.state, "running") == 0)
         rc = rollout_release(&x, e);
     json_decref(o->json);

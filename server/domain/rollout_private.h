@@ -21,6 +21,7 @@ struct rollout_run { /* one rollout in one transaction */
     size_t n;
     bool changed; /* something was issued or the row written */
     bool lean;    /* what devices say is not asked for: a rollout that begins has nobody to listen to */
+    bool urgent_first, silent; /* it stands aside: another one goes first; nobody can be heard (rollout_silence()) */
     bool told;    /* whoever ordered it writes the audit entry of this one */
     json_t *notes; /* audit entries, written last (audit.h); borrowed from the arena */
 };
@@ -52,6 +53,23 @@ MUST_USE enum err_code rollout_devices_set(struct rollout_run *x, const json_t *
 MUST_USE enum err_code rollout_guard(struct rollout_run *x, bool late, enum guard_verdict *ret, struct err *e);
 /* What became of the rollout that this one takes back: "reverted", or "halted" again. */
 MUST_USE enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e);
+/* Before a step: stand aside when it must, go on where it stood when that is over. */
+MUST_USE enum err_code rollout_standing(struct rollout_run *x, struct err *e);
+/* A person says go on: ERR_CONFLICT while an expedited one is on its way. */
+MUST_USE enum err_code rollout_overrule(struct rollout_run *x, struct err *e);
+/* More devices have failed than its waves bear. */
+bool rollout_failed(const struct rollout_run *x);
+/* What it gives devices. */
+struct issue_of rollout_gives(const struct rollout_run *x);
+/* Devices that are behind a rollout that is over: those it does not change are entitled to it, the others are offered it
+ * when they are there, as many at once and as apart in MX sets as in a wave.  *ret_n is raised by those that wait for
+ * that, or may come back any moment. */
+MUST_USE enum err_code rollout_catch_up(struct rollout_run *x, size_t *ret_n, struct err *e);
+/* Everybody fell silent together, or is heard again: under the lease, before the passes. */
+MUST_USE enum err_code rollout_silence(struct db *db, struct app *app, const char *holder, int64_t term,
+                                       bool *ret_changed, bool *ret_silent, struct err *e);
+/* Why a device cannot take part now; NULL: it can.  strict: also where everybody is offered it at once. */
+const char *rollout_skip_reason(const struct rollout_run *x, const struct rollout_device *d, bool strict);
 /* Stop: devices that did not confirm get back what they had, under a fresh rev. */
 MUST_USE enum err_code rollout_halt(struct rollout_run *x, const char *reason, struct err *e);
 

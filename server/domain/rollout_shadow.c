@@ -37,7 +37,7 @@ enum err_code rollout_ask_again(struct rollout_run *x, struct err *e)
     enum err_code rc = revision_store_get(x->db, x->row.pub, x->a, &r, e);
 
     if (rc == ERR_OK)
-        rc = issue_compare(x->db, x->app, x->row.pub, r.content, x->a, &changes, &n, e);
+        rc = issue_compare(x->db, x->app, r.content, x->row.urgent, x->a, &changes, &n, e);
     if (rc == ERR_OK)
         rc = rollout_target_store_list(x->db, x->a, &targets, &n_targets, e);
     if (rc == ERR_OK && n_targets != n)

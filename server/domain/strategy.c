@@ -10,7 +10,7 @@ const char *const strategy_kind_names[] = {"auto", "all", "waves", NULL};
 static const char *const failure_names[] = {"halt", "revert", NULL};
 static const char *const shadow_names[] = {"auto", "always", "never", NULL};
 
-enum { EXPEDITE_BAKE_S = 30, SMALL = 10, DAY_S = 86400, SHADOW_S = 60 };
+enum { EXPEDITE_BAKE_S = 30, EXPEDITE_SHADOW_S = 10, SMALL = 10, DAY_S = 86400, SHADOW_S = 60 };
 enum {
     GUARD_MESSAGES = 20,
     GUARD_FACTOR = 3,
@@ -22,14 +22,15 @@ enum {
 static json_t *built_in(void)
 {
     return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i,s:i,s:i,s:i,"
-                     "s:i,s:i,s:i,s:i}",
+                     "s:i,s:i,s:i,s:i,s:i}",
                      "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
                      "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600,
                      "offline_after_s", 180, "max_failures", "5%", "on_failure", "halt", "approval",
                      0, "expedite", 0, "small_fleet", SMALL, "shadow", "auto", "shadow_s", SHADOW_S,
                      "soak_s", 0, "guard_messages", GUARD_MESSAGES, "guard_factor", GUARD_FACTOR,
                      "guard_rejected", GUARD_PERCENT, "guard_deferred", GUARD_PERCENT,
-                     "guard_latency_s", GUARD_LATENCY_S, "guard_queue", GUARD_QUEUE);
+                     "guard_latency_s", GUARD_LATENCY_S, "guard_queue", GUARD_QUEUE,
+                     "expedite_bake_s", EXPEDITE_BAKE_S);
 }
 
 enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer,
@@ -118,7 +119,7 @@ struct words {
     const char *max_unavailable, *max_failures;
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet, shadow_s;
     int64_t soak_s, guard_messages, guard_factor, guard_rejected, guard_deferred, guard_latency_s,
-        guard_queue;
+        guard_queue, expedite_bake_s;
     bool approval, expedite;
 };
 
@@ -137,6 +138,7 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
 {
     /* A rollout from before there was one says nothing. */
     struct words w = {.shadow_s = SHADOW_S,
+                      .expedite_bake_s = EXPEDITE_BAKE_S,
                       .guard_messages = GUARD_MESSAGES,
                       .guard_factor = GUARD_FACTOR,
                       .guard_rejected = GUARD_PERCENT,
@@ -165,6 +167,7 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
         JDEC_INT(struct words, guard_deferred, 0, 0, 100),
         JDEC_INT(struct words, guard_latency_s, 0, 0, 300),
         JDEC_INT(struct words, guard_queue, 0, 0, 1000000),
+        JDEC_INT(struct words, expedite_bake_s, 0, 0, 3600),
         JDEC_END,
     };
     enum err_code rc = jdec_object(j, fields, JD_REFUSE_UNKNOWN, pointer, &w, e);
@@ -178,6 +181,7 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
                              .offline_after_s = w.offline_after_s,
                              .small_fleet = w.small_fleet,
                              .shadow_s = w.shadow_s,
+                             .expedite_bake_s = w.expedite_bake_s,
                              .shadow = (enum strategy_shadow)w.shadow,
                              .guard = limits_of(&w),
                              .revert = w.on_failure == 1,
@@ -196,14 +200,16 @@ void strategy_settle(struct strategy *s, size_t n_devices)
         s->kind = STRATEGY_WAVES;
         s->waves[0] = (struct share){SHARE_COUNT, 1};
         s->n_waves = 1;
-        s->canary_bake_s = s->canary_bake_s < EXPEDITE_BAKE_S ? s->canary_bake_s : EXPEDITE_BAKE_S;
+        s->canary_bake_s =
+            s->canary_bake_s < s->expedite_bake_s ? s->canary_bake_s : s->expedite_bake_s;
+        s->shadow_s = s->shadow_s < EXPEDITE_SHADOW_S ? s->shadow_s : EXPEDITE_SHADOW_S;
         s->bake_s = 0;
         s->guard.messages = 0; /* an urgent change does not wait for more mail */
     }
     if (s->kind == STRATEGY_AUTO)
         s->kind = n_devices <= (size_t)s->small_fleet ? STRATEGY_ALL : STRATEGY_WAVES;
     if (s->shadow == SHADOW_AUTO)
-        s->shadow = s->kind == STRATEGY_WAVES && !s->expedite ? SHADOW_ALWAYS : SHADOW_NEVER;
+        s->shadow = s->kind == STRATEGY_WAVES ? SHADOW_ALWAYS : SHADOW_NEVER;
     if (s->kind == STRATEGY_ALL) {
         s->n_waves = 0;
         s->canary_bake_s = s->bake_s = 0;

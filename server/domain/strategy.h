@@ -8,7 +8,7 @@
  *    "approval":false, "expedite":false, "small_fleet":10,
  *    "shadow":"auto|always|never", "shadow_s":60, "soak_s":0,
  *    "guard_messages":20, "guard_factor":3, "guard_rejected":10, "guard_deferred":10, "guard_latency_s":30,
- *    "guard_queue":50}
+ *    "guard_queue":50, "expedite_bake_s":30}
  * soak_s is for the devices alone: so long after the switch each looks every 5 s whether all is well, and puts the change back by
  * itself when it is not (wire.md, "probe_soak_s"); an expedited one has none.
  * A share is a number of devices ("3") or of a hundred ("10%", rounded up, at least one).
@@ -20,7 +20,7 @@
 #include "json/json_in.h"
 
 enum strategy_kind { STRATEGY_AUTO, STRATEGY_ALL, STRATEGY_WAVES };
-/* Do the devices try it before anybody gets it?  auto: when it goes in waves and is not expedited. */
+/* Do the devices try it before anybody gets it?  auto: when it goes in waves. */
 enum strategy_shadow { SHADOW_AUTO, SHADOW_ALWAYS, SHADOW_NEVER };
 extern const char *const strategy_kind_names[]; /* "auto" "all" "waves", NULL */
 
@@ -37,7 +37,8 @@ struct strategy {
     struct share max_unavailable; /* SHARE_NONE: 1 up to 10 devices, else 10 % */
     struct share max_failures;    /* of a wave after the first; at least 1 */
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet;
-    int64_t shadow_s; /* how long their answers are waited for */
+    int64_t shadow_s; /* how long their answers are waited for; of an expedited one at most 10 s */
+    int64_t expedite_bake_s; /* how long the one canary of an expedited one is watched, at most */
     enum strategy_shadow shadow;
     struct guard_limits guard; /* when a device that has it is well */
     bool revert, approval, expedite;

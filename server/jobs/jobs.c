@@ -51,6 +51,7 @@ struct jobs {
     /* What is to be done, as the last look and the hints since say. */
     unsigned opened; /* times the connection had been */
     bool changes, rollouts, token_key_old, witness;
+    bool engine_asked; /* for one pass, whatever the look says */
     int64_t looked_ms, look_ms, hold_ms, command_ms;
     bool clock_wrong;
     bool drove;      /* a rollout, since memory was given back */
@@ -80,6 +81,8 @@ static enum err_code take_hints(struct jobs *j, struct err *e)
         any = any || (rc == ERR_OK && got);
     }
     j->changes = j->changes || fleet_take_doubt(j->app->fleet);
+    j->engine_asked =
+        fleet_take_returned(j->app->fleet) || j->engine_asked; /* it may have to catch up */
     if (rc == ERR_OK && db_times_opened(j->db) != j->opened) {
         /* The server at the other end may be another one now, which does not know everything. */
         if (j->opened != 0) {
@@ -235,6 +238,7 @@ static enum err_code engine(struct jobs *j, struct err *e)
     size_t n = 0;
     enum err_code rc;
 
+    j->engine_asked = false; /* whoever leads passes all the time, and sees it too */
     if (!leads(j, &rc, e))
         return rc; /* until a look says that nothing is open, or that nobody leads */
     began = clock_mono_ms();
@@ -250,6 +254,14 @@ static enum err_code engine(struct jobs *j, struct err *e)
         j->trim_ms = ended + TRIM_AFTER_MS;
     }
     return rc;
+}
+
+/* The engine says what it is. */
+static enum err_code listen_to_fleet(struct jobs *j, struct err *e)
+{
+    (void)e;
+    j->engine_asked = j->engine_asked || rollout_may_be_silent(j->app);
+    return ERR_OK;
 }
 
 /* What bundles, reports and passes needed for a moment goes back to the system. */
@@ -326,7 +338,7 @@ static bool look_due(const struct jobs *j, int64_t now)
 
 static bool rollouts_due(const struct jobs *j, int64_t now)
 {
-    return j->rollouts && now >= j->engine_rests_ms;
+    return (j->rollouts || j->engine_asked) && now >= j->engine_rests_ms;
 }
 
 static bool hold_due(const struct jobs *j, int64_t now)
@@ -370,6 +382,7 @@ static struct job {
     {"ahead", 1000, always, watch_ahead, 0},
     {"clock", 1000, always, watch_clock, 0},
     {"witness", 5000, witness_due, witness, 0},
+    {"silence", 5000, always, listen_to_fleet, 0},
     {"rollouts", 500, rollouts_due, engine, 0},
     {"holds", 1000, hold_due, end_holds, 0},
     {"commands", 1000, command_due, expire_commands, 0},

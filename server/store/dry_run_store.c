@@ -238,13 +238,13 @@ enum err_code dry_run_store_end(struct db *db, const char *id, const char *state
 
 static const struct stmt CONTENT = {
     "dry_run_content", 2,
-    "SELECT r.pub, coalesce(r.content, v.content) FROM dry_run_device x JOIN dry_run r ON r.id ="
+    "SELECT r.pub, coalesce(r.content, v.content), coalesce((SELECT array_to_string(o.urgent, ',')"
+    " FROM rollout o WHERE o.id = r.rollout_id), '') FROM dry_run_device x JOIN dry_run r ON r.id ="
     " x.dry_run_id LEFT JOIN revision v ON v.pub = r.pub WHERE x.command_id = $1::uuid AND"
     " x.device_id = $2::uuid AND r.state = 'running'"};
 
 enum err_code dry_run_store_content(struct db *db, const char *command_id, const char *device_id,
-                                    struct arena *a, int64_t *ret_pub, const json_t **ret_content,
-                                    struct err *e)
+                                    struct arena *a, struct dry_run_subject *ret, struct err *e)
 {
     struct rows *r = NULL;
     enum err_code rc =
@@ -254,8 +254,7 @@ enum err_code dry_run_store_content(struct db *db, const char *command_id, const
         return rc == ERR_NOT_FOUND
                    ? err_set(e, ERR_NOT_FOUND, "this dry run is over, or there was none")
                    : rc;
-    *ret_pub = rows_int(r, 0, 0);
-    *ret_content = rows_json(r, 0, 1);
+    *ret = (struct dry_run_subject){rows_int(r, 0, 0), rows_json(r, 0, 1), rows_text(r, 0, 2)};
     return ERR_OK;
 }
 

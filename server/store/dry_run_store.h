@@ -40,7 +40,12 @@ MUST_USE enum err_code dry_run_store_hurry(struct db *db, const char *rollout_id
 /* It is over: its draft's content goes, commands nobody took are cancelled.  *ret: ids of their devices. */
 MUST_USE enum err_code dry_run_store_end(struct db *db, const char *id, const char *state, int64_t now_ms,
                                          struct arena *a, const char ***ret, size_t *ret_n, struct err *e);
-/* What this command of this device is about: pub and content.  ERR_NOT_FOUND: nothing, or nothing any more. */
+struct dry_run_subject {
+    int64_t pub;
+    const json_t *content;
+    const char *urgent; /* of its rollout; "" the whole publication */
+};
+/* What this command of this device is about.  ERR_NOT_FOUND: nothing, or nothing any more. */
 MUST_USE enum err_code dry_run_store_content(struct db *db, const char *command_id, const char *device_id, struct arena *a,
-                                             int64_t *ret_pub, const json_t **ret_content, struct err *e);
+                                             struct dry_run_subject *ret, struct err *e);
 MUST_USE enum err_code dry_run_store_trim(struct db *db, struct err *e); /* on demand, and a month ago */

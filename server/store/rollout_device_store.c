@@ -1,5 +1,7 @@
 #include "store/rollout_device_store.h"
 
+#include "store/rollout_store.h"
+
 static const struct stmt ADD = {
     "rollout_device_add", 2,
     "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason, from_pub, "
@@ -32,7 +34,11 @@ static const struct stmt LIST = {
     " jsonb_build_object('observed', s.doc->'observed', 'on_disk', s.doc->'on_disk', 'running',"
     " s.doc->'running', 'last_attempt', s.doc->'last_attempt', 'conditions', s.doc->'conditions',"
     " 'health', s.doc->'health') END, (SELECT string_agg(m.group_id::text, ',') FROM device_member"
-    " m JOIN device_group g ON g.id = m.group_id WHERE m.device_id = d.id AND g.kind = 'mx')"
+    " m JOIN device_group g ON g.id = m.group_id WHERE m.device_id = d.id AND g.kind = 'mx'), "
+    "rd.state"
+    " = 'queued' AND EXISTS (SELECT 1 FROM rollout_device o JOIN rollout q ON q.id = o.rollout_id"
+    " WHERE o.device_id = d.id AND o.rollout_id <> rd.rollout_id AND o.state IN ('offered',"
+    " 'fetched') AND (q.ended_at IS NULL OR q.state = 'completed'))"
     " FROM rollout_device rd JOIN device d ON d.id = rd.device_id LEFT JOIN bundle b ON b.device_id"
     " = d.id AND b.rev = rd.rev LEFT JOIN device_status s ON s.device_id = d.id LEFT JOIN presence "
     "p"
@@ -65,7 +71,8 @@ static void read_row(const struct rows *r, int i, struct rollout_device *v)
                                  .desired_rev = rows_int(r, i, 20),
                                  .offered_rev = rows_int(r, i, 21),
                                  .status = rows_json(r, i, 22),
-                                 .mx = rows_text(r, i, 23)};
+                                 .mx = rows_text(r, i, 23),
+                                 .busy = rows_bool(r, i, 24)};
 }
 
 static void read_list(const struct rows *r, int i, void *item)
@@ -85,6 +92,48 @@ enum err_code rollout_device_store_list(struct db *db, const char *rollout_id,
         a, &r, e);
 
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
+}
+
+/* So that it can be given back. */
+static const struct stmt KEEP = {
+    "rollout_device_keep", 2,
+    "UPDATE rollout_device rd SET from_pub = d.pub, from_urgent = d.urgent FROM device d WHERE"
+    " rd.rollout_id = $1::uuid AND d.id = rd.device_id AND rd.device_id = ANY ($2::uuid[]) AND"
+    " d.pub > 0"};
+
+enum err_code rollout_device_store_keep(struct db *db, const char *rollout_id, const char *ids,
+                                        struct err *e)
+{
+    return db_run(db, &KEEP, (struct db_param[]){P_TEXT(rollout_id), P_TEXT(ids)}, NULL, NULL, e);
+}
+
+/* Those that came back after the end, or were not there before. */
+static const struct stmt CATCH_UP = {
+    "rollout_device_catch_up", 3,
+    "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason) SELECT "
+    "$1::uuid,"
+    " x.u, $3::integer, coalesce((SELECT max(place) FROM rollout_device WHERE rollout_id ="
+    " $1::uuid), 0) + x.n::integer, 'queued', 'catching-up' FROM unnest($2::uuid[]) WITH ORDINALITY"
+    " AS x(u, n) ON CONFLICT (rollout_id, device_id) DO UPDATE SET state = 'queued', reason ="
+    " 'catching-up', wave = excluded.wave, released_at = NULL, fetched_at = NULL, ended_at = NULL"};
+
+enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_id, const char *ids,
+                                            int wave, struct err *e)
+{
+    return db_run(db, &CATCH_UP, (struct db_param[]){P_TEXT(rollout_id), P_TEXT(ids), P_INT(wave)},
+                  NULL, NULL, e);
+}
+
+static const struct stmt SHIFT = {
+    "rollout_device_shift", 1,
+    "UPDATE rollout_device SET released_at = released_at + make_interval(secs => $1::bigint / "
+    "1000.0),"
+    " fetched_at = fetched_at + make_interval(secs => $1::bigint / 1000.0) WHERE state IN"
+    " ('offered', 'fetched')"};
+
+enum err_code rollout_device_store_shift(struct db *db, int64_t ms, struct err *e)
+{
+    return db_run(db, &SHIFT, (struct db_param[]){P_INT(ms)}, NULL, NULL, e);
 }
 
 /* Released as it is made, it has its figures already (ADD): they are taken out of long documents.
@@ -178,8 +227,7 @@ enum err_code rollout_device_store_supersede(struct db *db, const char *rollout_
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_id, ret, ret_n, e) : rc;
 }
 
-#define FAILED_STATES                                                                              \
-    "('rejected', 'reverted', 'interrupted', 'degraded', 'timed-out', 'unhealthy')"
+#define FAILED_STATES ROLLOUT_FAILED_STATES
 static const struct stmt FORGIVE = {"rollout_device_forgive", 1,
                                     "UPDATE rollout_device SET forgiven = true WHERE rollout_id = "
                                     "$1::uuid AND state IN " FAILED_STATES};
@@ -190,16 +238,19 @@ enum err_code rollout_device_store_forgive(struct db *db, const char *rollout_id
 }
 
 static const struct stmt FOLLOW = {
-    "rollout_device_follow", 1,
+    "rollout_device_follow", 2,
     "UPDATE rollout_device rd SET rev = d.desired_rev FROM device d, rollout r WHERE d.id ="
-    " rd.device_id AND r.id = rd.rollout_id AND d.pub = r.pub AND rd.device_id = ANY ($1::uuid[]) "
+    " rd.device_id AND r.id = rd.rollout_id AND (d.pub = r.pub OR (d.urgent @> r.urgent AND "
+    "r.urgent <> '{}')) AND rd.device_id = ANY ($1::uuid[]) "
     "AND"
-    " rd.state IN ('offered', 'fetched', 'confirmed', 'observed') AND rd.rev <> d.desired_rev AND"
+    " (rd.state IN ('offered', 'fetched') OR (rd.state IN ('confirmed', 'observed') AND $2::text "
+    "IN ('', r.id::text))) AND rd.rev <> d.desired_rev AND"
     " r.ended_at IS NULL"};
 
-enum err_code rollout_device_store_follow(struct db *db, const char *ids, struct err *e)
+enum err_code rollout_device_store_follow(struct db *db, const char *ids, const char *rollout_id,
+                                          struct err *e)
 {
-    return db_run(db, &FOLLOW, (struct db_param[]){P_TEXT(ids)}, NULL, NULL, e);
+    return db_run(db, &FOLLOW, (struct db_param[]){P_TEXT(ids), P_TEXT(rollout_id)}, NULL, NULL, e);
 }
 
 static const struct stmt COUNTS = {
@@ -272,9 +323,45 @@ enum err_code rollout_target_store_list(struct db *db, struct arena *a, struct r
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_target, ret, ret_n, e) : rc;
 }
 
+static const struct stmt SEEN = {
+    "rollout_targets_seen", 0,
+    "SELECT d.id, p.seen_at FROM device d LEFT JOIN presence p ON p.device_id = d.id WHERE d.state"
+    " IN ('observing', 'managed', 'held')"};
+
+static void read_seen(const struct rows *r, int i, void *item)
+{
+    *(struct rollout_target *)item =
+        (struct rollout_target){.id = rows_text(r, i, 0), .seen_ms = rows_time_ms(r, i, 1)};
+}
+
+enum err_code rollout_target_store_seen(struct db *db, struct arena *a, struct rollout_target **ret,
+                                        size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_run(db, &SEEN, NULL, a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_seen, ret, ret_n, e) : rc;
+}
+
+static const struct stmt MOST_URGENT = {"rollout_targets_most_urgent", 0,
+                                        "SELECT coalesce(max(cardinality(urgent)), 0) FROM device"};
+
+enum err_code rollout_target_store_most_urgent(struct db *db, int64_t *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : db_one(db, &MOST_URGENT, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_int(r, 0, 0);
+    return rc;
+}
+
 static const struct stmt SET_PUB = {
     "rollout_target_set_pub", 2,
-    "UPDATE device SET pub = $2::bigint WHERE id = ANY ($1::uuid[]) AND pub <> $2::bigint"};
+    "UPDATE device SET pub = $2::bigint, urgent = ARRAY(SELECT u FROM unnest(urgent) AS u WHERE u >"
+    " $2::bigint ORDER BY u) WHERE id = ANY ($1::uuid[]) AND pub <> $2::bigint"};
 
 enum err_code rollout_target_store_set_pub(struct db *db, const char *ids, int64_t pub,
                                            struct err *e)
@@ -282,11 +369,40 @@ enum err_code rollout_target_store_set_pub(struct db *db, const char *ids, int64
     return db_run(db, &SET_PUB, (struct db_param[]){P_TEXT(ids), P_INT(pub)}, NULL, NULL, e);
 }
 
+static const struct stmt ADD_URGENT = {
+    "rollout_target_add_urgent", 2,
+    "UPDATE device SET urgent = ARRAY(SELECT DISTINCT u FROM unnest(urgent ||"
+    " string_to_array($2::text, ',')::bigint[]) AS u WHERE u > pub ORDER BY u) WHERE id = ANY"
+    " ($1::uuid[])"};
+
+enum err_code rollout_target_store_add_urgent(struct db *db, const char *ids, const char *urgent,
+                                              struct err *e)
+{
+    return db_run(db, &ADD_URGENT, (struct db_param[]){P_TEXT(ids), P_TEXT(urgent)}, NULL, NULL, e);
+}
+
+static const struct stmt BEGIN_WITH = {
+    "rollout_target_begin_with", 3,
+    "UPDATE device SET pub = $2::bigint, urgent = coalesce(string_to_array(nullif($3::text, ''),"
+    " ','), '{}')::bigint[] WHERE id = ANY ($1::uuid[]) AND pub = 0"};
+
+enum err_code rollout_target_store_begin_with(struct db *db, const char *ids, int64_t pub,
+                                              const char *urgent, struct err *e)
+{
+    return db_run(db, &BEGIN_WITH, (struct db_param[]){P_TEXT(ids), P_INT(pub), P_TEXT(urgent)},
+                  NULL, NULL, e);
+}
+
+/* What was laid over a device meanwhile stays; of an expedited rollout only its own part goes. */
 static const struct stmt RESET_PUB = {
     "rollout_target_reset_pub", 2,
-    "UPDATE device d SET pub = rd.from_pub FROM rollout_device rd WHERE rd.rollout_id = $1::uuid "
-    "AND"
-    " rd.device_id = d.id AND d.id = ANY ($2::uuid[]) AND rd.from_pub > 0"};
+    "UPDATE device d SET pub = x.pub, urgent = ARRAY(SELECT DISTINCT u FROM unnest(x.urgent) AS u"
+    " WHERE u > x.pub ORDER BY u) FROM (SELECT y.id, CASE WHEN r.urgent = '{}' AND rd.from_pub > 0"
+    " THEN rd.from_pub ELSE y.pub END AS pub, CASE WHEN r.urgent = '{}' THEN y.urgent ||"
+    " rd.from_urgent ELSE ARRAY(SELECT v FROM unnest(y.urgent) AS v WHERE v <> ALL (r.urgent)) ||"
+    " ARRAY(SELECT v FROM unnest(rd.from_urgent) AS v WHERE v = ANY (r.urgent)) END AS urgent FROM"
+    " rollout_device rd JOIN rollout r ON r.id = rd.rollout_id JOIN device y ON y.id = rd.device_id"
+    " WHERE rd.rollout_id = $1::uuid AND rd.device_id = ANY ($2::uuid[])) AS x WHERE d.id = x.id"};
 
 enum err_code rollout_target_store_reset_pub(struct db *db, const char *rollout_id, const char *ids,
                                              struct err *e)
@@ -295,9 +411,14 @@ enum err_code rollout_target_store_reset_pub(struct db *db, const char *rollout_
                   e);
 }
 
+/* Whoever is on the way, or meant to be, in one that is not over is looked after there. */
 static const struct stmt BEHIND = {
     "rollout_target_behind", 2,
-    "SELECT d.id FROM device d WHERE d.pub < $2::bigint AND d.state IN ('observing', 'managed',"
+    "SELECT d.id FROM device d, rollout r WHERE r.id = $1::uuid AND d.pub < $2::bigint AND NOT "
+    "(r.urgent <> '{}' AND d.urgent @> r.urgent)"
+    " AND NOT EXISTS (SELECT 1 FROM rollout_device o JOIN rollout q ON q.id = o.rollout_id WHERE"
+    " o.device_id = d.id AND o.state IN ('queued', 'offered', 'fetched') AND (q.ended_at IS NULL OR"
+    " q.state = 'completed')) AND d.state IN ('observing', 'managed',"
     " 'held', 'quarantined') AND NOT EXISTS (SELECT 1 FROM rollout_device rd WHERE rd.rollout_id ="
     " $1::uuid AND rd.device_id = d.id AND rd.state IN " FAILED_STATES ") ORDER BY d.id"};
 
@@ -313,5 +434,6 @@ enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id,
 }
 
 const struct stmt *const rollout_device_store_stmts[] = {
-    &ADD,    &LIST,   &RELEASE, &SET,     &TELL,    &DROP_QUEUED, &SUPERSEDE, &FORGIVE,
-    &FOLLOW, &COUNTS, &BUSY_MX, &TARGETS, &SET_PUB, &RESET_PUB,   &BEHIND,    NULL};
+    &ADD,         &LIST,    &KEEP,    &CATCH_UP, &SHIFT,       &ADD_URGENT, &BEGIN_WITH, &SEEN,
+    &MOST_URGENT, &RELEASE, &SET,     &TELL,     &DROP_QUEUED, &SUPERSEDE,  &FORGIVE,    &FOLLOW,
+    &COUNTS,      &BUSY_MX, &TARGETS, &SET_PUB,  &RESET_PUB,   &BEHIND,     NULL};

@@ -20,6 +20,7 @@ struct rollout_device { /* borrowed from the arena */
     int64_t desired_rev, offered_rev;
     const json_t *status; /* NULL none */
     const char *mx;       /* "id,id" of its MX sets */
+    bool busy;            /* queued here, and on its way in another rollout */
 };
 /* Add rows: array of {"device_id","wave","place","state","reason","from_pub"}. */
 MUST_USE enum err_code rollout_device_store_add(struct db *db, const char *rollout_id, const json_t *rows, struct err *e);
@@ -51,8 +52,16 @@ MUST_USE enum err_code rollout_device_store_drop_queued(struct db *db, const cha
 MUST_USE enum err_code rollout_device_store_supersede(struct db *db, const char *rollout_id, int64_t now_ms, struct arena *a,
                                                       const char ***ret, size_t *ret_n, struct err *e);
 MUST_USE enum err_code rollout_device_store_forgive(struct db *db, const char *rollout_id, struct err *e);
-/* Devices were given another bundle (mode, group): those on their way are followed to it.  ids: array text. */
-MUST_USE enum err_code rollout_device_store_follow(struct db *db, const char *ids, struct err *e);
+/* Devices were given another bundle, by rollout_id or ("") by a change of mode or group: those on their way are followed
+ * to it; those that have confirmed only when it was not another rollout, which answers for its own.  ids: array text. */
+MUST_USE enum err_code rollout_device_store_follow(struct db *db, const char *ids, const char *rollout_id, struct err *e);
+/* Before they are released: what each has now becomes what it is given back.  ids: array text. */
+MUST_USE enum err_code rollout_device_store_keep(struct db *db, const char *rollout_id, const char *ids, struct err *e);
+/* Queue devices that are behind a rollout that is over, whether they were among its devices or not.  ids: array text. */
+MUST_USE enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_id, const char *ids, int wave,
+                                                     struct err *e);
+/* Time in which nobody could be heard does not count: deadlines of devices on their way move by so much. */
+MUST_USE enum err_code rollout_device_store_shift(struct db *db, int64_t ms, struct err *e);
 /* {"wave":{"state":n}} as rows: array of {"wave","state","n"}, new reference. */
 MUST_USE enum err_code rollout_device_store_counts(struct db *db, const char *rollout_id, struct arena *a, json_t **ret,
                                                    struct err *e);
@@ -67,7 +76,17 @@ struct rollout_target {
 };
 MUST_USE enum err_code rollout_target_store_list(struct db *db, struct arena *a, struct rollout_target **ret, size_t *ret_n,
                                                  struct err *e);
-/* Move the publication devices are entitled to.  ids: array text. */
+/* The same, with id and seen_ms alone; those that are set aside are not expected. */
+MUST_USE enum err_code rollout_target_store_seen(struct db *db, struct arena *a, struct rollout_target **ret, size_t *ret_n,
+                                                 struct err *e);
+/* The most expedited publications that lie on one device. */
+MUST_USE enum err_code rollout_target_store_most_urgent(struct db *db, int64_t *ret, struct err *e);
+/* Lay expedited publications ("6,8") over what devices have.  ids: array text. */
+MUST_USE enum err_code rollout_target_store_add_urgent(struct db *db, const char *ids, const char *urgent, struct err *e);
+/* Those that were entitled to nothing yet. */
+MUST_USE enum err_code rollout_target_store_begin_with(struct db *db, const char *ids, int64_t pub, const char *urgent,
+                                                       struct err *e);
+/* Move the publication devices are entitled to; what it holds does not lie on top any more.  ids: array text. */
 MUST_USE enum err_code rollout_target_store_set_pub(struct db *db, const char *ids, int64_t pub, struct err *e);
 /* Back to what each had before this rollout. */
 MUST_USE enum err_code rollout_target_store_reset_pub(struct db *db, const char *rollout_id, const char *ids, struct err *e);

@@ -1,5 +1,7 @@
 #include "store/rollout_store.h"
 
+#include <string.h>
+
 static struct db_param time_or_null(int64_t ms)
 {
     return ms == 0 ? P_NULL : P_TIME(ms);
@@ -11,12 +13,14 @@ static struct db_param time_or_null(int64_t ms)
 /* --- making and ending --- */
 
 static const struct stmt MAKE = {
-    "rollout_make", 11,
+    "rollout_make", 12,
     "INSERT INTO rollout (id, pub, state, strategy, n_waves, author, reverts, created_at, state_at,"
-    " ended_at, reason, author_id, term) VALUES ($1::uuid, $2::bigint, $3::text, $4::jsonb, "
+    " ended_at, reason, author_id, urgent, term) VALUES ($1::uuid, $2::bigint, $3::text, "
+    "$4::jsonb, "
     "$5::integer,"
     " $6::text, nullif($7::text, '')::uuid, $8::timestamptz, $8::timestamptz, $9::timestamptz,"
-    " $10::text, $11::text, coalesce((SELECT term FROM lease WHERE name = 'engine'), 0)) "
+    " $10::text, $11::text, coalesce(string_to_array(nullif($12::text, ''), ','), '{}')::bigint[], "
+    "coalesce((SELECT term FROM lease WHERE name = 'engine'), 0)) "
     "RETURNING " HINT};
 
 enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, struct err *e)
@@ -26,7 +30,7 @@ enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, s
                                       P_JSON(r->strategy), P_INT(r->n_waves), P_TEXT(r->author),
                                       P_TEXT(r->reverts), P_TIME(r->created_ms),
                                       time_or_null(r->ended_ms), P_TEXT(r->reason),
-                                      P_TEXT(r->author_id)},
+                                      P_TEXT(r->author_id), P_TEXT(r->urgent)},
                   NULL, NULL, e);
 }
 
@@ -54,14 +58,18 @@ static void read_row(const struct rows *r, int i, struct rollout_row *v)
                               .reverts = rows_text(r, i, 14),
                               .auto_revert = rows_bool(r, i, 15),
                               .version = rows_int(r, i, 16),
-                              .author_id = rows_text(r, i, 17)};
+                              .author_id = rows_text(r, i, 17),
+                              .urgent = rows_text(r, i, 18),
+                              .waits = rows_text(r, i, 19),
+                              .stood_ms = rows_int(r, i, 20),
+                              .overruled = rows_bool(r, i, 21)};
 }
 
 #define COLUMNS                                                                                    \
     "SELECT r.id, r.state, r.pub, r.term, r.created_at, r.ended_at, r.strategy, r.n_waves, "       \
     "r.wave,"                                                                                      \
     " r.state_at, r.paused_from, r.reason, r.author, r.approver, r.reverts, r.auto_revert,"        \
-    " r.version, r.author_id"
+    " r.version, r.author_id, array_to_string(r.urgent, ','), r.waits, r.stood_ms, r.overruled"
 static const struct stmt GET = {"rollout_get", 1, COLUMNS " FROM rollout r WHERE id = $1::uuid"};
 static const struct stmt LOCK = {"rollout_lock", 1,
                                  COLUMNS " FROM rollout r WHERE id = $1::uuid FOR UPDATE"};
@@ -100,7 +108,7 @@ static enum err_code read_rows(const struct rows *r, struct arena *a, bool count
     for (size_t i = 0; i < n; i++) {
         read_row(r, (int)i, &v[i]);
         if (counts)
-            v[i].counts = rows_json(r, (int)i, 18);
+            v[i].counts = rows_json(r, (int)i, 22);
     }
     *ret = v;
     *ret_n = n;
@@ -149,13 +157,77 @@ enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_
     return rc == ERR_OK ? read_rows(r, a, false, ret, ret_n, e) : rc;
 }
 
-static const struct stmt SAVE = {"rollout_save", 10,
+static const struct stmt LAGGING = {
+    "rollout_lagging", 0,
+    COLUMNS " FROM rollout r WHERE r.state = 'completed' AND r.pub >= (SELECT coalesce(max(pub), 0)"
+            " FROM rollout WHERE state = 'completed' AND urgent = '{}') AND EXISTS (SELECT 1 FROM"
+            " device d WHERE d.pub < r.pub AND d.pub > 0 AND d.state IN ('observing', 'managed')"
+            " AND NOT (r.urgent <> '{}' AND d.urgent @> r.urgent) AND NOT EXISTS (SELECT 1 FROM"
+            " rollout_device rd WHERE rd.rollout_id = r.id AND rd.device_id = d.id AND rd.state IN"
+            " " ROLLOUT_FAILED_STATES ")) ORDER BY r.pub"};
+
+enum err_code rollout_store_lagging(struct db *db, struct arena *a, struct rollout_row **ret,
+                                    size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_run(db, &LAGGING, NULL, a, &r, e);
+
+    return rc == ERR_OK ? read_rows(r, a, false, ret, ret_n, e) : rc;
+}
+
+static const struct stmt PATIENCE = {
+    "rollout_patience", 0,
+    "SELECT coalesce(min((strategy->>'offline_after_s')::bigint), 0) FROM rollout WHERE state IN"
+    " " UNENDED_STATES};
+
+enum err_code rollout_store_patience(struct db *db, int64_t *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                 : db_one(db, &PATIENCE, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_int(r, 0, 0);
+    return rc;
+}
+
+static const struct stmt SILENCE = {"rollout_silence", 0,
+                                    "SELECT value FROM meta WHERE key = 'silence'"};
+static const struct stmt SILENCE_SAVE = {
+    "rollout_silence_save", 1,
+    "INSERT INTO meta (key, value) VALUES ('silence', $1::jsonb) ON CONFLICT (key) DO UPDATE SET"
+    " value = excluded.value"};
+static const struct stmt SILENCE_OVER = {
+    "rollout_silence_over", 0,
+    "WITH gone AS (DELETE FROM meta WHERE key = 'silence') UPDATE rollout SET overruled = false"
+    " WHERE overruled"};
+
+enum err_code rollout_store_silence(struct db *db, struct arena *a, const json_t **ret,
+                                    struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_run(db, &SILENCE, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_count(r) == 0 ? NULL : rows_json(r, 0, 0);
+    return rc;
+}
+
+enum err_code rollout_store_silence_save(struct db *db, const json_t *doc, struct err *e)
+{
+    return doc == NULL ? db_run(db, &SILENCE_OVER, NULL, NULL, NULL, e)
+                       : db_run(db, &SILENCE_SAVE, (struct db_param[]){P_JSON(doc)}, NULL, NULL, e);
+}
+
+static const struct stmt SAVE = {"rollout_save", 13,
                                  "UPDATE rollout SET state = $2::text, wave = $3::integer, "
                                  "state_at = $4::timestamptz, ended_at ="
                                  " $5::timestamptz, paused_from = $6::text, reason = $7::text, "
                                  "approver = $8::text, auto_revert ="
                                  " $9::boolean, term = greatest(term, $10::bigint), version = "
-                                 "version + 1 WHERE id = $1::uuid AND"
+                                 "version + 1, waits = $11::text, stood_ms = $12::bigint, "
+                                 "overruled = $13::boolean WHERE id = $1::uuid AND"
                                  " ($10::bigint = 0 OR term <= $10::bigint) RETURNING " HINT};
 
 enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int64_t term,
@@ -166,7 +238,8 @@ enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int
         db, &SAVE,
         (struct db_param[]){P_TEXT(r->id), P_TEXT(r->state), P_INT(r->wave), P_TIME(r->state_ms),
                             time_or_null(r->ended_ms), P_TEXT(r->paused_from), P_TEXT(r->reason),
-                            P_TEXT(r->approver), P_BOOL(r->auto_revert), P_INT(term)},
+                            P_TEXT(r->approver), P_BOOL(r->auto_revert), P_INT(term),
+                            P_TEXT(r->waits), P_INT(r->stood_ms), P_BOOL(r->overruled)},
         &n, e);
 
     return rc == ERR_OK && n == 0
@@ -174,26 +247,54 @@ enum err_code rollout_store_save(struct db *db, const struct rollout_row *r, int
                : rc;
 }
 
-/* One to all at once counts from its first release on: before it was approved nobody has it. */
-static const struct stmt STABLE_PUB = {"rollout_stable_pub", 0,
-                                       "SELECT coalesce(max(pub) FILTER (WHERE state = 'completed' "
-                                       "OR (strategy->>'strategy' = 'all' AND"
-                                       " state NOT IN ('cancelled', 'reverting', 'reverted') AND "
-                                       "EXISTS (SELECT 1 FROM rollout_device rd"
-                                       " WHERE rd.rollout_id = r.id AND rd.released_at IS NOT "
-                                       "NULL))), (SELECT min(pub) FROM revision),"
-                                       " 0) FROM rollout r"};
+/* One to all at once counts from its first release on: before it was approved nobody has it.
+ * Expedited ones that everybody got lie on top, also those that take one back. */
+static const struct stmt STABLE = {
+    "rollout_stable", 0,
+    "WITH s AS (SELECT coalesce(max(pub) FILTER (WHERE r.urgent = '{}' AND (state = 'completed' OR"
+    " (strategy->>'strategy' = 'all' AND state NOT IN ('cancelled', 'reverting', 'reverted') AND"
+    " EXISTS (SELECT 1 FROM rollout_device rd WHERE rd.rollout_id = r.id AND rd.released_at IS NOT"
+    " NULL)))), (SELECT min(pub) FROM revision), 0) AS pub FROM rollout r) SELECT s.pub,"
+    " array_to_string(ARRAY(SELECT DISTINCT u FROM rollout r, unnest(r.urgent) AS u WHERE r.state ="
+    " 'completed' AND u > s.pub ORDER BY u), ',') FROM s"};
 
-enum err_code rollout_store_stable_pub(struct db *db, int64_t *ret, struct err *e)
+enum err_code rollout_store_stable(struct db *db, struct arena *a, int64_t *ret,
+                                   const char **ret_urgent, struct err *e)
 {
-    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
     struct rows *r = NULL;
-    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                 : db_one(db, &STABLE_PUB, NULL, a, &r, e);
+    enum err_code rc = db_one(db, &STABLE, NULL, a, &r, e);
 
-    if (rc == ERR_OK)
-        *ret = rows_int(r, 0, 0);
-    return rc;
+    if (rc != ERR_OK)
+        return rc;
+    *ret = rows_int(r, 0, 0);
+    *ret_urgent = rows_text(r, 0, 1);
+    return ERR_OK;
+}
+
+/* Is another expedited one on its way, older than this when this is one too?  One that already lets
+ * it go first waits also while a person looks at it. */
+static const struct stmt WAITS = {
+    "rollout_waits", 4,
+    "SELECT EXISTS (SELECT 1 FROM rollout u WHERE u.urgent <> '{}' AND u.id <> $1::uuid AND (NOT"
+    " $2::boolean OR u.pub < $3::bigint) AND (u.state IN ('shadow', 'running', 'baking') OR"
+    " ($4::boolean AND u.state IN ('paused', 'halted', 'reverting')))), EXISTS (SELECT 1 FROM meta"
+    " WHERE key = 'silence')"};
+
+enum err_code rollout_store_waits(struct db *db, const struct rollout_row *row, struct arena *a,
+                                  bool *ret_urgent, bool *ret_silent, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc =
+        db_one(db, &WAITS,
+               (struct db_param[]){P_TEXT(row->id), P_BOOL(row->urgent[0] != '\0'), P_INT(row->pub),
+                                   P_BOOL(strcmp(row->waits, "urgent") == 0)},
+               a, &r, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    *ret_urgent = rows_bool(r, 0, 0);
+    *ret_silent = rows_bool(r, 0, 1);
+    return ERR_OK;
 }
 
 /* --- the policy --- */
@@ -286,5 +387,6 @@ enum err_code lease_store_hold(struct db *db, const char *name, const char *hold
 }
 
 const struct stmt *const rollout_store_stmts[] = {
-    &MAKE,       &UNENDED, &GET,         &LOCK,        &LIST,       &OPEN,       &SAVE,
-    &STABLE_PUB, &POLICY,  &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};
+    &MAKE,   &UNENDED,     &GET,         &LOCK,       &LIST,       &OPEN,         &SAVE,
+    &STABLE, &WAITS,       &LAGGING,     &PATIENCE,   &SILENCE,    &SILENCE_SAVE, &SILENCE_OVER,
+    &POLICY, &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};

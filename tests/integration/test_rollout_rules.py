@@ -1,10 +1,11 @@
 """Rules of rollouts that no order and no second rollout gets around: approval, what is taken back, expedited changes beside
 a running rollout (G14), halts (G6), a fleet that falls silent (F11), the number typed in."""
+import time
 import uuid
 
 import pytest
 from parentlib import wait_until
-from test_rollout_api import KEY, WAVES, audited, fleet, settings, six, the_six  # noqa: F401  (fixtures)
+from test_rollout_api import KEY, WAVES, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
 
 
 def test_what_is_taken_back_is_what_the_device_had_not_what_the_fleet_has(fleet, six):  # noqa: F811
@@ -68,3 +69,271 @@ def test_forcing_a_group_takes_the_right_to_publish(fleet):  # noqa: F811
     assert r.status_code == 403 and r.json()["errors"][0]["pointer"] == "/query/force", r.text
     assert only.post("/groups", json={"name": f"g-{uuid.uuid4().hex[:6]}"}).status_code == 201
     admin.ok("DELETE", f"/api-tokens/{made['id']}")
+
+
+# --- expedited changes: G14 ---
+
+URGENT = {"expedite": True, "expedite_bake_s": 30, "max_unavailable": "100%"}
+
+
+def values(d):
+    s = d.last["sections"]["postfix"]["settings"]
+    return s[KEY], s["smtp.banner_text"]
+
+
+def banner(fleet, text, **how):  # noqa: F811
+    return fleet.api.publish({"fleet": {"smtp.banner_text": text}}, rollout={**URGENT, **how})
+
+
+def waiting(fleet, made, why="urgent"):  # noqa: F811
+    return fleet.until(made, lambda r: r["waits"] == why, "it to stand aside")
+
+
+def serve(fleet, made, order=None):  # noqa: F811
+    """Whoever is offered something takes it, until it is over; who took what is added to order."""
+    def step():
+        for i, s in fleet.states(made).items():
+            if s == "offered":
+                fleet.take(i)
+                if order is not None:
+                    order.append((i, values(fleet.devices[i])))
+        return fleet.see(made)["state"] != "running"
+    wait_until(step, "it to bake or to end", 30, 0.1)
+    return fleet.see(made)
+
+
+def test_g14_an_expedited_change_goes_first_and_brings_nothing_else_along(fleet, six):  # noqa: F811
+    old, text = fleet.size, f"urgent{uuid.uuid4().hex[:6]}.example.org"
+    before = values(six[0])[1]
+    slow = fleet.publish(six, **WAVES)
+    new = fleet.size
+    first = next(i for i, s in fleet.states(slow).items() if s == "offered")
+    fleet.take(first)
+    fleet.until(slow, lambda r: r["state"] == "baking", "the canary to bake")
+    fleet.forward(200)  # of 600 s
+    urgent = banner(fleet, text)
+    assert urgent["rollout"] == {"state": "running", "strategy": "waves", "waves": 2}
+    r = fleet.see(slow)
+    assert (r["state"], r["waits"], r["reason"], r["counts"]) == ("paused", "urgent", "urgent-first", {"confirmed": 1, "queued": 5})
+    assert fleet.see(urgent)["expedited"] and fleet.see(urgent)["counts"] == {"offered": 1, "queued": 5}, "one canary"
+    refused = fleet.api.post(f"/rollouts/{slow['rollout_id']}/resume", json={})
+    assert refused.status_code == 409 and "expedited" in refused.json()["detail"]
+    order = []
+    assert serve(fleet, urgent, order)["state"] == "baking" and len(order) == 1
+    fleet.forward(25)
+    assert fleet.see(urgent)["state"] == "baking"
+    fleet.forward(5)
+    fleet.until(urgent, lambda r: r["wave"] == 1, "the others' turn")
+    serve(fleet, urgent, order)
+    assert fleet.until(urgent, lambda r: r["state"] == "completed", "the urgent one to end")["counts"] == {"confirmed": 6}
+    # each device has the change on top of what it had: the canary of the other one keeps that, nobody else got it
+    for d in six:
+        assert values(d) == (new if d.id == first else old, text)
+    back = fleet.until(slow, lambda r: r["waits"] is None, "the other one to go on")
+    assert (back["state"], back["wave"], back["counts"]) == ("baking", 0, {"confirmed": 1, "queued": 5})
+    fleet.forward(380)  # 200 and 380: not yet
+    assert fleet.see(slow)["state"] == "baking"
+    fleet.forward(25)
+    fleet.until(slow, lambda r: r["wave"] == 1, "its bake to be over: what it had baked counts")
+    fleet.run(slow, bake=300)
+    assert fleet.see(slow)["counts"] == {"confirmed": 6} and fleet.see(slow)["state"] == "completed"
+    assert {values(d) for d in six} == {(new, text)} and before != text
+    words = audited(fleet, slow)
+    assert words.count("rollout.paused") == 1 and words.count("rollout.baking") == 4, words
+    # in order, each once: the canary had the two after one another, the others the urgent one first
+    for d in six:
+        revs = fleet.parent.postgres.psql(f"SELECT pub FROM bundle WHERE device_id = '{d.id}' AND pub >= {slow['pub']} ORDER BY rev")
+        pubs = [int(x[0]) for x in revs]
+        assert pubs == ([slow["pub"], urgent["pub"]] if d.id == first else [urgent["pub"]] * 2), pubs
+    # the next whole publication holds both
+    fleet.run(fleet.publish([six[0]], strategy="all"))
+    assert values(six[0]) == (fleet.size, text)
+
+
+def test_g14_the_urgent_canary_refuses_and_the_other_waits_for_a_person(fleet, six):  # noqa: F811
+    old, before = fleet.size, values(six[0])[1]
+    slow = fleet.publish(six, **WAVES)
+    first = next(i for i, s in fleet.states(slow).items() if s == "offered")
+    fleet.take(first)
+    fleet.until(slow, lambda r: r["state"] == "baking", "the canary to bake")
+    urgent = banner(fleet, f"bad{uuid.uuid4().hex[:6]}.example.org")
+    canary = next(i for i, s in fleet.states(urgent).items() if s == "offered")
+    fleet.take(canary, ok=False)
+    fleet.until(urgent, lambda r: r["state"] == "halted", "the halt")
+    d = fleet.devices[canary]
+    d.fetch()
+    assert values(d) == (fleet.size if canary == first else old, before), "what it had, whatever that was"
+    d.put_status()
+    assert waiting(fleet, slow)["counts"] == {"confirmed": 1, "queued": 5}, "another one's failure is not its own"
+    assert fleet.api.ok("POST", f"/rollouts/{slow['rollout_id']}/resume", {})["state"] == "baking"
+    fleet.api.ok("POST", f"/rollouts/{urgent['rollout_id']}/cancel", {})
+    fleet.run(slow, bake=600)
+    assert {values(x) for x in six} == {(fleet.size, before)}, "what was cancelled came with nobody"
+    fleet.run(fleet.publish(six, strategy="all"))
+    fleet.api.publish({"fleet": {"smtp.banner_text": {"$inherit": True}}}, rollout={"strategy": "all"})
+    fleet.catch_up()
+
+
+def test_g14_taken_back_it_leaves_what_was_there(fleet, six):  # noqa: F811
+    """Also where a rollout on its way says something else of the same setting."""
+    base, theirs, ours = (f"{w}{uuid.uuid4().hex[:6]}.example.org" for w in ("base", "theirs", "ours"))
+    made = fleet.api.publish({"fleet": {"smtp.banner_text": base}}, rollout={"strategy": "all"})
+    fleet.run(made)
+    slow = fleet.api.publish({"fleet": {"smtp.banner_text": theirs}}, rollout=WAVES)
+    first = next(i for i, s in fleet.states(slow).items() if s == "offered")
+    fleet.take(first)
+    fleet.until(slow, lambda r: r["state"] == "baking", "the canary to bake")
+    urgent = banner(fleet, ours)
+    serve(fleet, urgent)
+    fleet.forward(30)
+    assert fleet.until(urgent, lambda r: r["wave"] == 1, "the second wave")
+    back = fleet.api.ok("POST", f"/rollouts/{urgent['rollout_id']}/revert", {"reason": "it was wrong"})
+    assert fleet.see(back)["expedited"] and waiting(fleet, slow)
+    while fleet.see(back)["state"] not in ("completed", "halted"):
+        fleet.catch_up()
+        fleet.forward(30)
+    assert fleet.until(urgent, lambda r: r["state"] == "reverted", "the end")
+    for d in six:
+        assert values(d)[1] == (theirs if d.id == first else base), "nobody got the other one's before its wave"
+    fleet.run(slow, bake=600)
+    assert {values(d)[1] for d in six} == {theirs}
+    fleet.api.publish({"fleet": {"smtp.banner_text": {"$inherit": True}}}, rollout={"strategy": "all"})
+    fleet.catch_up()
+
+
+def test_g14_what_is_published_meanwhile_waits_and_devices_that_were_away_catch_up(fleet, six):  # noqa: F811
+    away, text = six[3], f"urgent{uuid.uuid4().hex[:6]}.example.org"
+    away.online = False
+    try:
+        fleet.forward(400)
+        urgent = banner(fleet, text, offline_after_s=300)
+        newer = fleet.publish(six, strategy="all")
+        assert newer["rollout"]["state"] == "paused" and fleet.see(newer)["waits"] == "urgent"
+        assert fleet.see(urgent)["state"] == "running", "it is let through"
+        serve(fleet, urgent)
+        fleet.forward(30)
+        fleet.until(urgent, lambda r: r["wave"] == 1, "the others' turn")
+        serve(fleet, urgent)
+        r = fleet.until(urgent, lambda r: r["state"] == "completed", "the end")
+        assert r["counts"] == {"confirmed": 5, "skipped": 1}
+        fleet.until(newer, lambda r: r["counts"].get("offered"), "the newer one to go on")
+    finally:
+        away.online = True
+    fleet.forward(1)
+    fleet.catch_up()
+    fleet.until(newer, lambda r: r["state"] == "completed", "the end")
+    assert {values(d) for d in six} == {(fleet.size, text)}
+    fleet.api.publish({"fleet": {"smtp.banner_text": {"$inherit": True}}}, rollout={"strategy": "all"})
+    fleet.catch_up()
+
+
+def test_members_of_one_mx_set_that_were_away_come_back_one_after_the_other(fleet, six):  # noqa: F811
+    group = fleet.api.ok("POST", "/groups", {"name": f"mx-{uuid.uuid4().hex[:6]}", "kind": "mx"})
+    pair = six[1:3]
+    for d in pair:
+        fleet.api.request("PUT", f"/groups/{group['id']}/members/{d.id}")
+        d.online = False
+    try:
+        fleet.forward(400)
+        made = fleet.publish(six, **{**WAVES, "offline_after_s": 300, "canary_bake_s": 0, "bake_s": 0})
+        fleet.run(made)
+        assert fleet.see(made)["counts"] == {"confirmed": 4, "skipped": 2}
+        for d in pair:
+            d.online = True
+        fleet.forward(1)
+        offered = fleet.until(made, lambda r: r["counts"].get("offered"), "the first of them")
+        assert offered["counts"] == {"confirmed": 4, "offered": 1, "skipped": 1}
+        one = next(x["id"] for x in offered["devices"] if x["state"] == "offered")
+        other = next(d for d in pair if d.id != one)
+        assert other.desired().status_code == 304
+        fleet.take(one)
+        fleet.until(made, lambda r: r["counts"] == {"confirmed": 5, "offered": 1}, "the other one")
+        fleet.take(other.id)
+        fleet.until(made, lambda r: r["counts"] == {"confirmed": 6}, "both")
+        assert settings(other) == fleet.size
+    finally:
+        for d in pair:
+            d.online = True
+            fleet.api.request("DELETE", f"/groups/{group['id']}/members/{d.id}")
+
+
+# --- halts: G6 ---
+
+def test_g6_two_waves_over_their_limits_in_one_pass_halt_once_and_for_good(fleet, six):  # noqa: F811
+    psql = fleet.parent.postgres.psql
+    made = fleet.publish(six, **{**WAVES, "waves": ["2", "2"], "canary_bake_s": 0, "bake_s": 0, "max_unavailable": "100%"})
+    fleet.until(made, lambda r: r["counts"].get("offered") == 2, "the first wave")
+    waves = {0: [i for i, s in fleet.states(made).items() if s == "offered"]}
+    for i in waves[0]:
+        fleet.take(i)
+    r = fleet.until(made, lambda r: r["wave"] == 1 and r["counts"].get("offered") == 2, "the second wave")
+    waves[1] = [x["id"] for x in r["devices"] if x["state"] == "offered"]
+    stop = uuid.uuid4()
+    psql(f"UPDATE lease SET holder = '{stop}', term = term + 1, expires_at = now() + interval '1 day' WHERE name = 'engine'")
+    try:
+        for w in waves.values():  # while nobody drives
+            for i in w:
+                d = fleet.devices[i]
+                if fleet.states(made)[i] == "offered":
+                    fleet.take(i, ok=False)
+                else:
+                    good = d.status()
+                    d.put_status({**good, "running": {"postfix": {"digest": "0" * 64, "state": "running"}},
+                                  "last_attempt": {**good["last_attempt"], "result": "reverted",
+                                                   "problem": {"title": "refused", "detail": "late", "errors": []}}})
+    finally:
+        psql("UPDATE lease SET expires_at = now() - interval '1 s' WHERE name = 'engine'")
+    r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    assert (r["wave"], r["reason"], r["counts"]) == (1, "failures", {"reverted": 4, "queued": 2})
+    for _ in range(3):  # whatever wakes the engine, it stays so
+        fleet.catch_up()
+        psql("SELECT pg_notify('inari_change', 'rollout')")
+        wait_until(lambda: fleet.see(made), "an answer")
+    assert fleet.see(made)["version"] == r["version"]
+    assert audited(fleet, made)[:2] == ["rollout.halted", "rollout.device_failed"]
+    assert audited(fleet, made).count("rollout.halted") == 1
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+
+
+# --- a fleet that falls silent: F11 ---
+
+@pytest.mark.slow
+def test_f11_all_late_at_once_is_one_alarm_about_the_parent_and_nobody_is_judged(fleet, six):  # noqa: F811
+    """All of them ask once more, and then none does for longer than the rollout would wait for one."""
+    psql = fleet.parent.postgres.psql
+
+    def condition():
+        return fleet.api.ok("GET", "/parent")["conditions"][0]
+
+    def ask(devices):
+        for d in devices:
+            d.desired()
+    ask(six)
+    made = fleet.publish(six, **{**WAVES, "offline_after_s": 10, "apply_deadline_s": 10, "waves": ["2"], "max_unavailable": "100%"})
+    first = [i for i, s in fleet.states(made).items() if s == "offered"]
+    fleet.take(first[0], silent=True)
+    before = fleet.until(made, lambda r: r["counts"] == {"fetched": 1, "offered": 1, "queued": 4}, "one on its way")
+    assert condition()["status"] == "True"
+    gone = wait_until(lambda: (c := condition())["status"] == "False" and c, "the alarm", 30, 0.2)
+    assert (gone["type"], gone["reason"], gone["of"]) == ("FleetHeard", "fleet-silent", 6) and 4 <= gone["gone"] <= 6
+    assert waiting(fleet, made, "silence")["reason"] == "fleet-silent"
+    time.sleep(6)  # past both deadlines of the rollout
+    r = fleet.see(made)
+    assert r["counts"] == before["counts"] and r["state"] == "paused", "no mass state change"
+    assert len(fleet.api.ok("GET", "/audit?action=fleet.silent&limit=10")["items"]) == 1
+    states = [d["state"] for d in fleet.api.ok("GET", "/devices")["items"] if d["id"] in fleet.devices]
+    assert set(states) == {"managed"}
+    assert f"fell silent together ({gone['gone']} of 6" in ctl(fleet, fleet.parent.programs, "status")
+    # they are heard again: it ends by itself, and the deadlines begin anew
+    def back():
+        ask(six)
+        return fleet.see(made)["waits"] is None
+    wait_until(back, "it to go on by itself", 20, 0.5)
+    assert condition()["status"] == "True" and fleet.see(made)["counts"] == before["counts"]
+    for i in first:
+        fleet.take(i) if i == first[1] else fleet.devices[i].put_status()
+    fleet.until(made, lambda r: r["state"] == "baking", "the wave to be over")
+    words = [a["action"] for a in fleet.api.ok("GET", "/audit?action=fleet.&limit=10")["items"]]
+    assert words == ["fleet.heard", "fleet.silent"] and psql("SELECT count(*) FROM meta WHERE key = 'silence'") == [["0"]]
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
