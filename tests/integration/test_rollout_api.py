@@ -150,6 +150,7 @@ def x_wave(r, i):
 
 @pytest.fixture(scope="module")
 def fleet(workdir, postgres, programs, tmp_path_factory):
+    Child.shift = 0  # another file may have had a fleet of its own
     clock = os.path.join(parentlib.folder(workdir, "rollout"), "clock")
     with open(clock, "w") as f:
         f.write("0")
