@@ -5,6 +5,7 @@
 #include "base/rand.h"
 #include "domain/auth.h"
 #include "domain/change.h"
+#include "domain/page.h"
 #include "domain/role.h"
 #include "store/session_store.h"
 
@@ -14,16 +15,6 @@
 static enum err_code no_memory(struct err *e)
 {
     return err_set(e, ERR_NO_MEMORY, "out of memory");
-}
-
-static json_t *time_json(int64_t ms)
-{
-    char at[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, at);
-    return json_string(at);
 }
 
 static json_t *token_to_json(const struct api_token_row *t)

@@ -8,20 +8,11 @@
 #include "domain/change.h"
 #include "domain/command_private.h"
 #include "domain/fleet_cache.h"
+#include "domain/page.h"
 #include "store/device_store.h"
 #include "store/fleet_store.h"
 
 #include <stdio.h>
-
-static json_t *time_or_null(int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 static json_t *or_null(json_t *j)
 {
@@ -37,11 +28,11 @@ json_t *command_to_json(const struct command_row *c)
 
     if (j == NULL)
         return NULL;
-    (void)json_object_set_new(j, "created_at", time_or_null(c->created_ms));
-    (void)json_object_set_new(j, "expires_at", time_or_null(c->expires_ms));
-    (void)json_object_set_new(j, "delivered_at", time_or_null(c->delivered_ms));
-    (void)json_object_set_new(j, "started_at", time_or_null(c->started_ms));
-    (void)json_object_set_new(j, "ended_at", time_or_null(c->ended_ms));
+    (void)json_object_set_new(j, "created_at", time_json(c->created_ms));
+    (void)json_object_set_new(j, "expires_at", time_json(c->expires_ms));
+    (void)json_object_set_new(j, "delivered_at", time_json(c->delivered_ms));
+    (void)json_object_set_new(j, "started_at", time_json(c->started_ms));
+    (void)json_object_set_new(j, "ended_at", time_json(c->ended_ms));
     (void)json_object_set_new(j, "result", or_null(c->result));
     (void)json_object_set_new(j, "problem", or_null(c->problem));
     (void)json_object_set_new(j, "output_bytes", json_integer((json_int_t)c->output_bytes));

@@ -5,6 +5,7 @@
 #include "domain/device_status.h"
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
+#include "domain/page.h"
 #include "plan/plan.h"
 #include "store/fleet_store.h"
 #include "store/revision_store.h"
@@ -14,16 +15,6 @@
 #include <string.h>
 
 enum { LATE_MS = 3 * 60 * 1000, LOST_MS = 15 * 60 * 1000 };
-
-static json_t *time_or_null(int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 /* The newest of what this parent saw and what any parent flushed. */
 static int64_t last_seen(const struct app *app, const struct device *d, int64_t *ret_limited)
@@ -97,9 +88,9 @@ static json_t *key_json(const struct device *d)
 {
     json_t *next = d->next_kid[0] == '\0' ? json_null()
                                           : json_pack("{s:s,s:o}", "kid", d->next_kid, "since",
-                                                      time_or_null(d->next_ms));
+                                                      time_json(d->next_ms));
 
-    return json_pack("{s:s,s:o,s:I,s:o}", "kid", d->kid, "since", time_or_null(d->key_ms),
+    return json_pack("{s:s,s:o,s:I,s:o}", "kid", d->kid, "since", time_json(d->key_ms),
                      "rotations", (json_int_t)d->key_rotations, "next", next);
 }
 
@@ -128,10 +119,10 @@ static json_t *device_json(const struct app *app, const struct device *d)
                           part(d->status, "last_attempt"), "conditions", conditions_json(app, d));
     json_t *more = json_pack(
         "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o,s:o,s:o,s:O?,s:s?}", "agent_version",
-        agent, "address", d->address, "last_seen", time_or_null(seen), "enrolled_at",
-        time_or_null(d->enrolled_ms), "version", (json_int_t)d->version, "fingerprint",
+        agent, "address", d->address, "last_seen", time_json(seen), "enrolled_at",
+        time_json(d->enrolled_ms), "version", (json_int_t)d->version, "fingerprint",
         d->fingerprint, "kid", d->kid, "held_reason", d->held_reason, "held_until",
-        time_or_null(d->held_until_ms), "offered_rev", (json_int_t)d->offered_rev, "polls_limited",
+        time_json(d->held_until_ms), "offered_rev", (json_int_t)d->offered_rev, "polls_limited",
         (json_int_t)limited, "key", key_json(d), "instances", device_instance_json(app, d), "drain",
         part(json_object_get(json_object_get(d->status, "running"), "postfix"), "drain"),
         "replaces", d->replaces, "became", d->became[0] == '\0' ? NULL : d->became);
@@ -193,7 +184,7 @@ enum err_code device_status_get(struct db *db, const char *ref, struct arena *a,
         return err_set(e, ERR_NOT_FOUND, "device \"%s\" has sent no status yet", ref);
     if (rc == ERR_OK)
         *ret =
-            json_pack("{s:O,s:s,s:o}", "status", doc, "jws", jws, "received_at", time_or_null(at));
+            json_pack("{s:O,s:s,s:o}", "status", doc, "jws", jws, "received_at", time_json(at));
     return rc;
 }
 
@@ -211,7 +202,7 @@ enum err_code device_proposal_get(struct db *db, const char *ref, struct arena *
         return err_set(e, ERR_NOT_FOUND, "device \"%s\" has proposed nothing yet", ref);
     if (rc == ERR_OK) {
         *ret = json_copy(doc);
-        (void)json_object_set_new(*ret, "received_at", time_or_null(at));
+        (void)json_object_set_new(*ret, "received_at", time_json(at));
     }
     return rc;
 }

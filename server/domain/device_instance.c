@@ -8,6 +8,7 @@
 #include "domain/device.h"
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
+#include "domain/page.h"
 #include "store/command_store.h"
 #include "store/fleet_store.h"
 #include "store/identity_store.h"
@@ -17,16 +18,6 @@
 enum { ROTATE_EXPIRES_S = 7 * 86400, EVENTS_MAX = 100 };
 
 const char *const instance_decision_names[] = {"keep", "clear", NULL};
-
-static json_t *time_json(int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 /* --- what was found --- */
 

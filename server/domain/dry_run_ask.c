@@ -6,6 +6,7 @@
 #include "domain/change.h"
 #include "domain/draft_private.h"
 #include "domain/live_layers.h"
+#include "domain/page.h"
 #include "domain/strategy.h"
 #include "store/rollout_store.h"
 
@@ -14,16 +15,6 @@
 enum { DEVICES_SHOWN = 500 };
 
 /* --- reading --- */
-
-static json_t *time_or_null(int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
-}
 
 static json_t *text_or_null(const char *s)
 {
@@ -35,8 +26,8 @@ static json_t *row_json(const struct dry_run_row *r)
     json_t *j = json_pack("{s:s,s:o,s:o,s:I,s:s,s:s,s:o,s:o,s:o}", "id", r->id, "rollout_id",
                           text_or_null(r->rollout_id), "draft_id", text_or_null(r->draft_id), "pub",
                           (json_int_t)r->pub, "state", r->state, "author", r->author, "created_at",
-                          time_or_null(r->created_ms), "deadline_at", time_or_null(r->deadline_ms),
-                          "ended_at", time_or_null(r->ended_ms));
+                          time_json(r->created_ms), "deadline_at", time_json(r->deadline_ms),
+                          "ended_at", time_json(r->ended_ms));
 
     if (j != NULL && r->counts != NULL)
         (void)json_object_set(j, "counts", (json_t *)(uintptr_t)r->counts);
@@ -91,14 +82,13 @@ enum err_code dry_run_list(struct db *db, const char *cursor, int64_t limit, str
     size_t n = 0;
     enum err_code rc;
 
-    if (cursor[0] != '\0' && !uuid_is_valid(cursor))
-        return err_field(e, ERR_INVALID, "/query/cursor", "not a cursor of this list");
+    if (page_cursor(cursor, e) != ERR_OK)
+        return e->code;
     rc = dry_run_store_list(db, cursor, limit, a, &v, &n, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++)
         (void)json_array_append_new(items, row_json(&v[i]));
     if (rc == ERR_OK)
-        *ret = json_pack("{s:O,s:o}", "items", items, "next",
-                         n > 0 && (int64_t)n == limit ? json_string(v[n - 1].id) : json_null());
+        *ret = page_json(TAKE(items), n, limit, n == 0 ? "" : v[n - 1].id);
     return rc;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+#include "domain/page.h"
 #include "proto/proto.h"
 #include "store/device_store.h"
 #include "store/enrol_store.h"
@@ -110,16 +111,6 @@ static enum err_code create_tx(struct db *db, void *ctx, struct err *e)
     if (rc == ERR_OK)
         rc = audit_append(db, c->by, "enrolment_token.create", object, detail, e);
     return rc;
-}
-
-static json_t *time_json(int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
 }
 
 enum err_code enrol_token_create(struct db *db, struct app *app, const struct enrol_spec *spec,

@@ -4,33 +4,23 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "domain/dry_run.h"
+#include "domain/page.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { DEVICES_SHOWN = 500 };
 
-static json_t *time_or_null(int64_t ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, text);
-    return json_string(text);
-}
-
 json_t *rollout_row_json(const struct rollout_row *r)
 {
-    json_t *j =
-        json_pack("{s:s,s:I,s:s,s:s,s:s,s:i,s:i,s:I,s:o,s:o,s:o,s:s,s:s,s:o,s:I}", "id", r->id,
-                  "pub", (json_int_t)r->pub, "state", r->state, "reason", r->reason, "strategy",
-                  json_str(r->strategy, "strategy", "all"), "wave", r->wave, "waves_total",
-                  r->n_waves, "term", (json_int_t)r->term, "created_at",
-                  time_or_null(r->created_ms), "since", time_or_null(r->state_ms), "ended_at",
-                  time_or_null(r->ended_ms), "author", r->author, "approver", r->approver,
-                  "reverts", r->reverts[0] == '\0' ? json_null() : json_string(r->reverts),
-                  "version", (json_int_t)r->version);
+    json_t *j = json_pack("{s:s,s:I,s:s,s:s,s:s,s:i,s:i,s:I,s:o,s:o,s:o,s:s,s:s,s:o,s:I}", "id",
+                          r->id, "pub", (json_int_t)r->pub, "state", r->state, "reason", r->reason,
+                          "strategy", json_str(r->strategy, "strategy", "all"), "wave", r->wave,
+                          "waves_total", r->n_waves, "term", (json_int_t)r->term, "created_at",
+                          time_json(r->created_ms), "since", time_json(r->state_ms), "ended_at",
+                          time_json(r->ended_ms), "author", r->author, "approver", r->approver,
+                          "reverts", r->reverts[0] == '\0' ? json_null() : json_string(r->reverts),
+                          "version", (json_int_t)r->version);
 
     if (j != NULL && r->counts != NULL)
         (void)json_object_set(j, "counts", (json_t *)(uintptr_t)r->counts);
@@ -51,8 +41,8 @@ static json_t *device_json(const struct rollout_device *d)
                      "state", word, "reason", d->reason, "wave", d->wave, "rev", (json_int_t)d->rev,
                      "problem",
                      problem == NULL ? json_null() : json_incref((json_t *)(uintptr_t)problem),
-                     "released_at", time_or_null(d->released_ms), "fetched_at",
-                     time_or_null(d->fetched_ms), "ended_at", time_or_null(d->ended_ms));
+                     "released_at", time_json(d->released_ms), "fetched_at",
+                     time_json(d->fetched_ms), "ended_at", time_json(d->ended_ms));
 }
 
 enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, struct arena *a,
@@ -63,14 +53,13 @@ enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, str
     size_t n = 0;
     enum err_code rc;
 
-    if (cursor[0] != '\0' && !uuid_is_valid(cursor))
-        return err_field(e, ERR_INVALID, "/query/cursor", "not a cursor of this list");
+    if (page_cursor(cursor, e) != ERR_OK)
+        return e->code;
     rc = rollout_store_list(db, cursor, limit, a, &v, &n, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++)
         (void)json_array_append_new(items, rollout_row_json(&v[i]));
     if (rc == ERR_OK)
-        *ret = json_pack("{s:O,s:o}", "items", items, "next",
-                         n > 0 && (int64_t)n == limit ? json_string(v[n - 1].id) : json_null());
+        *ret = page_json(TAKE(items), n, limit, n == 0 ? "" : v[n - 1].id);
     return rc;
 }
 

@@ -71,13 +71,3 @@ const char *req_session_cookie(const struct req *rq)
     }
     return NULL;
 }
-
-json_t *time_json(int64_t ms)
-{
-    char at[CLOCK_TEXT_SIZE];
-
-    if (ms == 0)
-        return json_null();
-    clock_format(ms, at);
-    return json_string(at);
-}

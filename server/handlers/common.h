@@ -4,6 +4,7 @@
 #pragma once
 
 #include "domain/audit.h"
+#include "domain/page.h"
 #include "http/request.h"
 
 /* Who the audit log names; borrows from rq. */
@@ -21,5 +22,3 @@ enum err_code reply_empty(struct reply *rp);
 MUST_USE enum err_code req_if_version(const struct req *rq, int64_t version, struct err *e);
 /* The value of the session cookie, copied into the request's arena; NULL: there is none. */
 const char *req_session_cookie(const struct req *rq);
-/* RFC 3339, or null for 0; new reference. */
-json_t *time_json(int64_t ms);
