@@ -91,3 +91,29 @@ enum cli_exit verb_recovery(struct cli *c)
         json_pack("{s:s,s:b}", "reason", cli_opt(c, "reason"), "keep", cli_flag(c, "keep")), &doc);
     return rc == EXIT_OK_ ? show(c, doc) : rc;
 }
+
+enum cli_exit verb_trust(struct cli *c)
+{
+    static const struct column head[] = {{T_NUMBER, "n", COL_VALUE},
+                                         {T_EPOCH, "epoch", COL_VALUE},
+                                         {T_ROOT_KEY, "root", COL_TEXT},
+                                         {T_TLS_PINS, "tls_pins", COL_WORDS},
+                                         {T_ADDRESSES, "addresses", COL_WORDS}};
+    static const struct column cols[] = {{T_DEVICE_KEY, "kid", COL_TEXT},
+                                         {T_KEY_USE, "use", COL_TEXT},
+                                         {T_IN_FORCE, "in_force", COL_BOOL},
+                                         {T_UNTIL, "not_after", COL_TIME}};
+    AUTO(json_free) json_t *doc = NULL;
+    AUTO(json_free) json_t *list = NULL;
+    enum cli_exit rc = cli_get(c, "/api/v1/trust", &doc);
+
+    if (rc != EXIT_OK_)
+        return rc;
+    show_object(c, doc, head, COUNT_OF(head));
+    if (c->json)
+        return EXIT_OK_;
+    list = json_pack("{s:O?}", "items", json_object_get(doc, "keys"));
+    fputc('\n', stdout);
+    show_list(c, list, cols, COUNT_OF(cols));
+    return EXIT_OK_;
+}

@@ -54,6 +54,10 @@ static const char usage[] =
     "  --reason TEXT    with new-epoch: why, for the audit log\n"
     "  --keep           with new-epoch: nothing is given out before the next publication\n"
     "  --root-key FILE, --passphrase-file FILE   with new-epoch: where they are\n"
+    "  rotate-key       a new key for what children are sent, signed by the root key as above;\n"
+    "                   --reason, --root-key and --passphrase-file as above\n"
+    "  --stolen         with rotate-key: the key before counts for nothing from now on\n"
+    "  --receipt        with rotate-key: the key of enrolment receipts too\n"
     "  backup FILE      everything the parent is, in one encrypted file (see inarid backup "
     "--help)\n"
     "  check-backup FILE, restore FILE, restore --undo\n"
@@ -344,6 +348,8 @@ static int as_parent(struct parent *p, const struct order *o)
     (void)umask(077);
     if (operate_fleet(&p->set, &p->app, &e) != ERR_OK || prepare(p, &e) != ERR_OK)
         return operate_complain(&e);
+    if (strcmp(o->word, "rotate-key") == 0)
+        return operate_rotate_key(&p->set, &p->app, &o->epoch);
     return strcmp(o->word, "new-epoch") == 0 ? operate_new_epoch(&p->set, &p->app, &o->epoch)
                                              : operate_make_join(&p->set, &p->app);
 }
@@ -352,7 +358,8 @@ static int command(struct parent *p, const struct order *o)
 {
     const char *word = o->word;
 
-    if (strcmp(word, "make-join") == 0 || strcmp(word, "new-epoch") == 0)
+    if (strcmp(word, "make-join") == 0 || strcmp(word, "new-epoch") == 0 ||
+        strcmp(word, "rotate-key") == 0)
         return as_parent(p, o);
     if (strcmp(word, "migrate") == 0)
         return operate_migrate(&p->set);
@@ -365,9 +372,13 @@ static bool known_command(const struct order *o)
 {
     static const char *const words[] = {"migrate", "reset-admin", "make-join"};
     const struct new_epoch *n = &o->epoch;
-    bool epoch = n->reason != NULL || n->root_key != NULL || n->passphrase_file != NULL || n->keep;
+    bool rotate = strcmp(o->word, "rotate-key") == 0;
+    bool epoch = n->reason != NULL || n->root_key != NULL || n->passphrase_file != NULL ||
+                 n->keep || n->receipt || n->stolen;
 
-    if (strcmp(o->word, "new-epoch") == 0)
+    if (rotate ? n->keep : n->receipt || n->stolen)
+        return false;
+    if (rotate || strcmp(o->word, "new-epoch") == 0)
         return n->reason != NULL && n->reason[0] != '\0' && strlen(n->reason) <= REASON_MAX &&
                !o->force;
     for (size_t i = 0; i < COUNT_OF(words) && !o->force && !epoch; i++)
@@ -392,6 +403,12 @@ static bool take_order(struct order *o, int option)
     case 'P':
         o->epoch.passphrase_file = optarg;
         return true;
+    case 's' + 256:
+        o->epoch.stolen = true;
+        return true;
+    case 'r' + 256:
+        o->epoch.receipt = true;
+        return true;
     case 'k' + 256:
         o->epoch.keep = true;
         return true;
@@ -415,6 +432,8 @@ int main(int argc, char **argv)
         {"root-key", required_argument, NULL, 'K'},
         {"passphrase-file", required_argument, NULL, 'P'},
         {"keep", no_argument, NULL, 'k' + 256},
+        {"stolen", no_argument, NULL, 's' + 256},
+        {"receipt", no_argument, NULL, 'r' + 256},
         {NULL, 0, NULL, 0},
     };
     static struct parent p;

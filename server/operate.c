@@ -6,6 +6,7 @@
 #include "domain/epoch.h"
 #include "domain/keyring.h"
 #include "domain/parent.h"
+#include "domain/trust.h"
 #include "store/db.h"
 #include "store/migrate.h"
 
@@ -117,11 +118,10 @@ static enum err_code read_passphrase(const char *path, char ret[PASSPHRASE_MAX],
     return rc;
 }
 
-static enum err_code raise_epoch(struct db *db, struct app *app, const struct new_epoch *n,
-                                 struct epoch_result *ret, struct err *e)
+/* The keys of the running parent, and the root key beside them.  *ret: the caller frees it. */
+static enum err_code open_keys(struct db *db, struct app *app, const struct new_epoch *n,
+                               struct jose_key **ret, struct err *e)
 {
-    const struct actor by = ACTOR_SYSTEM;
-    AUTO(jose_key_free) struct jose_key *root = NULL;
     char passphrase[PASSPHRASE_MAX] = "";
     struct keyring_first first = {0};
     enum err_code rc = migrate_run(db, e);
@@ -131,8 +131,18 @@ static enum err_code raise_epoch(struct db *db, struct app *app, const struct ne
     if (rc == ERR_OK)
         rc = read_passphrase(n->passphrase_file, passphrase, e);
     if (rc == ERR_OK)
-        rc = keyring_root_open(app, n->root_key, passphrase, &root, e);
+        rc = keyring_root_open(app, n->root_key, passphrase, ret, e);
     secret_wipe(passphrase, sizeof passphrase);
+    return rc;
+}
+
+static enum err_code raise_epoch(struct db *db, struct app *app, const struct new_epoch *n,
+                                 struct epoch_result *ret, struct err *e)
+{
+    const struct actor by = ACTOR_SYSTEM;
+    AUTO(jose_key_free) struct jose_key *root = NULL;
+    enum err_code rc = open_keys(db, app, n, &root, e);
+
     return rc == ERR_OK ? epoch_raise(db, app, root, &by, n->reason, n->keep, ret, e) : rc;
 }
 
@@ -154,5 +164,38 @@ int operate_new_epoch(const struct inarid_settings *set, struct app *app, const 
     else
         (void)printf("%lld devices are given what is published, under fresh revisions\n",
                      (long long)r.devices);
+    return EXIT_SUCCESS;
+}
+
+static enum err_code rotate(struct db *db, struct app *app, const struct new_epoch *n,
+                            struct trust_result *ret, struct err *e)
+{
+    const struct trust_order o = {n->reason, n->receipt, n->stolen};
+    const struct actor by = ACTOR_SYSTEM;
+    AUTO(jose_key_free) struct jose_key *root = NULL;
+    enum err_code rc = open_keys(db, app, n, &root, e);
+
+    return rc == ERR_OK ? trust_rotate(db, app, root, &by, &o, ret, e) : rc;
+}
+
+int operate_rotate_key(const struct inarid_settings *set, struct app *app,
+                       const struct new_epoch *n)
+{
+    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid rotate-key");
+    struct trust_result r = {0};
+    struct err e = {.code = ERR_NO_MEMORY, .msg = "out of memory"};
+    enum err_code rc = db == NULL ? e.code : rotate(db, app, n, &r, &e);
+
+    keyring_free(app->keys);
+    app->keys = NULL;
+    if (rc != ERR_OK)
+        return operate_complain(&e);
+    (void)printf("bundle key %s, trust document %lld, signed by the root key\n", r.kid,
+                 (long long)r.trust);
+    if (n->stolen)
+        (void)puts("what the key before has signed counts for nothing any more");
+    else
+        (void)printf("the key before counts for %d more days\n", TRUST_OVERLAP_DAYS);
+    (void)printf("%lld devices are given what they have, signed anew\n", (long long)r.devices);
     return EXIT_SUCCESS;
 }

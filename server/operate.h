@@ -8,9 +8,10 @@
 #include "domain/app.h"
 #include "settings.h"
 
-struct new_epoch { /* all borrowed */
+struct new_epoch { /* an order signed with the root key; all borrowed */
     const char *reason, *root_key /* NULL: <state>/root.key.pem */, *passphrase_file /* NULL: standard input */;
-    bool keep;
+    bool keep;            /* new-epoch */
+    bool receipt, stolen; /* rotate-key */
 };
 
 int operate_complain(const struct err *e); /* "inarid: <message>"; EXIT_FAILURE */
@@ -26,3 +27,5 @@ MUST_USE enum err_code operate_fleet(const struct inarid_settings *set, struct a
 int operate_make_join(const struct inarid_settings *set, struct app *app);
 /* A new epoch, signed by the root key (domain/epoch.h).  app: {state_dir,tls_pins} are set. */
 int operate_new_epoch(const struct inarid_settings *set, struct app *app, const struct new_epoch *n);
+/* A new bundle key, signed into the next trust document by the root key (domain/trust.h).  app as above. */
+int operate_rotate_key(const struct inarid_settings *set, struct app *app, const struct new_epoch *n);

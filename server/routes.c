@@ -37,6 +37,7 @@ const struct route routes[] = {
     { "POST",   "/api/v1/api-tokens",       api_token_post,       PERM_SESSION,    4 * KIB,  0 },
     { "DELETE", "/api/v1/api-tokens/{id}",  api_token_delete,     PERM_SESSION,    0,        0 },
     { "GET",    "/api/v1/parent",           parent_get,           PERM_DEVICE_READ, 0,       0 },
+    { "GET",    "/api/v1/trust",            trust_get,            PERM_DEVICE_READ, 0,       0 },
     { "GET",    "/api/v1/recovery",         recovery_get,         PERM_DEVICE_READ, 0,       0 },
     { "POST",   "/api/v1/recovery/continue", recovery_continue_post, PERM_ADMIN,  4 * KIB,  0 },
     { "GET",    "/api/v1/recovery/lost",    recovery_lost_get,    PERM_SETTINGS_READ, 0,     0 },

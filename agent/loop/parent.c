@@ -511,6 +511,7 @@ static void on_trust(void *ctx, struct http_answer *a)
         loop_touch(l);
         return;
     }
+    l->parent.notice_next = 0; /* it may be signed by a key that is known since now */
     log_event(LOG_LEVEL_INFO, "trust.next", KV_INT("n", trust_number(l->id.trust)),
               KV_INT("epoch", trust_epoch(l->id.trust)));
     if (http_set_peer(l->http, http_base(l->http), trust_pins(l->id.trust), &e) != ERR_OK)

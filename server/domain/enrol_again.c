@@ -31,13 +31,13 @@ static enum err_code read_receipt(struct reattach *r, struct err *e)
 {
     AUTO(json_free) json_t *doc = NULL;
     struct jose_jws j = {0};
-    const struct jose_key *key;
+    AUTO(jose_key_free) struct jose_key *key = NULL;
     bool ok;
 
     if (jose_jws_parse(slice_of(r->text), RECEIPT_MAX, PROTO_TYP_RECEIPT, &j, NULL) != ERR_OK)
         return not_ours(e);
-    key = keyring_receipt_key_of(r->en.app->keys, j.kid);
-    ok = key != NULL && jose_jws_verify(&j, key, NULL) == ERR_OK &&
+    ok = keyring_listed(r->en.app->keys, "receipt", j.kid, &key, NULL) == ERR_OK &&
+         jose_jws_verify(&j, key, NULL) == ERR_OK &&
          json_in_parse((struct slice){j.payload, j.payload_n}, RECEIPT_MAX, &doc, NULL) == ERR_OK &&
          strcmp(json_str(doc, "fleet", ""), r->en.app->fleet_id) == 0 &&
          uuid_is_valid(json_str(doc, "device", ""));

@@ -16,11 +16,14 @@ static enum err_code open_bundle(const struct app *app, struct slice text, json_
                                  struct err *e)
 {
     struct jose_jws j = {0};
+    AUTO(jose_key_free) struct jose_key *key = NULL;
     struct err why = {0};
     enum err_code rc = jose_jws_parse(text, PROTO_BUNDLE_MAX, PROTO_TYP_BUNDLE, &j, &why);
 
+    if (rc == ERR_OK) /* also by the key of before, which what they hold is signed with */
+        rc = keyring_listed(app->keys, "bundle", j.kid, &key, &why);
     if (rc == ERR_OK)
-        rc = jose_jws_verify(&j, keyring_bundle_key(app->keys), &why);
+        rc = jose_jws_verify(&j, key, &why);
     if (rc == ERR_OK)
         rc = json_in_parse((struct slice){j.payload, j.payload_n}, PROTO_BUNDLE_MAX, ret, &why);
     jose_jws_clear(&j);

@@ -8,18 +8,21 @@
 #include "store/key_store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct keyring {
     unsigned char seal_key[SEAL_KEY_SIZE];
-    struct jose_key *bundle, *receipt;
+    _Atomic(struct jose_key *) bundle, receipt;  /* in force */
+    struct jose_key *old[2 * KEYRING_TRUST_MAX]; /* whoever signs may still hold one */
+    size_t n_old;
     struct {
         int64_t n;
         char *jws;
     } trust[KEYRING_TRUST_MAX];
     _Atomic size_t n_trust; /* grows only; what lies below it never changes */
-    pthread_mutex_t lock;   /* only tokens[]; nothing else is taken while it is held */
+    pthread_mutex_t lock;   /* only tokens[] and old[]; nothing else is taken while it is held */
     struct token_key tokens[TOKEN_GENERATIONS]; /* newest first */
     size_t n_tokens;
 };
@@ -28,8 +31,10 @@ void keyring_free(struct keyring *k)
 {
     if (k == NULL)
         return;
-    jose_key_free(k->bundle);
-    jose_key_free(k->receipt);
+    jose_key_free(atomic_load(&k->bundle));
+    jose_key_free(atomic_load(&k->receipt));
+    for (size_t i = 0; i < k->n_old; i++)
+        jose_key_free(k->old[i]);
     for (size_t i = 0; i < k->n_trust; i++)
         free(k->trust[i].jws);
     (void)pthread_mutex_destroy(&k->lock);
@@ -45,6 +50,32 @@ static struct keyring *ring_new(void)
     if (k != NULL)
         (void)pthread_mutex_init(&k->lock, NULL);
     return k;
+}
+
+enum err_code keyring_put(struct keyring *k, const char *use, struct jose_key *key, struct err *e)
+{
+    _Atomic(struct jose_key *) *slot = strcmp(use, "bundle") == 0 ? &k->bundle : &k->receipt;
+    enum err_code rc = ERR_OK;
+
+    if (key == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    (void)pthread_mutex_lock(&k->lock);
+    if (atomic_load(slot) != NULL && k->n_old == COUNT_OF(k->old))
+        rc = err_set(e, ERR_REFUSED, "too many keys since the start: restart the parent");
+    else if (atomic_load(slot) != NULL)
+        k->old[k->n_old++] = atomic_load(slot);
+    if (rc == ERR_OK)
+        atomic_store(slot, key);
+    (void)pthread_mutex_unlock(&k->lock);
+    if (rc != ERR_OK)
+        jose_key_free(key);
+    return rc;
+}
+
+enum err_code keyring_add_key(struct db *db, const struct keyring *k, const struct jose_key *key,
+                              const char *use, struct err *e)
+{
+    return keyring_add_private(db, k->seal_key, key, use, e);
 }
 
 void token_key_make(struct token_key *t)
@@ -76,7 +107,8 @@ struct keyring *keyring_new_for_test(void)
 {
     AUTO(keyring_free) struct keyring *k = ring_new();
 
-    if (k == NULL || (k->bundle = jose_key_new()) == NULL || (k->receipt = jose_key_new()) == NULL)
+    if (k == NULL || keyring_put(k, "bundle", jose_key_new(), NULL) != ERR_OK ||
+        keyring_put(k, "receipt", jose_key_new(), NULL) != ERR_OK)
         return NULL;
     token_key_make(&k->tokens[0]);
     k->n_tokens = 1;
@@ -87,18 +119,19 @@ struct keyring *keyring_new_for_test(void)
 
 static enum err_code load_signing(struct keyring *k, const struct stored_key *s, struct err *e)
 {
-    struct jose_key **slot = strcmp(s->use, "bundle") == 0 ? &k->bundle : &k->receipt;
+    const struct jose_key *now = strcmp(s->use, "bundle") == 0 ? k->bundle : k->receipt;
+    struct jose_key *key = NULL;
     unsigned char plain[SEALED_MAX];
     enum err_code rc;
 
-    if (*slot != NULL || s->sealed.n < SEAL_OVERHEAD ||
-        s->sealed.n > sizeof plain) /* newest wins */
+    if (s->sealed.n < SEAL_OVERHEAD || s->sealed.n > sizeof plain ||
+        (now != NULL && strcmp(jose_key_kid(now), s->kid) == 0)) /* have it */
         return ERR_OK;
     rc = seal_open(k->seal_key, s->kid, s->sealed, plain, e);
     if (rc == ERR_OK)
-        rc = jose_key_from_pem((struct slice){(char *)plain, s->sealed.n - SEAL_OVERHEAD}, slot, e);
+        rc = jose_key_from_pem((struct slice){(char *)plain, s->sealed.n - SEAL_OVERHEAD}, &key, e);
     secret_wipe(plain, sizeof plain);
-    return rc;
+    return rc == ERR_OK ? keyring_put(k, s->use, key, e) : rc;
 }
 
 static enum err_code load_token(const struct keyring *k, const struct stored_key *s,
@@ -115,6 +148,7 @@ static enum err_code load_keys(struct keyring *k, const struct stored_key *v, si
 {
     struct token_key tokens[TOKEN_GENERATIONS] = {0};
     size_t n_tokens = 0;
+    bool bundle = false, receipt = false;
     enum err_code rc = ERR_OK;
 
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
@@ -122,7 +156,10 @@ static enum err_code load_keys(struct keyring *k, const struct stored_key *v, si
             if (n_tokens < TOKEN_GENERATIONS)
                 rc = load_token(k, &v[i], &tokens[n_tokens++], e);
         } else if (strcmp(v[i].use, "root") != 0) {
-            rc = load_signing(k, &v[i], e);
+            bool *seen = strcmp(v[i].use, "bundle") == 0 ? &bundle : &receipt;
+            if (!*seen) /* newest first */
+                rc = load_signing(k, &v[i], e);
+            *seen = true;
         }
     }
     if (rc == ERR_OK) {
@@ -265,10 +302,10 @@ enum err_code keyring_reload(struct db *db, struct app *app, struct err *e)
     if (a == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     rc = key_store_list(db, a, &v, &n, e);
+    if (rc == ERR_OK) /* first: nothing is signed by a key that no document lists */
+        rc = load_trust(db, app->keys, a, e);
     if (rc == ERR_OK)
         rc = load_keys(app->keys, v, n, e);
-    if (rc == ERR_OK)
-        rc = load_trust(db, app->keys, a, e);
     return rc == ERR_OK ? load_epoch(db, app, a, e) : rc;
 }
 
@@ -323,11 +360,6 @@ const struct jose_key *keyring_bundle_key(const struct keyring *k)
 const struct jose_key *keyring_receipt_key(const struct keyring *k)
 {
     return k->receipt;
-}
-
-const struct jose_key *keyring_receipt_key_of(const struct keyring *k, const char *kid)
-{
-    return strcmp(jose_key_kid(k->receipt), kid) == 0 ? k->receipt : NULL;
 }
 
 int64_t keyring_trust_n(const struct keyring *k)

@@ -35,11 +35,21 @@ MUST_USE enum err_code keyring_reload(struct db *db, struct app *app, struct err
 /* A new token key when the newest is a day old; the one before stays valid, older ones go.  *ret_rotated may be NULL. */
 MUST_USE enum err_code keyring_rotate_tokens(struct db *db, struct app *app, bool *ret_rotated, struct err *e);
 
-/* Borrowed. */
+/* Borrowed; good until keyring_free(), also when another takes its place. */
 const struct jose_key *keyring_bundle_key(const struct keyring *k);
 const struct jose_key *keyring_receipt_key(const struct keyring *k);
-/* The key whose receipts of that thumbprint count; NULL: none. */
-const struct jose_key *keyring_receipt_key_of(const struct keyring *k, const char *kid);
+/* The public key of that use ("bundle", "receipt") and thumbprint, when the newest trust document lists it: what it signed
+ * counts, also after a newer key has its place.  *ret: the caller frees it.  ERR_SIGNATURE: it is not listed. */
+MUST_USE enum err_code keyring_listed(const struct keyring *k, const char *use, const char *kid, struct jose_key **ret,
+                                      struct err *e);
+/* The newest trust document; *ret: new reference. */
+MUST_USE enum err_code keyring_trust_open(const struct keyring *k, json_t **ret, struct err *e);
+/* From now on that key signs (use "bundle" or "receipt"); the one before stays good for who holds it.  Takes key (NULL:
+ * ERR_NO_MEMORY), also on an error. */
+MUST_USE enum err_code keyring_put(struct keyring *k, const char *use, struct jose_key *key, struct err *e);
+/* Store it sealed, in the caller's transaction. */
+MUST_USE enum err_code keyring_add_key(struct db *db, const struct keyring *k, const struct jose_key *key,
+                                       const char *use, struct err *e);
 int64_t keyring_trust_n(const struct keyring *k);
 const char *keyring_trust(const struct keyring *k, int64_t n); /* NULL: no such document */
 
@@ -58,9 +68,9 @@ bool keyring_nonce_ok(struct keyring *k, const char *nonce, int64_t now_ms);
 MUST_USE enum err_code keyring_root_open(const struct app *app, const char *path, const char *passphrase,
                                          struct jose_key **ret, struct err *e);
 /* The newest trust document with number n and that epoch, and this host's pins added to its own, signed by root.
- * *ret: JWS, heap. */
+ * keys: its list of keys; NULL: as it is.  *ret: JWS, heap. */
 MUST_USE enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root, int64_t n, int64_t epoch,
-                                          char **ret, struct err *e);
+                                          const json_t *keys, char **ret, struct err *e);
 
 /* For unit tests: a ring with fresh keys that no database knows. */
 MUST_USE struct keyring *keyring_new_for_test(void);

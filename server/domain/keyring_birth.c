@@ -97,8 +97,8 @@ static enum err_code write_root(const struct birth *b, const char *passphrase, s
     return rc;
 }
 
-static enum err_code add_key(struct db *db, const unsigned char *seal_key,
-                             const struct jose_key *key, const char *use, struct err *e)
+enum err_code keyring_add_private(struct db *db, const unsigned char *seal_key,
+                                  const struct jose_key *key, const char *use, struct err *e)
 {
     AUTO(json_free) json_t *jwk = jose_key_to_jwk(key);
     char *pem = NULL;
@@ -129,9 +129,9 @@ static enum err_code birth_tx(struct db *db, void *ctx, struct err *e)
     if (rc == ERR_OK)
         rc = key_store_add(db, jose_key_kid(b->root), "root", (struct slice){NULL, 0}, root, e);
     if (rc == ERR_OK)
-        rc = add_key(db, b->seal_key, b->bundle, "bundle", e);
+        rc = keyring_add_private(db, b->seal_key, b->bundle, "bundle", e);
     if (rc == ERR_OK)
-        rc = add_key(db, b->seal_key, b->receipt, "receipt", e);
+        rc = keyring_add_private(db, b->seal_key, b->receipt, "receipt", e);
     if (rc == ERR_OK)
         rc = keyring_add_sealed(db, b->seal_key, b->token.kid, "token",
                                 (struct slice){(char *)b->token.key, sizeof b->token.key}, NULL, e);

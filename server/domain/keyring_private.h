@@ -15,6 +15,9 @@ void token_key_make(struct token_key *t);
 /* Store a key of ours sealed; jwk (its public part) may be NULL. */
 MUST_USE enum err_code keyring_add_sealed(struct db *db, const unsigned char *seal_key, const char *kid, const char *use,
                                           struct slice secret, const json_t *jwk, struct err *e);
+/* The same with a whole key and its public part. */
+MUST_USE enum err_code keyring_add_private(struct db *db, const unsigned char *seal_key, const struct jose_key *key,
+                                           const char *use, struct err *e);
 /* Fleet id, epoch, keys and trust document 1, unless another parent was faster. */
 MUST_USE enum err_code keyring_first_start(struct db *db, struct app *app, const unsigned char *seal_key,
                                            struct keyring_first *first, struct err *e);

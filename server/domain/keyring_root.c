@@ -26,6 +26,33 @@ static json_t *document(const struct keyring *k, int64_t n, struct err *e)
     return rc == ERR_OK ? doc : NULL;
 }
 
+enum err_code keyring_trust_open(const struct keyring *k, json_t **ret, struct err *e)
+{
+    *ret = document(k, keyring_trust_n(k), e);
+    return *ret == NULL ? e->code : ERR_OK;
+}
+
+enum err_code keyring_listed(const struct keyring *k, const char *use, const char *kid,
+                             struct jose_key **ret, struct err *e)
+{
+    struct err own;
+    AUTO(json_free) json_t *doc = document(k, keyring_trust_n(k), e == NULL ? &own : e);
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(json_object_get(doc, "keys"), i, v)
+    {
+        AUTO(jose_key_free) struct jose_key *key = NULL;
+        if (strcmp(json_str(v, "use", ""), use) != 0 ||
+            jose_key_from_jwk(json_object_get(v, "jwk"), &key, NULL) != ERR_OK ||
+            strcmp(jose_key_kid(key), kid) != 0)
+            continue;
+        *ret = TAKE(key);
+        return ERR_OK;
+    }
+    return err_set(e, ERR_SIGNATURE, "signed by a key that the trust document does not list");
+}
+
 /* Without its passphrase, as the rest of this program reads keys. */
 static enum err_code unsealed(EVP_PKEY *pkey, struct jose_key **ret, struct err *e)
 {
@@ -111,7 +138,7 @@ static bool has(const json_t *list, const char *text)
 }
 
 enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root, int64_t n,
-                                 int64_t epoch, char **ret, struct err *e)
+                                 int64_t epoch, const json_t *keys, char **ret, struct err *e)
 {
     AUTO(json_free) json_t *doc = document(app->keys, keyring_trust_n(app->keys), e);
     json_t *pins = json_object_get(doc, "tls_pins");
@@ -121,6 +148,8 @@ enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *r
         return e->code;
     (void)json_object_set_new(doc, "n", json_integer(n));
     (void)json_object_set_new(doc, "epoch", json_integer(epoch));
+    if (keys != NULL)
+        (void)json_object_set(doc, "keys", (json_t *)(uintptr_t)keys);
     for (const char *const *p = app->tls_pins; p != NULL && *p != NULL; p++) {
         if (!has(pins, *p) && json_array_append_new(pins, json_string(*p)) != 0)
             return err_set(e, ERR_NO_MEMORY, "out of memory");

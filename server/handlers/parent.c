@@ -3,6 +3,7 @@
 #include "domain/kept.h"
 #include "domain/parent.h"
 #include "domain/recovery.h"
+#include "domain/trust.h"
 #include "handlers/common.h"
 
 #include <stdio.h>
@@ -13,6 +14,14 @@ enum err_code parent_get(struct req *rq, struct reply *rp, struct err *e)
 {
     json_t *j = NULL;
     enum err_code rc = parent_describe(rq->db, rq->app, rq->arena, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code trust_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = trust_describe(rq->app, &j, e);
 
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }

@@ -284,13 +284,18 @@ enum err_code recovery_store_reinstated(struct db *db, const char *object, int64
     return rc;
 }
 
+enum err_code recovery_store_afresh(struct db *db, struct err *e)
+{
+    return db_run(db, &AFRESH, NULL, NULL, NULL, e);
+}
+
 static enum err_code decide(struct db *db, int64_t above, struct err *e)
 {
     enum err_code rc = db_run(db, &DECIDED, NULL, NULL, NULL, e);
 
     if (rc == ERR_OK)
         rc = db_run(db, &ABOVE, (struct db_param[]){P_INT(above)}, NULL, NULL, e);
-    return rc == ERR_OK ? db_run(db, &AFRESH, NULL, NULL, NULL, e) : rc;
+    return rc == ERR_OK ? recovery_store_afresh(db, e) : rc;
 }
 
 enum err_code recovery_store_lift(struct db *db, int64_t above, struct err *e)

@@ -66,3 +66,5 @@ MUST_USE enum err_code recovery_store_names(struct db *db, const char *ids, stru
  * list.  *ret: NULL-terminated, in the arena; *ret_dbname likewise.  ERR_INVALID: what is wrong with it. */
 MUST_USE enum err_code recovery_store_env(const char *conninfo, struct arena *a, const char *const **ret,
                                           const char **ret_dbname, struct err *e);
+/* Whatever is issued next is a new bundle, also with the content of before. */
+MUST_USE enum err_code recovery_store_afresh(struct db *db, struct err *e);

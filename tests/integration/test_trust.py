@@ -1,0 +1,133 @@
+"""Which keys children believe: a new bundle key, a child that was away for two of them (D13), a stolen one (drill D9)."""
+import hashlib
+import json
+import os
+
+import pytest
+import wireclient
+from agentlib import new_agent
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from parentlib import wait_until
+from test_backup import tool
+from test_epoch import observed, root_passphrase
+from test_identity import inarictl
+from test_identity_back import show_receipt
+
+pytestmark = pytest.mark.slow
+
+
+def rotate(parent, *args, phrase=None, check=True):
+    path = os.path.join(parent.dir, "phrase")
+    with open(path, "w") as f:
+        f.write((phrase or root_passphrase(parent)) + "\n")
+    os.chmod(path, 0o644)
+    return tool(parent, "rotate-key", "--passphrase-file", path, *args, check=check)
+
+
+def stolen_key(parent, use="bundle"):
+    """What somebody has who read the database and the parent's key file."""
+    kid, sealed = parent.postgres.psql(f"SELECT kid, encode(sealed, 'hex') FROM signing_key WHERE use = '{use}' "
+                                       "ORDER BY created_at DESC LIMIT 1")[0]
+    with open(os.path.join(parent.state, "parent.key"), "rb") as f:
+        box, key = bytes.fromhex(sealed), f.read()
+    k = wireclient.Key(AESGCM(key).decrypt(box[:12], box[12:], kid.encode()))
+    assert k.kid == kid
+    return k
+
+
+def plant(parent, agent, device_id, key, size):
+    """The agent is away and comes back to this: the offered bundle of the device, one revision on, with another setting, signed by key: as a thief would send it."""
+    jws = parent.postgres.psql("SELECT b.jws FROM bundle b JOIN device d ON d.id = b.device_id AND d.offered_rev = b.rev "
+                               f"WHERE d.id = '{device_id}'")[0][0]
+    doc = json.loads(wireclient.unb64u(json.loads(jws)["payload"]))
+    doc["rev"] = int(parent.postgres.psql("SELECT nextval('bundle_rev')")[0][0])
+    doc["sections"]["postfix"]["settings"]["smtp.message_size_limit"] = size
+    doc["content_digest"] = hashlib.sha256(wireclient.dumps({"sections": doc["sections"]})).hexdigest()
+    text = key.jws("inari-bundle+jws", doc)
+    agent.stop()
+    parent.stop()
+    parent.postgres.psql(f"UPDATE bundle SET rev = {doc['rev']}, content_digest = '{doc['content_digest']}', jws = $q${text}$q$, "
+                         f"etag = '{hashlib.sha256(text.encode()).hexdigest()}' WHERE device_id = '{device_id}' AND rev = "
+                         f"(SELECT offered_rev FROM device WHERE id = '{device_id}');"
+                         f"UPDATE device SET offered_rev = {doc['rev']}, desired_rev = {doc['rev']} WHERE id = '{device_id}'")
+    parent.start()
+    agent.start()
+    return doc["rev"]
+
+
+def test_keys_are_replaced_and_nobody_is_left_behind(new_parent, workdir, programs):
+    parent = new_parent()
+    api = parent.token()
+    a = new_agent(workdir, "trust", programs)
+    assert a.command("join", "--join", api.ok("POST", "/enrolment-tokens", {"name": "t"})["join"]).returncode == 0
+    device = a.identity()["device_id"]
+    wire = wireclient.Device(parent.base, parent.ca, "wire")
+    wire.enrol(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    first = wire.fetch()
+    a.start()
+    was = wait_until(lambda: observed(a).get("rev"), "the first bundle", 30)
+    digest = observed(a)["digest"]
+    a.stop()
+
+    # away for two of them; only the root key makes a document
+    before = api.ok("GET", "/trust")
+    assert before["n"] == 1 and [k["use"] for k in before["keys"] if k["in_force"]] == ["bundle", "receipt"]
+    r = rotate(parent, "--reason", "x", phrase="wrong", check=False)
+    assert r.returncode == 1 and "passphrase does not open" in r.stderr
+    assert rotate(parent, check=False).returncode == 2 and rotate(parent, "--reason", "x", "--keep", check=False).returncode == 2
+    for n in (2, 3):
+        assert f"trust document {n}" in rotate(parent, "--reason", f"yearly {n}").stdout
+        wait_until(lambda: api.ok("GET", "/trust")["n"] == n, "the running parent to follow", 10)
+    now = api.ok("GET", "/trust")
+    bundle = [k for k in now["keys"] if k["use"] == "bundle"]
+    assert len(bundle) == 3 and [k["in_force"] for k in bundle] == [False, False, True]
+    assert [bool(k["not_after"]) for k in bundle] == [True, True, False]
+    assert bundle[2]["kid"] in inarictl(programs, parent, api, "trust")
+    entry = api.ok("GET", "/audit?action=trust.rotate&limit=1")["items"][0]
+    assert entry["detail"]["kid"] == bundle[2]["kid"] and entry["detail"]["before"] == bundle[1]["kid"]
+    # what was fetched before: the same content, signed anew, under a fresh revision
+    wire.walk()
+    again = wire.fetch()
+    assert again["rev"] > first["rev"] and again["content_digest"] == first["content_digest"]
+    a.start()
+    wait_until(lambda: observed(a).get("rev", 0) > was, "the agent to walk and take it", 60)
+    assert "event=trust.next n=2" in a.log() and "event=trust.next n=3" in a.log()
+    assert observed(a)["digest"] == digest and a.condition("ConfigVerified")["status"] == "True"
+    # a document that the root key has not signed is refused, and named
+    stranger = wireclient.Key()
+    doc = json.loads(wireclient.unb64u(json.loads(wire.call("GET", "/api/agent/v1/trust/3").content)["payload"]))
+    forged = stranger.jws("inari-trust+jws", {**doc, "n": 4, "root": stranger.jwk})
+    a.stop()
+    parent.stop()
+    parent.postgres.psql(f"INSERT INTO trust_document (n, jws) VALUES (4, $q${forged}$q$)")
+    parent.start()
+    a.start()
+    wait_until(lambda: "event=trust.refused" in a.log(), "the refusal", 60)
+    assert json.loads(wireclient.unb64u(json.loads(a.identity()["trust"])["payload"]))["n"] == 3
+    a.stop()
+    parent.stop()
+    parent.postgres.psql("DELETE FROM trust_document WHERE n = 4")
+    parent.start()
+    a.start()
+
+    # stolen: while the key is believed what a thief signs is taken (so the case is tested), and never after
+    thief, thief_receipt = stolen_key(parent), stolen_key(parent, "receipt")
+    rev = plant(parent, a, device, thief, 7000001)
+    wait_until(lambda: observed(a).get("rev") == rev, "the thief's bundle, of a key that is believed", 90)
+    rotate(parent, "--reason", "the backup was stolen", "--stolen", "--receipt")
+    wait_until(lambda: observed(a).get("rev", 0) > rev, "the parent's own again", 90)
+    good = observed(a)["rev"]
+    listed = [k["kid"] for k in api.ok("GET", "/trust")["keys"]]
+    assert thief.kid not in listed and thief_receipt.kid not in listed
+    plant(parent, a, device, thief, 7000002)
+    wait_until(lambda: a.condition("ConfigVerified")["status"] == "False", "the refusal", 90)
+    assert a.condition("ConfigVerified")["reason"] == "Signature" and observed(a)["rev"] == good
+    # nor do receipts of the stolen key bring anybody back
+    forged = thief_receipt.jws("inari-receipt+jws", {"fleet": wire.trust["fleet"], "device": wire.id, "kid": wire.sig.kid,
+                                                     "at": "", "approver": "admin"}, compact=True)
+    assert show_receipt(wire, forged).status_code == 401
+    # and who joins now is told of the new keys only
+    late = wireclient.Device(parent.base, parent.ca, "late")
+    late.answer = late.post_enrolment(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    assert late.answer.status_code == 201 and len(late.answer.json()["trust"]) == 4
+    a.stop()
