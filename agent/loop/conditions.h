@@ -23,6 +23,7 @@ enum condition_type {
     COND_KEY_CURRENT,
     COND_DRAINED,
     COND_CHURNING,
+    COND_PARENT_CERTIFICATE,
     COND_READY,
     COND_COUNT
 };

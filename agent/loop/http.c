@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <strings.h>
 
 #include <openssl/pem.h>
@@ -327,6 +328,7 @@ static bool set_up(struct http *h, struct http_req *r)
     http_req_header(r, "User-Agent: inari-agent/%s", INARI_VERSION);
     if (r->failed || !set_tls(c, h->pins))
         return false;
+    (void)curl_easy_setopt(c, CURLOPT_CERTINFO, 1L);
     (void)curl_easy_setopt(c, CURLOPT_URL, url);
     (void)curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, r->method);
@@ -419,6 +421,23 @@ static void read_problem(struct http_answer *a)
                    json_str(j, "detail", json_str(j, "title", "")));
 }
 
+/* Only a request that made a connection saw one. */
+static int64_t certificate_end_ms(CURL *c)
+{
+    static const char label[] = "Expire date:";
+    struct curl_certinfo *info = NULL;
+    struct tm tm = {0};
+
+    if (curl_easy_getinfo(c, CURLINFO_CERTINFO, &info) != CURLE_OK || info == NULL ||
+        info->num_of_certs < 1)
+        return 0;
+    for (struct curl_slist *s = info->certinfo[0]; s != NULL; s = s->next)
+        if (strncmp(s->data, label, sizeof label - 1) == 0 &&
+            strptime(s->data + sizeof label - 1, "%b %d %H:%M:%S %Y", &tm) != NULL)
+            return (int64_t)timegm(&tm) * 1000;
+    return 0;
+}
+
 static void finish(struct http *h, struct http_req *r, CURLcode result)
 {
     struct http_answer *a = &r->answer;
@@ -428,6 +447,7 @@ static void finish(struct http *h, struct http_req *r, CURLcode result)
     if (result == CURLE_OK) {
         (void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
         a->status = (int)status;
+        a->cert_end_ms = certificate_end_ms(r->easy);
         read_problem(a);
     } else {
         a->code = transport_code(r, result);

@@ -28,10 +28,11 @@ struct http_answer {
         code; /* ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_TOO_LARGE, ERR_SIGNATURE (pin does not match) */
     char problem[256];
     struct strbuf body;
-    int64_t elapsed_ms; /* from sending to the end */
-    int64_t date_ms;    /* Date, or -1 */
-    int64_t at_wall_ms; /* local clock when the head came */
-    char etag[80];      /* without quotes */
+    int64_t elapsed_ms;  /* from sending to the end */
+    int64_t date_ms;     /* Date, or -1 */
+    int64_t cert_end_ms; /* when the certificate ends that was shown for this; 0: none was */
+    int64_t at_wall_ms;  /* local clock when the head came */
+    char etag[80];       /* without quotes */
     char retry_after[64], location[256], report[16], fresh[2048];
     int64_t next_poll_s;     /* -1: absent */
     int64_t trust;           /* Inari-Trust, or 0 */

@@ -48,6 +48,28 @@ static void take_offset(struct loop *l, int64_t offset_ms)
     loop_touch(l);
 }
 
+/* Its key is what we trust, so mail and changes go on; but nobody else will believe that
+ * certificate. */
+static void look_at_certificate(struct loop *l, const struct http_answer *a)
+{
+    char end[CLOCK_TEXT_SIZE];
+    bool changed;
+
+    if (a->cert_end_ms == 0)
+        return;
+    clock_format(a->cert_end_ms, end);
+    if (a->cert_end_ms < loop_now_ms(l))
+        changed = condition_set(&l->conditions, COND_PARENT_CERTIFICATE, COND_FALSE, "Expired",
+                                "the certificate of %s ended at %s; its key is pinned, so this "
+                                "device goes on with it: renew the certificate",
+                                http_base(l->http), end);
+    else
+        changed =
+            condition_set(&l->conditions, COND_PARENT_CERTIFICATE, COND_TRUE, "Valid", "%s", "");
+    if (changed)
+        loop_touch(l);
+}
+
 static void note_contact(struct loop *l, const struct http_answer *a, bool authenticated)
 {
     l->parent.reachable = true;
@@ -57,6 +79,7 @@ static void note_contact(struct loop *l, const struct http_answer *a, bool authe
         take_offset(l, a->date_ms - a->at_wall_ms);
         l->memory.server_ms = a->date_ms;
     }
+    look_at_certificate(l, a);
     if (a->trust > trust_number(l->id.trust))
         l->parent.trust_wanted = a->trust;
     /* also before the first held poll has ended */

@@ -31,7 +31,7 @@ def pytest_sessionstart(session):
 
 # Without a loopback of their own: one file after another, however many run side by side.
 SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test_agent_network", "test_agent_notice",
-                "test_agent_odd_parent", "test_clock_jumps", "test_identity", "test_identity_back", "test_trust"} if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0 else set()
+                "test_agent_odd_parent", "test_clock_jumps", "test_identity", "test_identity_back", "test_tls_keys", "test_trust"} if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0 else set()
 
 
 @pytest.hookimpl(tryfirst=True)
