@@ -114,6 +114,20 @@ enum cli_exit cli_send(struct cli *c, const char *method, const char *path, json
     return send(c, method, path, NULL, body, ret);
 }
 
+enum cli_exit cli_send_seen(struct cli *c, const char *path, const char *seen, json_t *body,
+                            json_t **ret)
+{
+    struct apireply r;
+    enum cli_exit rc = call(c, &(struct apicall){.method = "GET", .path = seen}, &r);
+
+    if (rc == EXIT_OK_)
+        rc = send(c, "POST", path, r.etag[0] != '\0' ? r.etag : NULL, body, ret);
+    else
+        json_decref(body);
+    apireply_clear(&r);
+    return rc;
+}
+
 enum cli_exit cli_change(struct cli *c, const char *method, const char *path, json_t *body,
                          json_t **ret)
 {

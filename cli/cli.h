@@ -116,6 +116,9 @@ enum cli_exit cli_send(struct cli *c, const char *method, const char *path, json
 /* The same with the ETag of what is at path now (PATCH is a merge patch). */
 enum cli_exit cli_change(struct cli *c, const char *method, const char *path, json_t *body,
                          json_t **ret);
+/* POST to path with the ETag of what is at seen now. */
+enum cli_exit cli_send_seen(struct cli *c, const char *path, const char *seen, json_t *body,
+                            json_t **ret);
 /* GET object, show it as columns or JSON. */
 enum cli_exit cli_get_list_show(struct cli *c, const char *path, const struct column *cols,
                                 size_t n);

@@ -85,6 +85,21 @@ static enum cli_exit follow(struct cli *c, struct given *g, bool live)
     return rc;
 }
 
+static enum cli_exit wait_for(struct cli *c, struct given *g, bool live)
+{
+    enum cli_exit rc = EXIT_OK_;
+
+    if (c->dry_run || cli_flag(c, "no-wait"))
+        return rc;
+    rc = follow(c, g, live);
+    if (rc == EXIT_OK_ && !command_is_done(g)) {
+        complain(c, T_COMMAND_ENDED, json_str(g->command, "state", ""),
+                 json_str(json_object_get(g->command, "problem"), "detail", ""));
+        return EXIT_NOT_RUNNING;
+    }
+    return rc;
+}
+
 enum cli_exit command_run(struct cli *c, const char *device, const char *kind, json_t *args,
                           bool live, struct given *ret)
 {
@@ -102,15 +117,12 @@ enum cli_exit command_run(struct cli *c, const char *device, const char *kind, j
     if (cli_opt(c, "reason") != NULL)
         json_object_set_new(body, "reason", json_string(cli_opt(c, "reason")));
     rc = cli_send(c, "POST", path, body, &ret->command);
-    if (rc != EXIT_OK_ || c->dry_run || cli_flag(c, "no-wait"))
-        return rc;
-    rc = follow(c, ret, live);
-    if (rc == EXIT_OK_ && !command_is_done(ret)) {
-        complain(c, T_COMMAND_ENDED, json_str(ret->command, "state", ""),
-                 json_str(json_object_get(ret->command, "problem"), "detail", ""));
-        return EXIT_NOT_RUNNING;
-    }
-    return rc;
+    return rc == EXIT_OK_ ? wait_for(c, ret, live) : rc;
+}
+
+enum cli_exit command_follow(struct cli *c, struct given *g)
+{
+    return wait_for(c, g, false);
 }
 
 static void note_id(struct cli *c, const struct given *g)

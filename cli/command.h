@@ -13,5 +13,7 @@ void given_clear(struct given *g);
  * has not ended within --timeout (said on standard error). */
 enum cli_exit command_run(struct cli *c, const char *device, const char *kind, json_t *args, bool live,
                           struct given *ret);
+/* The same for a command that was given already. */
+enum cli_exit command_follow(struct cli *c, struct given *g);
 /* Did it end as done? */
 bool command_is_done(const struct given *g);

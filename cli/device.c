@@ -296,22 +296,3 @@ enum cli_exit verb_retire(struct cli *c)
     }
     return order(c, "retire", json_object());
 }
-
-enum cli_exit verb_drift(struct cli *c)
-{
-    static const struct column cols[] = {{T_FILE, "file", COL_TEXT},
-                                         {T_ITEM, "item", COL_TEXT},
-                                         {T_EXPECTED, "expected", COL_TEXT},
-                                         {T_FOUND, "found", COL_TEXT},
-                                         {T_SINCE, "since", COL_TIME},
-                                         {T_SET_BY, "set_by.author", COL_TEXT},
-                                         {T_REVISION, "set_by.pub", COL_VALUE},
-                                         {T_ACTION, "action", COL_TEXT}};
-    AUTO_STR char *path = apiclient_pathf("/api/v1/devices/%s/drift", c->arg[0]);
-    AUTO(json_free) json_t *doc = NULL;
-    enum cli_exit rc = cli_get(c, path, &doc);
-
-    if (rc == EXIT_OK_)
-        show_list(c, doc, cols, COUNT_OF(cols));
-    return rc;
-}

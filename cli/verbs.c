@@ -84,8 +84,13 @@ const struct verb verbs[] = {
      {"publish the inverse of one revision, keeping later changes", "後の変更を残したまま、指定したリビジョンの変更だけを元に戻す"}, {NULL, NULL}},
     {"devices", "", "", 0, 0, verb_devices, {"every device: desired, on disk, running, last attempt", "すべてのデバイスの指定・ディスク・実行中の状態"}, {NULL, NULL}},
     {"device", "NAME", "", 1, 1, verb_device, {"one device in full", "1 台のデバイスの詳細"}, {NULL, NULL}},
-    {"drift", "NAME", "", 1, 1, verb_drift,
-     {"what stands on a device otherwise than published, and who set what was published", "公開した設定と異なるデバイス上の項目と、その設定を行った人を表示する"}, {NULL, NULL}},
+    {"drift", "NAME | enforce NAME [ITEM ...] [--reason TEXT] [--timeout TIME | --no-wait] | adopt NAME [ITEM ...] [--fleet | --group NAME]",
+     "reason= timeout= no-wait fleet group=", 1, -1, verb_drift,
+     {"what stands on a device otherwise than published; put it back, or take it over", "公開した設定と異なるデバイス上の項目の表示、元に戻す操作、取り込み"},
+     {"enforce puts the managed values back now, also those the agent had given up. adopt makes a draft with the found values as the device's own (or the fleet's, or a group's); they pass "
+      "the same checks as any other edit. Without ITEM it is all that differ. What the agent does by itself is the settings drift.policy and drift.items.",
+      "enforce は管理する値に今すぐ戻します (エージェントが中止したものも含む)。adopt は見つかった値を装置固有 (またはフリート、グループ) の値とする下書きを作ります。ほかの編集と同じ検査を受けます。"
+      "ITEM を省くと、異なるものすべてが対象です。エージェントが自動で行うことは設定 drift.policy と drift.items で決まります。"}},
     {"mode", "NAME observe|manage", "", 2, 2, verb_mode, {"only watch a device, or write to it", "デバイスを監視のみにする、または管理する"}, {NULL, NULL}},
     {"rename", "NAME NEW-NAME", "", 2, 2, verb_rename, {"give a device another name", "デバイスの名前を変える"}, {NULL, NULL}},
     {"hold", "NAME --reason TEXT [--for TIME]", "reason= for=", 1, 1, verb_hold, {"freeze a device for a while (1h)", "デバイスを一定時間保留する (既定 1h)"}, {NULL, NULL}},
@@ -212,6 +217,7 @@ const struct option_text option_texts[] = {
     {"user", {"account to sign in with", "ログインするアカウント"}},
     {"token", {"store an API token instead of a session", "セッションの代わりに API トークンを保存する"}},
     {"device", {"the layer of this device (or the device asked about)", "このデバイスのレイヤー (または対象のデバイス)"}},
+    {"fleet", {"into the fleet's layer", "フリートのレイヤーに入れる"}},
     {"group", {"the layer of this group (or the group to join)", "このグループのレイヤー (または参加するグループ)"}},
     {"draft", {"another draft than your newest", "最新以外の下書きを指定する"}},
     {"mode", {"merge (default) or replace", "merge (既定) または replace"}},

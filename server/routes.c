@@ -110,6 +110,8 @@ const struct route routes[] = {
     { "GET",    "/api/v1/devices/{id}/status",    device_status_get_one,    PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/proposal",  device_proposal_get_one,  PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/drift",     device_drift_get,         PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/devices/{id}/drift/enforce", device_drift_enforce_post, PERM_COMMAND,      32 * KIB, 0 },
+    { "POST",   "/api/v1/devices/{id}/drift/adopt", device_drift_adopt_post, PERM_SETTINGS_WRITE, 32 * KIB, 0 },
     { "GET",    "/api/v1/devices/{id}/effective", device_effective_get,     PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/bundle",    device_bundle_get,        PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/devices/{id}/plan",      device_plan_get,          PERM_DEVICE_READ,  0,        0 },

@@ -125,7 +125,7 @@ static enum err_code put_back(struct loop *l, const json_t *names, json_t **ret,
     AUTO(json_free) json_t *answer = NULL, *end = NULL;
     char problem[512], digest[65];
     struct err why = {0};
-    enum err_code rc = helper_ask(&l->helper, "repair", json_pack("{s:O?}", "items", names),
+    enum err_code rc = helper_ask(&l->helper, "repair", json_pack("{s:O*}", "items", names),
                                   HELPER_SLOW_MS, &answer, e);
 
     if (rc != ERR_OK)

@@ -84,48 +84,6 @@ void postfix_digests(const struct postfix *p, char in_main[DIGEST_SIZE],
 
 /* --- in catalog words --- */
 
-/* 300, 300s, 5m, 2h, 1d, 1w; a bare number counts in unit. */
-static bool seconds(const char *s, int64_t *ret)
-{
-    static const char units[] = "smhdw";
-    static const int64_t factor[] = {1, 60, 3600, 86400, 604800};
-    size_t digits = strspn(s, "0123456789");
-    const char *unit;
-    int64_t n;
-
-    if (digits == 0 || !parse_i64((struct slice){s, digits}, 0, INT64_MAX / 604800, &n))
-        return false;
-    if (s[digits] == '\0') {
-        *ret = n;
-        return true;
-    }
-    unit = strchr(units, s[digits]);
-    if (unit == NULL || s[digits + 1] != '\0')
-        return false;
-    *ret = n * factor[unit - units];
-    return true;
-}
-
-/* The JSON value of a parameter's text by the setting's type; NULL: it cannot be said in catalog
- * words. */
-static json_t *value_of(const struct setting *s, const char *text)
-{
-    enum setting_type t = s->value.type;
-    int64_t n;
-
-    if (t == SET_BOOL)
-        return strcmp(text, "yes") == 0  ? json_true()
-               : strcmp(text, "no") == 0 ? json_false()
-                                         : NULL;
-    if (t == SET_INT || t == SET_BYTES || t == SET_PORT)
-        return parse_i64(slice_of(text), INT64_MIN + 1, INT64_MAX, &n) ? json_integer((json_int_t)n)
-                                                                       : NULL;
-    if (t == SET_DURATION)
-        return seconds(text, &n) ? json_integer((json_int_t)n) : NULL;
-    return t == SET_LIST ? NULL
-                         : json_string(text); /* every other type is a string in the catalog */
-}
-
 static bool acceptable(const struct setting *s, json_t *v)
 {
     struct findings f = {0};
@@ -147,7 +105,7 @@ static void read_settings(const struct cf_param *v, size_t n, const struct cf_pa
         if (text == NULL)
             continue; /* not set in main.cf: the built-in default is what runs */
         text = cf_param_value(v, n, s->param);
-        j = text == NULL ? NULL : value_of(s, text);
+        j = text == NULL ? NULL : catalog_read_text(s, text);
         if (j != NULL && acceptable(s, j)) {
             (void)json_object_set_new(settings, s->key, j);
             continue;

@@ -71,6 +71,10 @@ json_t *catalog_defaults(void);                        /* every key with its def
 void catalog_check_value(const struct setting *s, json_t *value, const char *at, struct findings *f);
 void catalog_check_layer(json_t *layer, enum layer_kind kind, const char *at, struct findings *f);
 
+/* The value of a setting as a daemon's file has it ("5m", "yes"), not checked yet; NULL: it cannot be said in the catalog's
+ * words (a list never can).  New reference. */
+json_t *catalog_read_text(const struct setting *s, const char *text);
+
 struct catalog_layer {
     enum layer_kind kind;
     const char *id;   /* group or device id; "" for the fleet */

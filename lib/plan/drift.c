@@ -23,8 +23,7 @@ static bool is_service(const char *s)
 {
     const char *type = strrchr(s, '/');
 
-    return type != NULL && type != s &&
-           (strcmp(type, "/inet") == 0 || strcmp(type, "/unix") == 0);
+    return type != NULL && type != s && (strcmp(type, "/inet") == 0 || strcmp(type, "/unix") == 0);
 }
 
 void plan_check_drift(struct plan_builder *b)
@@ -37,8 +36,7 @@ void plan_check_drift(struct plan_builder *b)
         const char *param = behind(rows[i], "main.cf:"), *service = behind(rows[i], "master.cf:");
         bool known = (param != NULL && owns(owned, n_owned, param)) ||
                      (service != NULL && is_service(service)) ||
-                     behind(rows[i], "table:") != NULL ||
-                     strcmp(rows[i], "service:postfix") == 0;
+                     behind(rows[i], "table:") != NULL || strcmp(rows[i], "service:postfix") == 0;
         if (!known)
             (void)finding_add(b->f, F_P14_DRIFT_ITEM, plan_at(b, "drift.items", rows[i]), rows[i],
                               NULL, NULL, NULL);

@@ -10,6 +10,7 @@ CREATE TABLE drift_adoption (            -- what the parent did by itself about 
     device_id uuid NOT NULL REFERENCES device ON DELETE CASCADE,
     item      text NOT NULL,             -- "main.cf:message_size_limit"
     found     text NOT NULL,             -- the value it was about: the same one is not taken over twice
+    since     text NOT NULL,             -- ... unless it was right in between: when the device saw it first
     draft_id  uuid REFERENCES draft ON DELETE SET NULL, -- NULL: published, deleted, or refused
     problem   text NOT NULL DEFAULT '',  -- why it was refused
     at        timestamptz NOT NULL DEFAULT now(),

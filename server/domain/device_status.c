@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "domain/device_instance.h"
+#include "domain/drift.h"
 #include "domain/fleet_cache.h"
 #include "proto/proto.h"
 #include "store/status_store.h"
@@ -192,6 +193,17 @@ static enum err_code show_stored(struct db *db, struct app *app, const char *dev
     return rc;
 }
 
+/* After the status stands: by policy, what was found becomes a draft. */
+static void take_over_drift(struct db *db, const char *device_id, json_t *doc, struct arena *a)
+{
+    struct err ignored = {0};
+    struct device d;
+
+    if (json_array_size(json_object_get(doc, "drift")) > 0 &&
+        device_store_get(db, device_id, a, &d, &ignored) == ERR_OK)
+        drift_adopt_by_policy(db, &d, doc);
+}
+
 enum err_code device_status_put(struct db *db, struct app *app, const char *device_id,
                                 struct slice jws, struct arena *a, struct err *e)
 {
@@ -212,9 +224,10 @@ enum err_code device_status_put(struct db *db, struct app *app, const char *devi
         sha256_hex((struct slice){j.payload, j.payload_n}, p.digest);
         rc = tx_run(db, "device.status", put_tx, &p, e);
     }
-    if (rc == ERR_OK && p.stored)
+    if (rc == ERR_OK && p.stored) {
         fleet_set_status(app->fleet, device_id, p.digest);
-    else if (rc == ERR_OK) /* a repeat, or an older one: what is stored stands */
+        take_over_drift(db, device_id, doc, a);
+    } else if (rc == ERR_OK) /* a repeat, or an older one: what is stored stands */
         rc = show_stored(db, app, device_id, a, e);
     jose_jws_clear(&j);
     return rc;

@@ -36,3 +36,21 @@ void drift_item_name(const json_t *row, char *buf, size_t size)
 {
     (void)snprintf(buf, size, "%s:%s", json_str(row, "file", ""), json_str(row, "item", ""));
 }
+
+const struct setting *drift_setting_of(const json_t *row)
+{
+    static const struct {
+        const char *param, *key;
+    } made_of[] = {{"mynetworks", "smtp.relay_networks"}, {"relayhost", "smtp.relayhost"}};
+    const char *item = json_str(row, "item", "");
+
+    if (strcmp(json_str(row, "file", ""), "main.cf") != 0 || item[0] == '\0')
+        return NULL;
+    for (size_t i = 0; i < COUNT_OF(made_of); i++)
+        if (strcmp(made_of[i].param, item) == 0)
+            return catalog_find(made_of[i].key);
+    for (size_t i = 0; i < catalog_count(); i++)
+        if (strcmp(catalog_at(i)->param, item) == 0)
+            return catalog_at(i);
+    return NULL;
+}

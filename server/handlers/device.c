@@ -3,7 +3,6 @@
 #include "domain/adopt.h"
 #include "domain/device.h"
 #include "domain/device_instance.h"
-#include "domain/drift.h"
 #include "handlers/common.h"
 #include "http/problem.h"
 
@@ -204,14 +203,6 @@ enum err_code device_proposal_get_one(struct req *rq, struct reply *rp, struct e
 {
     json_t *j = NULL;
     enum err_code rc = device_proposal_get(rq->db, rq->param[0], rq->arena, &j, e);
-
-    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
-}
-
-enum err_code device_drift_get(struct req *rq, struct reply *rp, struct err *e)
-{
-    json_t *j = NULL;
-    enum err_code rc = drift_list(rq->db, rq->param[0], rq->lang, rq->arena, &j, e);
 
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }

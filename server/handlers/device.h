@@ -18,6 +18,8 @@ enum err_code device_instances_post(struct req *rq, struct reply *rp, struct err
 enum err_code device_status_get_one(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_proposal_get_one(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_drift_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code device_drift_enforce_post(struct req *rq, struct reply *rp, struct err *e);
+enum err_code device_drift_adopt_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_effective_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_bundle_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_plan_get(struct req *rq, struct reply *rp, struct err *e);
