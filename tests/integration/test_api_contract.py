@@ -161,6 +161,12 @@ def test_answers_are_as_described(parent, api, device, described):
     go("POST", f"{at}/hold", {"reason": "contract", "minutes": 5})
     go("POST", f"{at}/release", {})
     go("GET", f"{at}/drift")
+    row = {"file": "main.cf", "item": "message_size_limit", "expected": "1", "found": "33554432", "since": "2026-01-01T00:00:00Z"}
+    assert device.put_status(device.status(drift=[row])).status_code == 204
+    seen = api.get(f"{at}/drift").headers["ETag"]
+    go("POST", f"{at}/drift/enforce", {}, want=428)
+    go("POST", f"{at}/drift/enforce", {}, want=201, etag=seen)
+    go.delete(f"/drafts/{go('POST', f'{at}/drift/adopt', {}, want=201, etag=seen)['draft']['id']}")
     given = go("POST", f"{at}/commands", {"kind": "self-check"}, want=201)
     go("POST", f"{at}/commands", {"kind": "nonsense"}, want=422)
     go("GET", "/commands")
