@@ -95,7 +95,8 @@ struct loop_work {
         bool active, need_confirm;
         int64_t soak_until, confirm_until, next;
     } pending;
-    bool degraded;
+    char network[65]; /* apply_network_digest() of what is being applied: a newer bundle may be here
+                       * before it is committed */
     bool needs_parent; /* the last change lost us the parent: not again before it answers */
     int64_t next_check, next_relay, next_observe, next_facts, next_lkg;
     json_t *running; /* helper's "running", or NULL */

@@ -60,6 +60,7 @@ static void decode(const json_t *j, struct memory *m)
     copy(m->jti, sizeof m->jti, seen, "jti");
     copy(m->proposal, sizeof m->proposal, j, "proposal");
     copy(m->network, sizeof m->network, j, "network");
+    m->degraded = json_bool(j, "degraded", false);
     m->fresh_ms = json_int(j, "fresh_ms", 0);
     m->server_ms = json_int(j, "server_ms", 0);
     m->seq = m->seq_end = json_int(j, "seq", 1);
@@ -106,12 +107,12 @@ static void set_new(json_t *j, const char *name, json_t *v, bool *ok)
 enum err_code memory_save(const struct memory *m, struct err *e)
 {
     AUTO(json_free)
-    json_t *j =
-        json_pack("{s:{s:I,s:I,s:I,s:s,s:s,s:s},s:I,s:I,s:I,s:s,s:s}", "observed", "epoch",
-                  (json_int_t)m->epoch, "rev", (json_int_t)m->rev, "pub", (json_int_t)m->pub,
-                  "etag", m->etag, "digest", m->digest, "jti", m->jti, "fresh_ms",
-                  (json_int_t)m->fresh_ms, "server_ms", (json_int_t)m->server_ms, "seq",
-                  (json_int_t)m->seq_end, "proposal", m->proposal, "network", m->network);
+    json_t *j = json_pack("{s:{s:I,s:I,s:I,s:s,s:s,s:s},s:I,s:I,s:I,s:s,s:s,s:b}", "observed",
+                          "epoch", (json_int_t)m->epoch, "rev", (json_int_t)m->rev, "pub",
+                          (json_int_t)m->pub, "etag", m->etag, "digest", m->digest, "jti", m->jti,
+                          "fresh_ms", (json_int_t)m->fresh_ms, "server_ms",
+                          (json_int_t)m->server_ms, "seq", (json_int_t)m->seq_end, "proposal",
+                          m->proposal, "network", m->network, "degraded", (int)m->degraded);
     AUTO_STR char *text = NULL;
     char path[PATH_SIZE];
     bool ok = j != NULL;

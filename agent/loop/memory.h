@@ -23,6 +23,7 @@ struct memory {
     json_t *hold;         /* {"reason","since_ms","until_ms"} or NULL */
     char proposal[65];    /* digest of the last proposal the parent took */
     char network[65];     /* apply_network_digest() of the last committed settings */
+    bool degraded;        /* neither the newest configuration nor the one before it answered */
 };
 void memory_clear(struct memory *m);
 

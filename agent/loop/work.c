@@ -229,7 +229,7 @@ static void show_result(struct loop *l)
 
     if (strcmp(result, "committed") == 0) {
         memory_forgive(&l->memory, l->apply.digest);
-        apply_network_digest(l->work.bundle.settings, l->memory.network);
+        memcpy(l->memory.network, l->work.network, sizeof l->memory.network);
         cond(l, COND_CONFIG_VALID, COND_TRUE, "Valid", "");
         cond(l, COND_CONFIG_APPLIED, COND_TRUE, "Committed", "");
         cond(l, COND_CONFIG_RUNNING, COND_TRUE, "ReadBack", "");
@@ -256,6 +256,27 @@ static void show_result(struct loop *l)
     }
 }
 
+/* Test builds need not wait a minute: INARI_LKG_S. */
+static int64_t lkg_ms(void)
+{
+#ifdef INARI_TEST_HOOKS
+    const char *s = getenv("INARI_LKG_S");
+    int64_t v;
+    if (s != NULL && parse_i64(slice_of(s), 1, 3600, &v))
+        return v * 1000;
+#endif
+    return LKG_MS;
+}
+
+static void set_degraded(struct loop *l, bool is)
+{
+    bool changed = l->memory.degraded != is;
+
+    l->memory.degraded = is;
+    if (changed)
+        loop_save(l);
+}
+
 /* An attempt has come to its end, whatever it was. */
 static void settle(struct loop *l, enum apply_outcome out)
 {
@@ -266,8 +287,11 @@ static void settle(struct loop *l, enum apply_outcome out)
         l->work.next = clock_mono_ms() + LOOP_HELPER_RETRY_MS;
         return;
     }
-    l->work.degraded = out == APPLY_DEGRADED;
-    l->work.next_lkg = clock_mono_ms() + LKG_MS;
+    /* What was refused before the switch says nothing about what runs: as sick as it was. */
+    if (out == APPLY_DEGRADED || strcmp(l->apply.result, "committed") == 0 ||
+        strcmp(l->apply.result, "reverted") == 0)
+        set_degraded(l, out == APPLY_DEGRADED);
+    l->work.next_lkg = clock_mono_ms() + lkg_ms();
     (void)refresh_running(l);
     show_result(l);
     keep_attempt(l);
@@ -295,10 +319,9 @@ static void finish_or_wait(struct loop *l)
 {
     const struct bundle *b = &l->work.bundle;
     int64_t now = clock_mono_ms();
-    char network[65];
 
-    apply_network_digest(b->settings, network);
-    l->work.pending.need_confirm = l->parent.reachable && strcmp(network, l->memory.network) != 0;
+    l->work.pending.need_confirm =
+        l->parent.reachable && strcmp(l->work.network, l->memory.network) != 0;
     l->work.pending.soak_until = now + b->probe_soak_s * 1000;
     l->work.pending.confirm_until = now + confirm_window_ms(b);
     l->work.pending.next = now + SOAK_STEP_MS;
@@ -327,6 +350,7 @@ static void apply_now(struct loop *l)
     enum apply_outcome out;
 
     l->work.wanted = false;
+    apply_network_digest(b->settings, l->work.network);
     if (b->mode == BUNDLE_MANAGE && runs_already(l)) {
         apply_same(&l->apply, b);
         settle(l, APPLY_FINISHED);
@@ -478,7 +502,7 @@ static void check_running(struct loop *l, int64_t now)
         l->work.next_relay = now + LOOP_RELAY_MS;
     if (apply_check_running(&l->apply, digest, relay, problem, sizeof problem)) {
         cond(l, COND_CONFIG_RUNNING, COND_TRUE, "ReadBack", "");
-        if (relay && !l->work.degraded)
+        if (relay && !l->memory.degraded)
             cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Probed", "");
         return;
     }
@@ -515,21 +539,24 @@ static enum err_code restore(struct loop *l, const char *digest, struct err *e)
 }
 
 /* Neither the new nor the old configuration answered: the kept ones again, slowly. */
-static void try_lkg(struct loop *l, int64_t now)
+static void try_lkg(struct loop *l)
 {
     const json_t *kept = json_array_get(json_object_get(l->work.running, "lkg"), 0);
     char digest[65];
     struct err e = {0};
 
-    l->work.next_lkg = now + LKG_MS;
     (void)snprintf(digest, sizeof digest, "%s", json_str(kept, "digest", ""));
+    l->work.next_lkg = clock_mono_ms() + lkg_ms();
     if (digest[0] == '\0')
         return;
+    log_event(LOG_LEVEL_WARN, "lkg.tried", KV_STR("digest", digest));
     if (restore(l, digest, &e) != ERR_OK) {
+        /* From its end: it takes long, and the parent must hear of it in between. */
+        l->work.next_lkg = clock_mono_ms() + lkg_ms();
         cond(l, COND_CHAIN_HEALTHY, COND_FALSE, "Degraded", e.msg);
         return;
     }
-    l->work.degraded = false;
+    set_degraded(l, false);
     cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Recovered", "");
     (void)refresh_running(l);
 }
@@ -567,7 +594,7 @@ static void enforce_service(struct loop *l)
 
 static void look_at_managed(struct loop *l, int64_t now)
 {
-    if (!manages(l) || l->work.degraded)
+    if (!manages(l) || l->memory.degraded)
         return;
     enforce_service(l);
     drift_look(l);
@@ -592,8 +619,8 @@ static void look_again(struct loop *l, int64_t now)
         if (l->work.have_bundle)
             l->work.wanted = true;
     }
-    if (l->work.degraded && now >= l->work.next_lkg && !stopped_on_purpose(l))
-        try_lkg(l, now);
+    if (l->memory.degraded && now >= l->work.next_lkg && !stopped_on_purpose(l))
+        try_lkg(l);
     loop_wake(l, l->work.next_check);
 }
 
@@ -659,7 +686,7 @@ static void recover(struct loop *l, int64_t now)
         l->apply.problem =
             json_pack("{s:s,s:s}", "type", PROBLEM_TYPE_PREFIX "refused", "detail", e.msg);
     }
-    l->work.degraded = out == APPLY_DEGRADED;
+    set_degraded(l, out == APPLY_DEGRADED);
     if (strcmp(l->apply.digest, l->work.bundle.digest) == 0) {
         l->apply.rev = l->work.bundle.rev;
         l->apply.pub = l->work.bundle.pub;
@@ -675,6 +702,9 @@ void work_begin(struct loop *l)
     l->work.next_relay = clock_mono_ms() + LOOP_RELAY_MS;
     if (l->memory.fresh_ms == 0)
         l->memory.fresh_ms = l->id.joined_ms;
+    if (l->memory.degraded)
+        cond(l, COND_CHAIN_HEALTHY, COND_FALSE, "Degraded",
+             "neither the newest configuration nor the one before it answered");
     load_kept(l);
     show_quarantine(l);
 }

@@ -139,6 +139,74 @@ def test_what_breaks_only_live_is_reverted_and_then_not_tried_again(solo, child)
     solo.wait_ehlo(f"SIZE {size}")
 
 
+OUTSIDER = r"""
+import smtplib, sys
+try:
+    with smtplib.SMTP(sys.argv[1], 25, timeout=8, local_hostname="outside.lab.test") as s:
+        s.ehlo_or_helo_if_needed()
+        print(s.mail("sender@outside.test")[0], s.rcpt(sys.argv[2])[0])
+except OSError as e:
+    print("nothing", e)
+"""
+
+
+def condition(rig, child, name):
+    return next(c for c in status(rig, child)["status"]["conditions"] if c["type"] == name)
+
+
+def test_not_even_the_last_good_one_runs(solo, child):
+    """C13: smtpd itself is gone after the change was validated, so going back does not help either.  Degraded here and at the
+    parent, nothing is taken in, tried again slowly and by itself, whatever the agent or the content goes through meanwhile."""
+    solo.wait_in_sync()
+    before, size, smtpd = digests(solo, child), new_size(), "/usr/lib/postfix/sbin/smtpd"
+    main_cf = os.path.join(solo.root(child), "etc/postfix/main.cf")
+    paused = With(solo, child, "helper", "INARI_PAUSE_AT=probing:5000")
+    quick = With(solo, child, "agent", "INARI_LKG_S=8")
+    solo.publish_size(size)
+
+    def on_disk():
+        with open(main_cf) as f:
+            return f.read()
+    wait_until(lambda: f"message_size_limit = {size}" in on_disk(), "the switch", 60, 0.05)
+    solo.execute(child, "mount", "--bind", "/bin/false", smtpd)
+    try:
+        wait_until(lambda: attempt(solo, child).get("result") == "degraded", "degraded", 240, 0.5)
+        assert f"message_size_limit = {size}" not in on_disk()  # the old files are back, and do not run
+        for name in ("ChainHealthy", "ConfigApplied", "Ready"):
+            assert condition(solo, child, name)["status"] == "False", name
+
+        def shut():
+            for to in ("somebody@elsewhere.test", "user1@example.test"):
+                said = solo.execute("outside", "/usr/bin/python3", "-c", OUTSIDER, solo.address(child), to).stdout.split()
+                assert said[0] == "nothing" or not said[-1].startswith("2"), said
+        shut()
+
+        def told():
+            rows = {c["type"]: c for c in solo.api.ok("GET", f"/devices/{child}")["conditions"]}
+            return rows["ChainHealthy"]["status"] == "False" and rows["Ready"]["status"] == "False"
+        wait_until(told, "the parent to show it", 60, 0.3)
+        assert solo.api.ok("GET", f"/devices/{child}")["sync"] == "failed"
+        # The content again (at once with a new start; a minute later without): it cannot even be validated now.
+        quick.end()
+        quick = With(solo, child, "agent", "INARI_LKG_S=8")
+        wait_until(lambda: attempt(solo, child).get("result") == "rejected", "the second try", 120, 0.5)
+        tried = solo.log(child, "agent").count("event=lkg.tried")
+        wait_until(lambda: solo.log(child, "agent").count("event=lkg.tried") > tried, "one more try of what was good", 120, 0.5)
+        assert condition(solo, child, "ChainHealthy")["status"] == "False"
+        shut()
+    finally:
+        solo.execute(child, "umount", smtpd)
+    wait_until(lambda: condition(solo, child, "ChainHealthy")["status"] == "True", "to be well again by itself", 120, 0.3)
+    assert digests(solo, child) == before
+    mail_through(solo, count=2)
+    quick.end()
+    paused.end()
+    solo.verb("start", child)
+    solo.publish_size(size := new_size())
+    solo.wait_ehlo(f"SIZE {size}", timeout=90)
+    solo.wait_in_sync()
+
+
 def test_change_that_loses_the_parent_is_taken_back(solo, child):
     """The way to the parent is cut while a change of listeners is applied: it comes back by itself, and again later."""
     device = solo.json["children"][0]["device_id"]
