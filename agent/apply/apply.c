@@ -183,11 +183,12 @@ static enum err_code prepare_files(struct helper *h, const char *stage, struct e
 
 static void forget_prepared(struct helper *h)
 {
-    static const char *const suffix[] = {".inari-new", ".inari-old"};
+    /* the second: of a write that was cut off (file_write_atomic()) */
+    static const char *const suffix[] = {".inari-new", ".inari-new.inari-tmp", ".inari-old"};
     char path[4200];
 
-    for (size_t i = 0; i < 4; i++) {
-        live_path(h, both[i / 2], suffix[i % 2], path, sizeof path);
+    for (size_t i = 0; i < COUNT_OF(both) * COUNT_OF(suffix); i++) {
+        live_path(h, both[i / COUNT_OF(suffix)], suffix[i % COUNT_OF(suffix)], path, sizeof path);
         (void)unlink(path);
     }
 }
@@ -591,9 +592,11 @@ enum err_code apply_recover(struct helper *h, struct err *e)
     (void)snprintf(stage, sizeof stage, "%s/stage", h->s->helper_state);
     switch (h->j.s.phase) {
     case PHASE_NONE:
+        forget_prepared(h); /* killed between the end in the journal and this */
         return file_remove_tree(stage, e);
     case PHASE_STAGED: {
         enum err_code rc = file_remove_tree(stage, e);
+        forget_prepared(h);
         return rc == ERR_OK ? journal_end(&h->j, "dropped", "the helper ended before the switch", e)
                             : rc;
     }

@@ -1,0 +1,212 @@
+"""SIGKILL at each single call that makes something last (killpoint.c): the helper's apply and revert, the parent's publish, its
+restore.  Not at random moments: at all of them, one after the other, before the call.  tests/run --faults: behind it too; without,
+each third of the parent's words to its database."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import parentlib
+import pytest
+import requests
+import wireclient
+from helperlib import Device, HelperError, digest
+from parentlib import as_user, wait_until
+from test_backup import made, safe, tool  # noqa: F401 (fixtures)
+from test_helper_apply import apply, banner, leftovers, ready
+from test_settings_crash import check_whole
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault, pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+MANY = 200  # no code under test makes so many such calls
+WHEN = ["before", "after"] if os.environ.get("INARI_FAULTS") else ["before"]
+
+
+class Killer:
+    """Arms killpoint.so, and knows whether it struck."""
+
+    def __init__(self, folder, program):
+        folder = os.path.join(folder, f"killer-{os.urandom(2).hex()}")
+        os.mkdir(folder)
+        os.chmod(folder, 0o777)  # the program removes the file that armed it, whoever it runs as
+        self.file = os.path.join(folder, "kill-at")
+        library = shutil.copy(os.path.join(parentlib.build_dir(), "tests", "integration", "killpoint.so"), folder)
+        os.chmod(library, 0o755)
+        self.env = {"LD_PRELOAD": library, "INARI_KILL_IN": program, "INARI_KILL_FILE": self.file,
+                    "ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0"}
+
+    def arm(self, n, kind, when):
+        with open(self.file + ".new", "w") as f:
+            f.write(f"{n} {kind} {when}")
+        os.chmod(self.file + ".new", 0o644)
+        os.rename(self.file + ".new", self.file)
+
+    def struck(self):
+        """The call at which it killed since arm(), or None; disarmed either way."""
+        if os.path.exists(self.file):
+            os.unlink(self.file)
+            return None
+        with open(self.file + ".hit") as f:
+            call = f.read()
+        os.unlink(self.file + ".hit")
+        return call
+
+
+@pytest.fixture
+def device():
+    d = Device(tempfile.mkdtemp(prefix="inari-kill-"))
+    yield d
+    d.close()
+    shutil.rmtree(d.tmp, ignore_errors=True)
+
+
+@pytest.mark.parametrize("when", WHEN)
+@pytest.mark.parametrize("end", ["commit", "revert"])
+def test_helper_at_each_call(device, injected, end, when):
+    """C5, C6: between any two calls the files are those of before or of after, and Postfix runs what the helper says."""
+    d, n, calls = device, 0, []
+    killer = Killer(d.tmp, "inari-helper")
+    d.postfix("start")
+    d.start(**killer.env)
+    c = d.client()
+    apply(c, 1, smtp__banner_text="n1")
+    have, rev = 1, 1
+    while True:
+        n, rev = n + 1, rev + 1
+        killer.arm(n, "files", when)
+        try:
+            ready(c, rev, smtp__banner_text=f"n{rev}")
+            c.call("switch", digest=digest(rev))
+            c.call(end, **({"digest": digest(rev)} if end == "commit" else {}))
+        except (ConnectionError, HelperError):
+            pass
+        call = killer.struck()
+        if call is None:
+            break
+        calls.append(call)
+        assert n < MANY and d.helper.wait(10) in (-signal.SIGKILL, 137), f"{n}: {call}"
+        d.start(**killer.env)
+        c = d.client()
+        at = f"killed {when} call {n}, {call}, of {calls}"
+        assert not c.call("tx")["open"], at
+        on_disk = c.call("running")["on_disk"]
+        assert on_disk in ((digest(have), digest(rev)) if end == "commit" else (digest(have),)), at
+        have = rev if on_disk == digest(rev) else have
+        assert banner(d) == f"220 mx.example.test ESMTP n{have}", at
+        assert d.banner_digests() == (digest(have), digest(have)), at
+        assert c.call("drift")["drift"] == [] and not leftovers(d), at
+    assert len(calls) >= 20, calls
+    assert banner(d) == f"220 mx.example.test ESMTP n{rev if end == 'commit' else have}"
+    injected("sigkill", len(calls))
+    print(f"{len(calls)} kills {when} calls of apply and {end}: {calls}")
+
+
+@pytest.mark.parametrize("when", WHEN)
+def test_parent_at_each_word_to_its_database(new_parent, injected, when):
+    """F1: a publication that the parent was killed in is there as a whole, or not at all; an acknowledged one is there."""
+    p = new_parent(start=False)
+    killer = Killer(p.dir, "inarid")
+    p.start(env=killer.env)
+    token = p.token().headers["Authorization"].split()[1]
+    dev = wireclient.Device(p.base, p.ca, "mx-kill-points")
+    dev.enrol(p.session(token).ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    step = 1 if os.environ.get("INARI_FAULTS") else 3
+    n, kills = random.randrange(step) + 1 - step, 0
+    while True:
+        n += step
+        s = p.session(token)
+        draft = s.ok("POST", "/drafts", {"title": f"n{n}"})
+        s.change(f"/drafts/{draft['id']}", {"fleet": {"smtp.idle_timeout": 60 + n,
+                                                      "smtp.relay_domains": {f"d{n}.example.test": {}}}})
+        before = p.postgres.psql("SELECT max(pub) FROM revision")
+        killer.arm(n, "sends", when)
+        done = None
+        try:
+            r = s.post(f"/drafts/{draft['id']}/publish", json={"reason": f"n{n}"})
+            done = r.status_code
+        except requests.RequestException:
+            pass
+        if done is not None:
+            killer.struck()
+            assert done == 201
+            break
+        assert killer.struck() == "send" and n < MANY
+        kills += 1
+        assert p.end() == -signal.SIGKILL
+        p.start(env=killer.env)
+        pubs = check_whole(p, dev.id)
+        there = bool(p.postgres.psql(f"SELECT 1 FROM draft WHERE id = '{draft['id']}'"))
+        assert there == (pubs[-1] == int(before[0][0])), f"killed {when} word {n}: draft and revision"
+    assert n > 50, "one publication is more than that"
+    injected("sigkill", kills)
+    check_whole(p, dev.id)
+    assert p.session(token).ok("GET", "/audit/verify")["ok"]
+    print(f"{kills} kills {when} words to the database")
+
+
+@pytest.mark.parametrize("kind", ["files", "sends"])
+def test_restore_at_each_call(made, safe, injected, kind):  # noqa: F811
+    """A restore that was killed at any call is finished by another one, or taken back by its undo; no parent starts on the half."""
+    parent, _, said = made
+    killer = Killer(parent.dir, "inarid")
+    args = as_user("inari", [parent.programs["inarid"], "--config", parent.conf, "restore", f"{safe}/two.inari", "--key",
+                             f"{safe}/mine.key", "--replace"])
+
+    def asked(sql):
+        return parent.postgres.psql(sql) == [["t"]]
+
+    def newest():
+        return int(parent.postgres.psql("SELECT max(pub) FROM revision")[0][0])
+
+    def keys():
+        found = {}
+        for folder, _, names in os.walk(parent.state):
+            if not os.path.basename(folder).startswith("backup."):
+                for name in names:
+                    with open(os.path.join(folder, name), "rb") as f:
+                        found[os.path.join(folder, name)] = f.read()
+        return found
+    parent.stop()
+    now, of_backup, n, calls = newest(), said["manifest"]["pub"], 0, []
+    mine = keys()
+
+    def held(at):
+        """The keys are those of before.  A restore that was killed may leave copies; the next one removes them."""
+        there = keys()
+        more = [os.path.basename(x) for x in there if x not in mine]
+        assert not [x for x in more if not x.endswith((".before-restore", ".inari-tmp"))], f"{at}: {more}"
+        return {x: there.get(x) for x in mine} == mine
+    while True:
+        n += 1
+        killer.arm(n, kind, "before")
+        r = subprocess.run(args, capture_output=True, text=True, cwd="/", env={**os.environ, **killer.env}, timeout=120)
+        call = killer.struck()
+        if call is None:
+            assert r.returncode == 0, r.stdout + r.stderr
+            break
+        calls.append(call)
+        assert n < MANY and r.returncode in (-signal.SIGKILL, 137), r.stderr
+        wait_until(lambda: asked("SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name IN "
+                                 "('pg_restore', 'inari-backup')"), "the restore's end", 30)
+        at = f"killed before {kind} {n}, {call}"
+        if not asked("SELECT to_regclass('public.meta') IS NOT NULL"):
+            refused = tool(parent, "migrate", check=False)
+            assert refused.returncode == 1 and "a restore was cut off" in refused.stderr, at
+        if n % 2 == 0:
+            tool(parent, *args[-5:])
+            assert newest() == of_backup and asked("SELECT count(*) = 1 FROM meta WHERE key = 'fence'"), at
+        if asked("SELECT to_regclass('inari_before_restore.meta') IS NOT NULL"):
+            tool(parent, "restore", "--undo")
+        assert newest() == now and held(at), at
+        for name in os.listdir(parent.state):
+            if name.startswith("backup."):
+                shutil.rmtree(os.path.join(parent.state, name))
+    assert newest() == of_backup
+    tool(parent, "restore", "--undo")
+    assert newest() == now and keys() == mine
+    assert len(calls) >= 3, calls
+    injected("sigkill", len(calls))
+    parent.start()
+    assert parent.token().ok("GET", "/parent")["pub"] == now
+    print(f"{len(calls)} kills of a restore before {kind}: {calls}")
