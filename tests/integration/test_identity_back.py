@@ -63,6 +63,8 @@ def test_a_receipt_brings_a_lost_device_back_when_a_person_says_so(device, api, 
     d.fetch()
     assert d.put_status().status_code == 204
     before = d.last
+    # what it is entitled to was in its record: it is given the newest that the whole fleet has
+    wait_until(lambda: api.ok("GET", "/rollouts?limit=1")["items"][0]["state"] == "completed", "the rollout to end", 30)
     lose(parent, api, d.id)
     parent.restart()
     assert d.post_token().status_code == 401  # nothing is said to who is not known
