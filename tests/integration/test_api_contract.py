@@ -262,6 +262,7 @@ def test_rollout_orders_are_as_described(parent, api, device, described):
 def test_recovery_is_as_described(api, described):
     go = Caller(api, described)
     assert go("GET", "/recovery")["fenced"] is False
+    assert go("GET", "/trust")
     go("POST", "/recovery/continue", {"reason": "no need"}, want=409)
     go("POST", "/recovery/continue", {}, want=422)
     assert go("GET", "/recovery/lost")["items"] == []
