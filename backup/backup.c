@@ -54,6 +54,7 @@ static enum err_code describe(const struct inarid_settings *set, json_t **ret, s
     AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
     struct recovery_facts f;
     enum recovery_state state;
+    int64_t devices = 0;
     char now[CLOCK_TEXT_SIZE];
 
     if (db == NULL || a == NULL)
@@ -63,13 +64,14 @@ static enum err_code describe(const struct inarid_settings *set, json_t **ret, s
     if (state != RECOVERY_DONE && state != RECOVERY_UNDECIDED)
         return err_set(e, ERR_REFUSED,
                        "the database holds no parent yet: there is nothing to back up");
-    if (recovery_store_facts(db, a, &f, e) != ERR_OK)
+    if (recovery_store_facts(db, a, &f, e) != ERR_OK ||
+        recovery_store_devices(db, a, &devices, e) != ERR_OK)
         return e->code;
     clock_format(clock_wall_ms(), now);
     *ret = json_pack("{s:i,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:i}", "format", FORMAT, "made_by",
                      "inarid " INARI_VERSION, "made_at", now, "fleet", f.fleet, "epoch",
                      (json_int_t)f.epoch, "pub", (json_int_t)f.pub, "rev", (json_int_t)f.rev,
-                     "devices", (json_int_t)f.devices, "schema", migrate_latest());
+                     "devices", (json_int_t)devices, "schema", migrate_latest());
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 

@@ -16,7 +16,7 @@ const struct settings_row inarid_rows[] = {
     { "api.private_key",            S_PATH, AT(private_key),          NULL,         0,     0,           SF_RESTART,  "PEM key of api.certificate" },
     { "api.io_threads",             S_INT,  AT(io_threads),           "0",          0,     64,          SF_RESTART,  "threads that move bytes; 0: one a core" },
     { "api.workers",                S_INT,  AT(workers),              "4",          1,     16,          SF_RESTART,  "threads that use the database, each with a connection" },
-    { "api.queue",                  S_INT,  AT(queue),                "512",        1,     100000,      SF_RESTART,  "requests that may wait for a worker; beyond, 503" },
+    { "api.queue",                  S_INT,  AT(queue),                "512",        1,     100000,      SF_RESTART,  "requests that may wait for a worker, children's and people's each; beyond, 503" },
     { "api.connections",            S_INT,  AT(connections),          "25000",      16,    1000000,     SF_RESTART,  "connections in all (also bounded by the process's open files)" },
     { "api.connections_per_address",S_INT,  AT(connections_address),  "25000",      1,     1000000,     SF_RESTART,  "connections from one address (IPv6: /64); a fleet behind NAT needs many" },
     { "api.strangers_per_address",  S_INT,  AT(strangers_address),    "2000",       1,     1000000,     SF_RESTART,  "of these, connections on which no device has proved itself yet" },

@@ -23,7 +23,7 @@ static bool begin(struct plan_builder *b)
 {
     const char *id = b->facts->device_id;
 
-    b->defaults = catalog_defaults();
+    b->defaults = json_object();
     if (b->defaults == NULL || !arena_defer(b->a, release, b->defaults))
         return false;
     b->plain = strcmp(plan_str(b, "path.mode"), "plain") == 0;
@@ -98,6 +98,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
                         struct arena *a, struct plan **ret, struct findings *f, struct err *e)
 {
     struct plan_builder *b = arena_alloc(a, sizeof *b);
+    uint64_t failed = json_failures();
     struct plan *p = NULL;
 
     *ret = NULL;
@@ -120,7 +121,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_check_drift(b);
     if (!b->oom)
         p = finish(b);
-    if (b->oom || p == NULL)
+    if (b->oom || p == NULL || json_failures() != failed) /* a default may be missing */
         return err_set(e, ERR_NO_MEMORY, "out of memory while planning");
     plan_verify(p, f);
     if (findings_blocking(f) == 0)

@@ -21,7 +21,7 @@ enum {
  * it. */
 struct plan_builder {
     const json_t *settings; /* borrowed */
-    json_t *defaults;
+    json_t *defaults; /* of the keys that settings lack, as far as they were asked for */
     const struct plan_facts *facts;
     struct arena *a;
     struct findings *f;

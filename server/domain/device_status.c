@@ -162,26 +162,6 @@ static enum err_code check_status(const json_t *doc, struct err *e)
     return rc;
 }
 
-struct put {
-    const char *device_id;
-    const json_t *doc;
-    struct slice jws;
-    char digest[SHA256_HEX_SIZE];
-    bool stored;
-};
-
-static enum err_code put_tx(struct db *db, void *ctx, struct err *e)
-{
-    struct put *p = ctx;
-    const json_t *inventory = json_object_get(p->doc, "inventory");
-    enum err_code rc = status_store_put(db, p->device_id, json_int(p->doc, "seq", 0), p->digest,
-                                        p->doc, p->jws, &p->stored, e);
-
-    if (rc == ERR_OK && p->stored && json_object_size(inventory) > 0)
-        rc = status_store_inventory(db, p->device_id, inventory, e);
-    return rc;
-}
-
 static enum err_code show_stored(struct db *db, struct app *app, const char *device_id,
                                  struct arena *a, struct err *e)
 {
@@ -208,10 +188,11 @@ enum err_code device_status_put(struct db *db, struct app *app, const char *devi
                                 struct slice jws, struct arena *a, struct err *e)
 {
     AUTO(json_free) json_t *doc = NULL;
-    struct put p = {.device_id = device_id, .jws = jws};
+    char digest[SHA256_HEX_SIZE];
     struct jose_jws j = {0};
-    struct device d;
-    enum err_code rc = device_store_get(db, device_id, a, &d, e);
+    struct device d = {.id = device_id};
+    bool stored = false;
+    enum err_code rc = device_store_key(db, device_id, a, &d.jwk, e);
 
     if (rc == ERR_OK)
         rc = open_document(&d, PROTO_TYP_STATUS, PROTO_STATUS_MAX, jws, &j, &doc, e);
@@ -220,12 +201,12 @@ enum err_code device_status_put(struct db *db, struct app *app, const char *devi
     if (rc == ERR_OK)
         rc = device_instance_check(app, device_id, json_str(doc, "boot", NULL), e);
     if (rc == ERR_OK) {
-        p.doc = doc;
-        sha256_hex((struct slice){j.payload, j.payload_n}, p.digest);
-        rc = tx_run(db, "device.status", put_tx, &p, e);
+        sha256_hex((struct slice){j.payload, j.payload_n}, digest);
+        rc = status_store_put(db, device_id, json_int(doc, "seq", 0), digest, doc, jws, a, &stored,
+                              e);
     }
-    if (rc == ERR_OK && p.stored) {
-        fleet_set_status(app->fleet, device_id, p.digest);
+    if (rc == ERR_OK && stored) {
+        fleet_set_status(app->fleet, device_id, digest);
         take_over_drift(db, device_id, doc, a);
     } else if (rc == ERR_OK) /* a repeat, or an older one: what is stored stands */
         rc = show_stored(db, app, device_id, a, e);

@@ -38,13 +38,15 @@ static enum err_code raise_tx(struct db *db, void *ctx, struct err *e)
     AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
     AUTO_STR char *jws = NULL;
     struct recovery_facts before;
+    int64_t devices = 0;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                  : recovery_store_facts(db, a, &before, e);
 
+    if (rc == ERR_OK)
+        rc = recovery_store_devices(db, a, &devices, e);
     if (rc != ERR_OK)
         return rc;
-    x->r =
-        (struct epoch_result){before.epoch + 1, keyring_trust_n(x->app->keys) + 1, before.devices};
+    x->r = (struct epoch_result){before.epoch + 1, keyring_trust_n(x->app->keys) + 1, devices};
     rc = recovery_store_epoch(db, x->r.epoch, e);
     if (rc == ERR_OK) /* whoever is issuing now ends first, in the old epoch */
         rc = bundle_store_lock(db, e);

@@ -113,12 +113,12 @@ static enum err_code rotate_tx(struct db *db, void *ctx, struct err *e)
 {
     struct rotation *x = ctx;
     AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
-    struct recovery_facts facts;
+    int64_t devices = 0;
     enum err_code rc =
         a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : recovery_lock(db, x->app, e);
 
     if (rc == ERR_OK)
-        rc = recovery_store_facts(db, a, &facts, e);
+        rc = recovery_store_devices(db, a, &devices, e);
     for (size_t i = 0; i < USES && rc == ERR_OK; i++) {
         if (x->before[i][0] != '\0')
             rc = keyring_add_key(db, x->app->keys, in_force(x->app->keys, uses[i]), uses[i], e);
@@ -131,7 +131,7 @@ static enum err_code rotate_tx(struct db *db, void *ctx, struct err *e)
         rc = recovery_issue_all(db, x->app, a, e);
     if (rc == ERR_OK)
         rc = fleet_store_note(db, "trust", "keys", e);
-    x->r.devices = rc == ERR_OK ? facts.devices : 0;
+    x->r.devices = rc == ERR_OK ? devices : 0;
     return rc == ERR_OK ? audit(db, x, e) : rc;
 }
 

@@ -309,12 +309,22 @@ static void choose_problem_language(struct call *c)
         (void)accept_language(f->value, &c->rq.lang);
 }
 
+static enum pool_lane lane_of(const struct call *c)
+{
+    const char *path = c->match.route->path;
+
+    return strncmp(path, "/api/agent/", 11) == 0 || strncmp(path, "/oauth2/", 8) == 0
+               ? POOL_CHILDREN
+               : POOL_PEOPLE;
+}
+
 static enum MHD_Result to_worker(struct call *c)
 {
-    const char *why = atomic_load(&c->h->stopping) ? "the parent is stopping"
-                      : !atomic_load(&c->h->ready) ? "the parent is starting"
-                      : !pool_reserve(c->h->pool)  ? "the queue of requests is full"
-                                                   : NULL;
+    enum pool_lane lane = lane_of(c);
+    const char *why = atomic_load(&c->h->stopping)      ? "the parent is stopping"
+                      : !atomic_load(&c->h->ready)      ? "the parent is starting"
+                      : !pool_reserve(c->h->pool, lane) ? "the queue of requests is full"
+                                                        : NULL;
 
     if (why != NULL) {
         metrics_count(c->h->metrics, METRIC_OVERLOADED);
@@ -325,7 +335,7 @@ static enum MHD_Result to_worker(struct call *c)
     c->state = CALL_WORKING;
     (void)atomic_fetch_add(&c->h->suspended, 1);
     MHD_suspend_connection(c->mc);
-    pool_submit(c->h->pool, c);
+    pool_submit(c->h->pool, lane, c);
     return MHD_YES;
 }
 

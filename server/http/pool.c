@@ -4,32 +4,63 @@
 
 enum { WORKERS_MAX = 16 /* database connections are at most 20 (protocol.md 6.18) */ };
 
+struct lane {
+    struct call *first, **last;
+    unsigned waiting; /* reserved or queued */
+    unsigned running; /* with a worker */
+};
+
 struct pool {
     const struct http_config *cfg;
     void (*run)(struct call *c, struct db *db);
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct call *first, **last;
-    unsigned waiting; /* reserved or queued */
+    struct lane lane[POOL_LANES];
+    enum pool_lane served; /* last */
     bool stop;
     pthread_t thread[WORKERS_MAX];
     unsigned n;
 };
 
-static struct call *next_job(struct pool *p)
+/* One worker is kept free of each lane, so that neither waits for a crowd in the other. */
+static bool may_run(const struct pool *p, const struct lane *l)
 {
-    struct call *c;
+    return l->first != NULL && (p->stop || p->n < 2 || l->running < p->n - 1);
+}
+
+/* The lane of the next job: in turn when both have one; POOL_LANES: there is none. */
+static enum pool_lane next_lane(const struct pool *p)
+{
+    enum pool_lane other = p->served == POOL_PEOPLE ? POOL_CHILDREN : POOL_PEOPLE;
+
+    return may_run(p, &p->lane[other])       ? other
+           : may_run(p, &p->lane[p->served]) ? p->served
+                                             : POOL_LANES;
+}
+
+/* served: the lane of the job that is done; POOL_LANES: none was. */
+static struct call *next_job(struct pool *p, enum pool_lane *served)
+{
+    enum pool_lane lane;
+    struct call *c = NULL;
+    struct lane *l;
 
     (void)pthread_mutex_lock(&p->lock);
-    while (p->first == NULL && !p->stop)
+    if (*served != POOL_LANES)
+        p->lane[*served].running--;
+    while ((lane = next_lane(p)) == POOL_LANES && !p->stop)
         (void)pthread_cond_wait(&p->work, &p->lock);
-    c = p->first;
-    if (c != NULL) {
-        p->first = c->next_job;
-        if (p->first == NULL)
-            p->last = &p->first;
-        p->waiting--;
+    if (lane != POOL_LANES) {
+        l = &p->lane[lane];
+        c = l->first;
+        l->first = c->next_job;
+        if (l->first == NULL)
+            l->last = &l->first;
+        l->waiting--;
+        l->running++;
+        p->served = lane;
     }
+    *served = lane;
     (void)pthread_mutex_unlock(&p->lock);
     return c;
 }
@@ -40,9 +71,10 @@ static void *worker(void *arg)
     struct db *db = p->cfg->hooks.db_open == NULL
                         ? NULL
                         : p->cfg->hooks.db_open(p->cfg->conninfo, "inarid worker");
+    enum pool_lane served = POOL_LANES;
     struct call *c;
 
-    while ((c = next_job(p)) != NULL)
+    while ((c = next_job(p, &served)) != NULL)
         p->run(c, db);
     if (db != NULL)
         p->cfg->hooks.db_close(db);
@@ -57,45 +89,50 @@ struct pool *pool_start(const struct http_config *cfg, void (*run)(struct call *
         return NULL;
     p->cfg = cfg;
     p->run = run;
-    p->last = &p->first;
+    for (int i = 0; i < POOL_LANES; i++)
+        p->lane[i].last = &p->lane[i].first;
     (void)pthread_mutex_init(&p->lock, NULL);
     (void)pthread_cond_init(&p->work, NULL);
+    (void)pthread_mutex_lock(&p->lock); /* the first of them reads how many there are */
     while (p->n < cfg->workers && p->n < WORKERS_MAX &&
            pthread_create(&p->thread[p->n], NULL, worker, p) == 0)
         p->n++;
+    (void)pthread_mutex_unlock(&p->lock);
     if (p->n > 0)
         return p;
     pool_stop(p);
     return NULL;
 }
 
-bool pool_reserve(struct pool *p)
+bool pool_reserve(struct pool *p, enum pool_lane lane)
 {
     bool ok;
 
     (void)pthread_mutex_lock(&p->lock);
-    ok = p->waiting < p->cfg->queue_max && !p->stop;
-    p->waiting += ok;
+    ok = p->lane[lane].waiting < p->cfg->queue_max && !p->stop;
+    p->lane[lane].waiting += ok;
     (void)pthread_mutex_unlock(&p->lock);
     return ok;
 }
 
-void pool_submit(struct pool *p, struct call *c)
+void pool_submit(struct pool *p, enum pool_lane lane, struct call *c)
 {
+    struct lane *l = &p->lane[lane];
+
     c->next_job = NULL;
     (void)pthread_mutex_lock(&p->lock);
-    *p->last = c;
-    p->last = &c->next_job;
+    *l->last = c;
+    l->last = &c->next_job;
     (void)pthread_cond_signal(&p->work);
     (void)pthread_mutex_unlock(&p->lock);
 }
 
-unsigned pool_waiting(struct pool *p)
+unsigned pool_waiting(struct pool *p, enum pool_lane lane)
 {
     unsigned n;
 
     (void)pthread_mutex_lock(&p->lock);
-    n = p->waiting;
+    n = p->lane[lane].waiting;
     (void)pthread_mutex_unlock(&p->lock);
     return n;
 }

@@ -74,15 +74,17 @@ enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
         {"inari_http_connections", "gauge", "Connections open now.", open_connections(h)},
         {"inari_http_parked", "gauge", "Requests held now.", park_count()},
         {"inari_http_parked_total", "counter", "Requests held since start.", (double)park_total()},
-        {"inari_http_queue", "gauge", "Requests waiting for a worker.", pool_waiting(h->pool)},
+        {"inari_http_queue", "gauge", "Requests of children waiting for a worker.",
+         pool_waiting(h->pool, POOL_CHILDREN)},
+        {"inari_http_queue_people", "gauge", "Requests of people waiting for a worker.",
+         pool_waiting(h->pool, POOL_PEOPLE)},
         {"inari_http_running", "gauge", "Requests between request line and end of answer.",
          atomic_load(&h->running)},
         {"inari_db_statements_total", "counter", "SQL statements run.",
          h->cfg.hooks.db_statements == NULL ? 0 : (double)h->cfg.hooks.db_statements()},
         {"inari_db_request_statements_total", "counter", "SQL statements run for requests.",
-         h->cfg.hooks.db_request_statements == NULL
-             ? 0
-             : (double)h->cfg.hooks.db_request_statements()},
+         h->cfg.hooks.db_request_statements == NULL ? 0
+                                                    : (double)h->cfg.hooks.db_request_statements()},
         {"inari_db_reached", "gauge", "1: the database answered when it was last tried.",
          h->cfg.hooks.db_reached == NULL || h->cfg.hooks.db_reached()},
         {"inari_ready", "gauge", "1: database and keys are there.", atomic_load(&h->ready)},

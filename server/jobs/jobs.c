@@ -31,7 +31,8 @@ enum {
     CLEAN_IDLE_MS = 3600 * 1000,
     TRIM_AFTER_MS = 3 * 1000, /* the last rollout has ended */
     BUNDLES_KEPT = 5,
-    COMPARED = 64, /* devices whose figures a rollout is compared with, about */
+    COMPARED = 64,     /* devices whose figures a rollout is compared with, about */
+    FEW_DEVICES = 128, /* with fewer than that no plan is bad */
     QUIET_MS = 30 * 1000
 };
 
@@ -56,6 +57,8 @@ struct jobs {
     bool clock_wrong;
     bool drove;      /* a rollout, since memory was given back */
     int64_t trim_ms; /* when it is again */
+    bool grew;       /* the fleet, perhaps */
+    size_t analyzed; /* devices there were when the tables were */
     int64_t cleaned_ms;
     uint64_t cleaned_at; /* statements of requests by then */
 };
@@ -143,7 +146,7 @@ static enum err_code poll_changes(struct jobs *j, struct err *e)
         atomic_store(&j->app->suspect, true); /* a fence began or ended, perhaps */
     }
     j->changes = rc != ERR_OK;
-    j->witness = true;
+    j->witness = j->grew = true;
     return rc;
 }
 
@@ -284,6 +287,22 @@ static enum err_code rotate(struct jobs *j, struct err *e)
     return rc;
 }
 
+/* PostgreSQL does that by itself, but not within the minute, in which thousands may join. */
+static enum err_code analyze(struct jobs *j, struct err *e)
+{
+    size_t n = fleet_count(j->app->fleet);
+    enum err_code rc = ERR_OK;
+
+    j->grew = false;
+    if (n < FEW_DEVICES || n < 2 * j->analyzed)
+        return ERR_OK;
+    if (leads(j, &rc, e))
+        rc = fleet_store_analyze(j->db, e);
+    if (rc == ERR_OK) /* by whoever leads */
+        j->analyzed = n;
+    return rc;
+}
+
 static enum err_code clean(struct jobs *j, struct err *e)
 {
     enum err_code rc;
@@ -362,6 +381,12 @@ static bool rotation_due(const struct jobs *j, int64_t now)
     return j->token_key_old;
 }
 
+static bool analysis_due(const struct jobs *j, int64_t now)
+{
+    (void)now;
+    return j->grew;
+}
+
 /* Where nobody asked for anything there is little to clean. */
 static bool cleaning_due(const struct jobs *j, int64_t now)
 {
@@ -387,6 +412,7 @@ static struct job {
     {"holds", 1000, hold_due, end_holds, 0},
     {"commands", 1000, command_due, expire_commands, 0},
     {"token_key", 60000, rotation_due, rotate, 0},
+    {"statistics", 2000, analysis_due, analyze, 0},
     {"memory", 10000, trim_due, give_back, 0},
     {"clean", 300000, cleaning_due, clean, 0},
 };

@@ -27,7 +27,9 @@ struct device { /* one row with what belongs to it; all borrowed from the arena 
 
 /* ref: id or name.  ERR_NOT_FOUND. */
 MUST_USE enum err_code device_store_get(struct db *db, const char *ref, struct arena *a, struct device *ret, struct err *e);
-/* The same, with the row locked until the end of the transaction. */
+/* Only its signing key, borrowed from a.  ERR_NOT_FOUND. */
+MUST_USE enum err_code device_store_key(struct db *db, const char *id, struct arena *a, const json_t **ret, struct err *e);
+/* device_store_get() with the row locked until the end of the transaction. */
 MUST_USE enum err_code device_store_lock(struct db *db, const char *ref, struct arena *a, struct device *ret,
                                          struct err *e);
 MUST_USE enum err_code device_store_by_kid(struct db *db, const char *kid, struct arena *a, struct device *ret,

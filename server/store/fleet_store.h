@@ -43,4 +43,5 @@ MUST_USE enum err_code fleet_store_bundle(struct db *db, const char *device_id, 
 /* What is offered to these devices now. */
 MUST_USE enum err_code fleet_store_bundles(struct db *db, const char *ids, struct arena *a, struct fleet_bundle **ret,
                                            size_t *ret_n, struct err *e);
+MUST_USE enum err_code fleet_store_analyze(struct db *db, struct err *e); /* new statistics for what grows with the fleet */
 MUST_USE enum err_code fleet_store_trim(struct db *db, struct err *e); /* old change, jti and idempotency rows */

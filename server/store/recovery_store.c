@@ -2,18 +2,22 @@
 
 #include "store/db_private.h"
 
+/* Asked before anything is given out and after it was: only what an index or one row answers.  The
+ * highest revision is of the highest epoch, and none is above its sequence. */
 static const struct stmt FACTS = {
     "recovery_facts", 0,
     "SELECT current_setting('server_version_num'), "
     "coalesce((SELECT value->>'id' FROM meta WHERE key = 'fleet'), ''), "
     "coalesce((SELECT (value->>'n')::bigint FROM meta WHERE key = 'epoch'), 0), "
     "(SELECT coalesce(max(pub), 0) FROM revision), "
-    "greatest((SELECT coalesce(max(rev), 0) FROM bundle), (SELECT CASE WHEN is_called THEN "
+    "greatest(coalesce((SELECT rev FROM bundle ORDER BY epoch DESC, rev DESC LIMIT 1), 0), (SELECT "
+    "CASE WHEN is_called THEN "
     "last_value ELSE 0 END "
-    "FROM bundle_rev)), (SELECT count(*) FROM device), "
+    "FROM bundle_rev)), "
     "coalesce((SELECT value->>'reason' FROM meta WHERE key = 'fence'), ''), "
     "coalesce((SELECT (value->>'n')::bigint FROM meta WHERE key = 'recovered'), 0), "
     "(SELECT seq FROM audit_head), (SELECT encode(hash, 'hex') FROM audit_head)"};
+static const struct stmt DEVICES = {"recovery_devices", 0, "SELECT count(*) FROM device"};
 static const struct stmt ENTRY = {
     "recovery_entry", 1,
     "SELECT coalesce((SELECT encode(hash, 'hex') FROM audit WHERE seq = $1::bigint), '')"};
@@ -98,8 +102,8 @@ static const struct stmt NAMES = {
     "ANY ($1::uuid[])"};
 
 const struct stmt *const recovery_store_stmts[] = {
-    &NOTICE, &REINSTATED, &EPOCH, &ENTRY,   &DECIDED, &FENCED,   &FENCE_FIRST, &LIFT,  &ABOVE,
-    &AFRESH, &NAMES,      &FACTS, &PARENTS, &STATE,   &RESTORED, &NOTED,       &FENCE, NULL};
+    &NOTICE, &REINSTATED, &EPOCH, &DEVICES, &ENTRY, &DECIDED,  &FENCED, &FENCE_FIRST, &LIFT, &ABOVE,
+    &AFRESH, &NAMES,      &FACTS, &PARENTS, &STATE, &RESTORED, &NOTED,  &FENCE,       NULL};
 
 enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret,
                                    struct err *e)
@@ -114,12 +118,21 @@ enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recove
                                    .epoch = rows_int(r, 0, 2),
                                    .pub = rows_int(r, 0, 3),
                                    .rev = rows_int(r, 0, 4),
-                                   .devices = rows_int(r, 0, 5),
-                                   .fence = rows_text(r, 0, 6),
-                                   .recovered = rows_int(r, 0, 7),
-                                   .head_seq = rows_int(r, 0, 8),
-                                   .head_hash = rows_text(r, 0, 9)};
+                                   .fence = rows_text(r, 0, 5),
+                                   .recovered = rows_int(r, 0, 6),
+                                   .head_seq = rows_int(r, 0, 7),
+                                   .head_hash = rows_text(r, 0, 8)};
     return ERR_OK;
+}
+
+enum err_code recovery_store_devices(struct db *db, struct arena *a, int64_t *ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &DEVICES, NULL, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_int(r, 0, 0);
+    return rc;
 }
 
 enum err_code recovery_store_entry(struct db *db, int64_t seq, struct arena *a, const char **ret,

@@ -12,7 +12,6 @@ struct recovery_facts {
     const char *server_version; /* borrowed from the arena */
     const char *fleet;          /* "": no fleet in this database */
     int64_t epoch, pub, rev;    /* rev: the highest that was ever given out */
-    int64_t devices;
     const char *fence;          /* why it is fenced; "": it is not */
     int64_t recovered;          /* number of the last decision that ended a fence; 0: none */
     int64_t head_seq;           /* newest entry of the audit chain */
@@ -20,6 +19,7 @@ struct recovery_facts {
 };
 /* Of a database with our schema. */
 MUST_USE enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret, struct err *e);
+MUST_USE enum err_code recovery_store_devices(struct db *db, struct arena *a, int64_t *ret, struct err *e); /* how many */
 /* Hash of an entry of the audit chain, hexadecimal; "": there is no such entry. */
 MUST_USE enum err_code recovery_store_entry(struct db *db, int64_t seq, struct arena *a, const char **ret,
                                             struct err *e);

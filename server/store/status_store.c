@@ -1,26 +1,29 @@
 #include "store/status_store.h"
 
+/* One statement, so that a report needs no transaction of several: thousands come at once. */
 static const struct stmt PUT = {
     "status_put", 5,
-    "INSERT INTO device_status AS s (device_id, seq, digest, doc, jws) VALUES ($1::uuid, "
-    "$2::bigint, $3::text, $4::jsonb,"
-    " $5::text) ON CONFLICT (device_id) DO UPDATE SET seq = excluded.seq, digest = "
-    "excluded.digest, doc = excluded.doc,"
-    " jws = excluded.jws, received_at = now() WHERE s.seq <= excluded.seq AND s.digest <> "
-    "excluded.digest"};
+    "WITH put AS (INSERT INTO device_status AS s (device_id, seq, digest, doc, jws) VALUES"
+    " ($1::uuid, $2::bigint, $3::text, $4::jsonb, $5::text) ON CONFLICT (device_id) DO UPDATE SET"
+    " seq = excluded.seq, digest = excluded.digest, doc = excluded.doc, jws = excluded.jws,"
+    " received_at = now() WHERE s.seq <= excluded.seq AND s.digest <> excluded.digest RETURNING 1),"
+    " kept AS (UPDATE device SET inventory = $4::jsonb->'inventory' WHERE id = $1::uuid AND EXISTS"
+    " (SELECT 1 FROM put) AND jsonb_typeof($4::jsonb->'inventory') = 'object' AND"
+    " $4::jsonb->'inventory' <> '{}' AND inventory IS DISTINCT FROM $4::jsonb->'inventory')"
+    " SELECT count(*) FROM put"};
 
 enum err_code status_store_put(struct db *db, const char *device_id, int64_t seq,
                                const char *digest, const json_t *doc, struct slice jws,
-                               bool *ret_stored, struct err *e)
+                               struct arena *a, bool *ret_stored, struct err *e)
 {
-    int64_t n = 0;
-    enum err_code rc = db_change(db, &PUT,
-                                 (struct db_param[]){P_TEXT(device_id), P_INT(seq), P_TEXT(digest),
-                                                     P_JSON(doc), P_SLICE(jws)},
-                                 &n, e);
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, &PUT,
+                              (struct db_param[]){P_TEXT(device_id), P_INT(seq), P_TEXT(digest),
+                                                  P_JSON(doc), P_SLICE(jws)},
+                              a, &r, e);
 
     if (rc == ERR_OK)
-        *ret_stored = n == 1;
+        *ret_stored = rows_int(r, 0, 0) == 1;
     return rc;
 }
 
@@ -56,17 +59,6 @@ enum err_code status_store_get(struct db *db, const char *device_id, struct aren
     return ERR_OK;
 }
 
-static const struct stmt INVENTORY = {"status_inventory", 2,
-                                      "UPDATE device SET inventory = $2::jsonb WHERE id = $1::uuid "
-                                      "AND inventory IS DISTINCT FROM $2::jsonb"};
-
-enum err_code status_store_inventory(struct db *db, const char *device_id, const json_t *inventory,
-                                     struct err *e)
-{
-    return db_run(db, &INVENTORY, (struct db_param[]){P_TEXT(device_id), P_JSON(inventory)}, NULL,
-                  NULL, e);
-}
-
 static const struct stmt PROPOSE = {
     "status_propose", 2,
     "INSERT INTO device_proposal (device_id, doc) VALUES ($1::uuid, $2::jsonb) ON CONFLICT "
@@ -96,5 +88,4 @@ enum err_code status_store_proposal(struct db *db, const char *device_id, struct
     return ERR_OK;
 }
 
-const struct stmt *const status_store_stmts[] = {&PUT,     &DIGEST,   &GET, &INVENTORY,
-                                                 &PROPOSE, &PROPOSAL, NULL};
+const struct stmt *const status_store_stmts[] = {&PUT, &DIGEST, &GET, &PROPOSE, &PROPOSAL, NULL};

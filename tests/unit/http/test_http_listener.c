@@ -97,6 +97,7 @@ static const struct route table[] = {
     {"GET", "/hold", hold, PERM_NONE, 0, R_INLINE | R_HOLD},
     {"GET", "/hold-for-two", hold_for_two, PERM_NONE, 0, R_INLINE | R_HOLD},
     {"GET", "/slow", slow, PERM_NONE, 0, 0},
+    {"GET", "/api/agent/v1/slow", slow, PERM_NONE, 0, 0},
     {"POST", "/echo", echo, PERM_NONE, 4096, R_INLINE},
     {"GET", "/device", hold, PERM_DEVICE, 0, R_INLINE},
     {"GET", "/session", hold, PERM_SESSION, 0, 0},
@@ -332,6 +333,40 @@ static void queue_is_bounded(void **state)
     assert_true(busy >= 1);
 }
 
+/* The lane is full and its workers are busy: who is in the other one is served at once. */
+static void served_beside_a_crowd(const char *crowd, const char *one)
+{
+    struct client c[12], p;
+    char buf[4096];
+    int64_t began;
+
+    for (size_t i = 0; i < COUNT_OF(c); i++) {
+        c[i] = client_open();
+        client_get(&c[i], crowd, "");
+    }
+    assert_int_equal(client_read(&c[0], buf, sizeof buf), 200); /* it is being worked on */
+    p = client_open();
+    began = clock_mono_ms();
+    client_get(&p, one, "");
+    assert_int_equal(client_read(&p, buf, sizeof buf), 200);
+    assert_true(clock_mono_ms() - began < 300 + 250); /* its own time, and nobody else's */
+    client_close(&p);
+    for (size_t i = 0; i < COUNT_OF(c); i++)
+        client_close(&c[i]);
+}
+
+static void people_are_served_beside_a_crowd_of_children(void **state)
+{
+    (void)state;
+    served_beside_a_crowd("/api/agent/v1/slow", "/slow");
+}
+
+static void children_are_served_beside_a_crowd_of_people(void **state)
+{
+    (void)state;
+    served_beside_a_crowd("/slow", "/api/agent/v1/slow");
+}
+
 static void io_thread_is_free_while_workers_work(void **state)
 {
     struct client s = client_open(), c = client_open();
@@ -525,6 +560,8 @@ int main(void)
         TEST(no_wake_is_lost),
         TEST(hang_up_is_noticed),
         TEST(queue_is_bounded),
+        TEST(people_are_served_beside_a_crowd_of_children),
+        TEST(children_are_served_beside_a_crowd_of_people),
         TEST(io_thread_is_free_while_workers_work),
         TEST(bodies),
         TEST(chunked_too_large),
