@@ -1,6 +1,7 @@
 #include "loop/backoff.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/rand.h"
 
 #include <stdio.h>
@@ -38,6 +39,14 @@ int64_t backoff_retry_after(struct slice value, int64_t now_ms)
         wait_ms = RETRY_AFTER_MAX_MS;
     wait_ms += (int64_t)rand_below((uint64_t)wait_ms / 5 + 1);
     return wait_ms > RETRY_AFTER_MAX_MS ? RETRY_AFTER_MAX_MS : wait_ms;
+}
+
+int64_t backoff_boot_slot_ms(const char *device_id)
+{
+    unsigned char hash[SHA256_SIZE];
+
+    sha256(slice_of(device_id), hash);
+    return (int64_t)(((unsigned)hash[0] << 8 | hash[1]) % BOOT_SLOT_MS);
 }
 
 static double tokens_now(const struct loop_guard *g, double burst, double refill_ms,

@@ -27,6 +27,11 @@ static inline void backoff_reset(struct backoff *b)
  * counts. */
 int64_t backoff_retry_after(struct slice value, int64_t now_ms);
 
+/* When, after the machine's boot, a device that has a configuration asks for the first time: by its id
+ * and nothing else, 0 to BOOT_SLOT_MS - 1, so that a site whose power returns does not ask as one. */
+enum { BOOT_SLOT_MS = 60 * 1000 };
+int64_t backoff_boot_slot_ms(const char *device_id);
+
 /* Loop guard: burst 2, one more each 5 s.  Spent by answers that came in under a second and brought
  * no new content. */
 struct loop_guard {

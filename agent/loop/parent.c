@@ -14,8 +14,7 @@
 #include <time.h>
 
 enum {
-    BOOT_SLOT_MS = 60 * 1000, /* a whole fleet that lost its power comes back spread over this */
-    BOOT_FRESH_S = 600,       /* a machine up for less has just booted */
+    BOOT_FRESH_S = 600, /* a machine up for less has just booted */
     CUT_HELD_MS =
         5000, /* a held poll that lived longer and then broke was cut by something between us */
     WAIT_MIN_S = 10,
@@ -840,14 +839,11 @@ void parent_begin(struct loop *l)
     struct loop_parent *p = &l->parent;
     AUTO_STR char *kept = NULL;
     AUTO(json_free) json_t *doc = NULL;
-    unsigned char hash[SHA256_SIZE];
     int64_t slot = (int64_t)rand_below(500);
 
     p->wait_s = l->id.wait_s < WAIT_MIN_S ? WAIT_MIN_S : l->id.wait_s;
-    if (since_boot_s() < BOOT_FRESH_S && l->memory.rev > 0) {
-        sha256(slice_of(l->id.device_id), hash);
-        slot = (int64_t)(((unsigned)hash[0] << 8 | hash[1]) % BOOT_SLOT_MS);
-    }
+    if (since_boot_s() < BOOT_FRESH_S && l->memory.rev > 0)
+        slot = backoff_boot_slot_ms(l->id.device_id);
     p->token_next = p->poll_next = clock_mono_ms() + slot;
     p->incoming = STRBUF_INIT(PROTO_BUNDLE_MAX);
     if (notice_kept(l->memory.dir, &kept, NULL) == ERR_OK &&

@@ -257,6 +257,10 @@ static void on_status(struct child *d, struct answer *a)
     (void)snprintf(d->sent, sizeof d->sent, "%s", d->sending);
     d->acked_at = clock_mono_ms();
     count.statuses++;
+    if (d->sending_failed && d->failed_pub != d->pub) {
+        d->failed_pub = d->pub;
+        d->failed_wall_ms = clock_wall_ms();
+    }
     if (d->sending_running && d->running_pub != d->pub) {
         d->running_pub = d->pub;
         d->running_wall_ms = clock_wall_ms();
@@ -274,6 +278,8 @@ static void send_status(struct child *d, struct conn *c)
     d->sending_running = d->result != NULL && strcmp(d->result, "committed") == 0 &&
                          d->attempt.rev == d->rev &&
                          strcmp(d->running.digest, d->wanted.digest) == 0;
+    d->sending_failed =
+        d->result != NULL && strcmp(d->result, "reverted") == 0 && d->attempt.rev == d->rev;
     begin_request(&b, "PUT", "/api/agent/v1/status");
     strbuf_printf(&b, "Authorization: Bearer %s\r\n", d->token);
     end_request(&b, "application/jose+json", jws);
@@ -293,6 +299,7 @@ static int64_t apply_ms(const struct child *d)
 
 static void applied(struct child *d)
 {
+    bool fails = d->fault == FAULT_FAIL && (opt.fail_on == NULL || d->bad_settings);
     unsigned char junk[SHA256_SIZE];
 
     d->apply_due = INT64_MAX;
@@ -300,14 +307,21 @@ static void applied(struct child *d)
     if (d->fault == FAULT_OLD)
         return;
     d->attempt = d->wanted;
-    d->result = d->fault == FAULT_FAIL ? "reverted" : "committed";
-    if (d->fault == FAULT_FAIL)
+    d->result = fails ? "reverted" : "committed";
+    if (fails)
         return;
     d->running = d->wanted;
     if (d->fault == FAULT_LIE) {
         rand_bytes(junk, sizeof junk);
         hex_encode(junk, sizeof junk, d->running.digest);
     }
+}
+
+static bool has_text(const json_t *settings, const char *what)
+{
+    AUTO_STR char *text = what == NULL ? NULL : json_text(settings, JSON_COMPACT);
+
+    return text != NULL && strstr(text, what) != NULL;
 }
 
 static void take_bundle(struct child *d, const struct bundle *b)
@@ -325,6 +339,7 @@ static void take_bundle(struct child *d, const struct bundle *b)
     d->wanted.pub = b->pub;
     d->fetched_wall_ms = clock_wall_ms();
     d->fetched_pub = b->pub;
+    d->bad_settings = has_text(b->settings, opt.fail_on);
     d->report_wanted = true;
     count.bundles++;
     if (b->mode != BUNDLE_MANAGE) {
@@ -425,6 +440,7 @@ static void ask_desired(struct child *d, struct conn *c)
     end_request(&b, NULL, NULL);
     arrivals[second < ARRIVALS ? second : ARRIVALS - 1]++;
     count.polls++;
+    d->polls++;
     d->poll_busy = true;
     d->polling = c;
     d->poll_started = now;
@@ -436,7 +452,7 @@ static void ask_desired(struct child *d, struct conn *c)
 void child_begin(struct child *d)
 {
     uuid7(d->boot);
-    d->wait_s = 50;
+    d->wait_s = opt.wait_s;
     d->apply_due = d->step_next = INT64_MAX;
     d->report_wanted = true;
     for (int i = 0; i < 2; i++) {
@@ -444,7 +460,8 @@ void child_begin(struct child *d)
         d->conn[i].fd = -1;
         d->conn[i].deadline_ms = INT64_MAX;
     }
-    d->token_next = d->poll_next = clock_mono_ms() + (int64_t)rand_below(500);
+    d->token_next = d->poll_next =
+        clock_mono_ms() + (opt.rebooted ? backoff_boot_slot_ms(d->id) : (int64_t)rand_below(500));
     if (d->id[0] == '\0') {
         d->phase = CHILD_JOINING;
         d->step_next = clock_mono_ms();

@@ -24,9 +24,12 @@ static const char usage[] =
     "  --sources N            spread over 127.0.1.1 ... 127.0.1.N; 0: do not bind (64)\n"
     "  --enrol-parallel N     enrolments on their way at a time (16)\n"
     "  --apply-ms MIN-MAX     how long applying takes (200-1500)\n"
+    "  --wait SECONDS         how long a poll asks to be held (50)\n"
+    "  --rebooted             all machines have just booted: first polls by the device's slot\n"
     "  --for SECONDS          end by itself\n"
     "faults, each of so many percent of the devices, none twice (the report names them):\n"
     "  --fail-percent P       refuse what they are sent and report it reverted\n"
+    "  --fail-on TEXT         these refuse only settings that have this text\n"
     "  --silent-after-fetch P fetch it and are never heard of again\n"
     "  --slow P:MS            apply after MS more\n"
     "  --old-revision P       see the new bundle and go on running the old one\n"
@@ -40,6 +43,7 @@ const char *const fault_names[] = {"none", "fail", "silent", "slow", "old", "lie
 struct options opt = {.name = "sim",
                       .sources = 64,
                       .enrol_parallel = 16,
+                      .wait_s = 50,
                       .apply_min_ms = 200,
                       .apply_max_ms = 1500,
                       .slow_ms = 5000};
@@ -184,6 +188,14 @@ static void add_times(json_t *j)
     (void)json_object_set_new(j, "running_wall_ms", spread(v, n));
     n = 0;
     for (int i = 0; i < opt.count; i++)
+        if (fleet[i].failed_pub == pub && pub > 0)
+            v[n++] = fleet[i].failed_wall_ms;
+    (void)json_object_set_new(j, "failed_wall_ms", spread(v, n));
+    for (int i = 0; i < opt.count; i++)
+        v[i] = fleet[i].polls;
+    (void)json_object_set_new(j, "polls_of_a_device", spread(v, (size_t)opt.count));
+    n = 0;
+    for (int i = 0; i < opt.count; i++)
         if (fleet[i].served_ms != 0)
             v[n++] = fleet[i].served_ms - mark_ms;
     (void)json_object_set_new(j, "served_ms", spread(v, n));
@@ -248,8 +260,10 @@ static void mark(void)
     mark_ms = clock_mono_ms();
     memset(arrivals, 0, sizeof arrivals);
     memset(&count, 0, sizeof count);
-    for (int i = 0; i < opt.count; i++)
+    for (int i = 0; i < opt.count; i++) {
         fleet[i].served_ms = 0;
+        fleet[i].polls = 0;
+    }
 }
 
 static void storm(void)
@@ -392,6 +406,15 @@ static void take_option(int c, const char *arg)
                                           : (int64_t)number(second + 1, (double)opt.apply_min_ms,
                                                             3600000, "--apply-ms");
         break;
+    case 'w':
+        opt.wait_s = (int)number(arg, 0, 60, "--wait");
+        break;
+    case 'R':
+        opt.rebooted = true;
+        break;
+    case 'B':
+        opt.fail_on = arg;
+        break;
     case 'f':
         opt.seconds = (int64_t)number(arg, 1, 86400, "--for");
         break;
@@ -435,8 +458,11 @@ static void read_options(int argc, char **argv)
         {"sources", required_argument, NULL, 's'},
         {"enrol-parallel", required_argument, NULL, 'e'},
         {"apply-ms", required_argument, NULL, 'm'},
+        {"wait", required_argument, NULL, 'w'},
+        {"rebooted", no_argument, NULL, 'R'},
         {"for", required_argument, NULL, 'f'},
         {"fail-percent", required_argument, NULL, 'F'},
+        {"fail-on", required_argument, NULL, 'B'},
         {"silent-after-fetch", required_argument, NULL, 'S'},
         {"slow", required_argument, NULL, 'W'},
         {"old-revision", required_argument, NULL, 'O'},

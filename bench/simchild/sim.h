@@ -19,7 +19,7 @@ struct conn;
 /* What a child does wrong, on purpose; a child has at most one fault. */
 enum fault {
     FAULT_NONE,
-    FAULT_FAIL,   /* applying is refused by its Postfix: reverted, with a problem */
+    FAULT_FAIL,   /* applying is refused by its Postfix: reverted, with a problem (see fail_on) */
     FAULT_SILENT, /* takes the bundle and is never heard of again */
     FAULT_SLOW,   /* applies after --slow-ms */
     FAULT_OLD,    /* says it has seen the bundle and goes on running what it ran before */
@@ -33,7 +33,9 @@ struct options {
     const char *address; /* https://host:port instead of the join string's */
     const char *name;    /* devices are called NAME-00001 ... */
     const char *state;   /* devices are kept there; NULL: only in memory */
-    int count, sources, enrol_parallel;
+    const char *fail_on; /* FAULT_FAIL refuses only settings that have this text; NULL: all */
+    bool rebooted;       /* the machines have just booted: the first poll is at the device's slot */
+    int count, sources, enrol_parallel, wait_s;
     int64_t apply_min_ms, apply_max_ms, slow_ms, storm_ms, seconds;
     double percent[FAULTS];
 };
@@ -110,8 +112,11 @@ struct child {
     char etag[65], jti[40], mode[8], sent[65], sending[65];
     struct place wanted, running, attempt;
     const char *result; /* of the last attempt; NULL: none */
-    bool sending_running; /* the report on its way says that the newest bundle runs */
+    bool sending_running, sending_failed; /* the report on its way says so of the newest bundle */
     int64_t fetched_wall_ms, running_wall_ms, fetched_pub, running_pub; /* 0: not yet */
+    int64_t failed_wall_ms, failed_pub; /* the report of a failure was taken */
+    bool bad_settings;                  /* the newest bundle has the text of --fail-on */
+    uint32_t polls;                     /* since the mark */
     int64_t served_ms; /* first good answer to a poll since the mark; 0: none */
 };
 

@@ -2,17 +2,18 @@
 
 #include "store/db_private.h"
 
-/* Asked before anything is given out and after it was: only what an index or one row answers.  The
- * highest revision is of the highest epoch, and none is above its sequence. */
+/* Asked before anything is given out and after it was: only what an index or one row answers, so
+ * the highest revision is looked for epoch by epoch. */
 static const struct stmt FACTS = {
     "recovery_facts", 0,
     "SELECT current_setting('server_version_num'), "
     "coalesce((SELECT value->>'id' FROM meta WHERE key = 'fleet'), ''), "
     "coalesce((SELECT (value->>'n')::bigint FROM meta WHERE key = 'epoch'), 0), "
     "(SELECT coalesce(max(pub), 0) FROM revision), "
-    "greatest(coalesce((SELECT rev FROM bundle ORDER BY epoch DESC, rev DESC LIMIT 1), 0), (SELECT "
-    "CASE WHEN is_called THEN "
-    "last_value ELSE 0 END "
+    "greatest((SELECT coalesce(max(b.rev), 0) FROM generate_series(1, (SELECT "
+    "(value->>'n')::bigint "
+    "FROM meta WHERE key = 'epoch')) AS e(n), LATERAL (SELECT rev FROM bundle WHERE epoch = e.n "
+    "ORDER BY rev DESC LIMIT 1) AS b), (SELECT CASE WHEN is_called THEN last_value ELSE 0 END "
     "FROM bundle_rev)), "
     "coalesce((SELECT value->>'reason' FROM meta WHERE key = 'fence'), ''), "
     "coalesce((SELECT (value->>'n')::bigint FROM meta WHERE key = 'recovered'), 0), "

@@ -20,12 +20,12 @@ def join_string(api, uses, name="simulated", **more):
 
 class Sim(parentlib.Process):
     def __init__(self, folder, count, join=None, name="sim", command=None, **options):
-        """options: those of simchild, with "_" for "-" (fail_percent=5); command: what leads to the program."""
+        """options: those of simchild, with "_" for "-" (fail_percent=5), True for one without a value; command: what leads to the program."""
         super().__init__("simchild", folder)
         self.count = count
         argv = [*(command or [program()]), "--count", str(count), "--name", name]
         for key, value in options.items():
-            argv += [f"--{key.replace('_', '-')}", str(value)]
+            argv += [f"--{key.replace('_', '-')}"] + ([] if value is True else [str(value)])
         self.err = open(self.log_path, "ab")
         self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.err, text=True,
                                   env={**os.environ, **parentlib.SAN_ENV, **({"SIMCHILD_JOIN": join} if join else {})})

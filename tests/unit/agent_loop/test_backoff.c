@@ -1,7 +1,9 @@
-/* Waiting: full jitter, Retry-After (fault case B6), the loop guard (A12). */
+/* Waiting: full jitter, Retry-After (fault case B6), the loop guard (A12), and what a whole fleet
+ * does (B2, B3). */
 #include "loop/backoff.h"
 
 #include "base/clock.h"
+#include "base/rand.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -118,13 +120,66 @@ static void churn(void **state)
     assert_true(churn_over(&c, now + 2 * (CHURN_BURST + 1) * CHURN_REFILL_MS));
 }
 
+/* --- a fleet --- */
+
+enum { FLEET = 10000, MINUTE = 60 };
+
+static unsigned busiest(const unsigned *by_second, int n)
+{
+    unsigned most = 0;
+
+    for (int i = 0; i < n; i++)
+        most = by_second[i] > most ? by_second[i] : most;
+    return most;
+}
+
+/* The parent is away for an hour: when does each child come back, in seconds after that? */
+static void back_after_an_hour(void **state)
+{
+    static unsigned by_second[BACKOFF_MAX_MS / 1000 + 1];
+    unsigned first_minute = 0;
+
+    (void)state;
+    for (int i = 0; i < FLEET; i++) {
+        struct backoff b = {0};
+        int64_t at = 0;
+        while (at < 3600 * 1000)
+            at += backoff_next(&b);
+        at -= 3600 * 1000;
+        assert_in_range(at, 0, BACKOFF_MAX_MS);
+        by_second[at / 1000]++;
+    }
+    for (int i = 0; i < MINUTE; i++)
+        first_minute += by_second[i];
+    assert_true(busiest(by_second, COUNT_OF(by_second)) < FLEET / 100);
+    assert_true(first_minute < FLEET / 2); /* spread over more than the minute that is asked for */
+}
+
+/* All machines of a site boot in the same second, twice. */
+static void booted_together(void **state)
+{
+    unsigned by_second[MINUTE] = {0};
+
+    (void)state;
+    for (int i = 0; i < FLEET; i++) {
+        char id[UUID_TEXT_SIZE];
+        int64_t slot;
+        uuid7(id);
+        slot = backoff_boot_slot_ms(id);
+        assert_in_range(slot, 0, BOOT_SLOT_MS - 1);
+        assert_int_equal(slot, backoff_boot_slot_ms(id)); /* of the device, not of the boot */
+        by_second[slot / 1000]++;
+    }
+    for (int i = 0; i < MINUTE; i++)
+        assert_in_range(by_second[i], FLEET / MINUTE / 2, FLEET / MINUTE * 5 / 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_jitter),
-        cmocka_unit_test(retry_after),
-        cmocka_unit_test(loop_guard),
-        cmocka_unit_test(churn),
+        cmocka_unit_test(full_jitter),        cmocka_unit_test(retry_after),
+        cmocka_unit_test(loop_guard),         cmocka_unit_test(churn),
+        cmocka_unit_test(back_after_an_hour), cmocka_unit_test(booted_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
