@@ -1,8 +1,9 @@
 """A whole fleet of simulated children (bench/simchild) on one parent: joining, memory per held child, SQL and CPU of a minute in
-which nothing happens, a publication to all with pacing off, the parent killed under all of them; then the latency from publish to
-running for 1,000 managed children. INARI_FLEET sets another number than 10,000, INARI_FLEET_PARTS leaves parts out.
+which nothing happens, a publication to all with pacing off, the parent killed under all of them, a bad revision; then the latency
+from publish to running for 1,000 managed children. INARI_FLEET sets another number than 10,000, INARI_FLEET_PARTS leaves parts out.
 
-Client, PostgreSQL and parent share the machine's cores, so times are upper limits.
+Client, PostgreSQL and parent share the machine's cores, so times are upper limits; of the large fleet a tenth verifies its
+bundles as the agent does, the others only read them.
 """
 import collections
 import contextlib
@@ -14,11 +15,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import _front
+import parentlib
 import simlib
 
 N = int(os.environ.get("INARI_FLEET", "10000"))
 MANAGED = min(N, 1000)
-PARTS = os.environ.get("INARI_FLEET_PARTS", "idle publish restart latency").split()
+PARTS = os.environ.get("INARI_FLEET_PARTS", "idle publish restart bad latency").split()
 KEY = "smtp.message_size_limit"
 IDLE_S = 60
 APPLY_MS = (1000, 2000)
@@ -172,6 +174,32 @@ def manage(api):
         list(pool.map(lambda d: api.change(f"/devices/{d['id']}", {"mode": "manage"}), devices))
 
 
+BAD = 66666666  # a size that the scripted faults refuse
+
+
+def bad_revision(p, sim, api):
+    """Every device refuses it, as every Postfix refuses what is wrong; it was not tried before (shadow off)."""
+    began = time.monotonic()
+    manage(api)
+    r = sim.wait(lambda r: r["waiting"] == N and r["running_wall_ms"]["n"] == N, "all to be managed", 900, 1)
+    yield figure("bad.managed", round(time.monotonic() - began, 1), f"s until {N} devices were managed over the API")
+    _, took, _, made = publish(api, BAD, {**WAVES, "canary_bake_s": 60})
+    id_ = made["rollout_id"]
+
+    def halted():
+        ro = api.ok("GET", f"/rollouts/{id_}")
+        return ro["state"] == "halted" and (ro, time.time() * 1000)
+    ro, seen = parentlib.wait_until(halted, "the rollout to halt", 300, 0.1)
+    r = sim.report()
+    failed = r["failed_wall_ms"]
+    assert failed["n"] >= 1, r
+    yield figure("bad.halt", round((seen - failed["first"]) / 1000, 2),
+                 "s from the first failure's report until the rollout is seen halted", 60)
+    time.sleep(3)  # nobody may fetch it after the halt
+    yield figure("bad.harmed", sim.report()["given_bad"], f"devices of {N} that were ever given the bad revision, of 1 in the canary wave",
+                 1)
+
+
 def latency(name, rollout=None, **settings):
     """Publish to running, as the children see it: from asking for the publication to the acknowledged report."""
     with _front.parent(enrol__rate=2000, **settings) as p, \
@@ -193,7 +221,7 @@ def whole_fleet():
     with _front.parent(enrol__rate=10000, poll__wake_rate=0) as p:
         empty = private_kib(p.pid)
         began = time.monotonic()
-        with crowd(p, N) as (sim, api):
+        with crowd(p, N, fail_percent=100, fail_on=str(BAD), verify=10) as (sim, api):
             cpu = Cpu(p, sim)
             sim.wait(lambda r: r["enrolled"] == N, "all to enrol", 900, 1)
             yield figure("enrol", round(time.monotonic() - began, 1), f"s until {N} devices were enrolled over the API")
@@ -210,10 +238,12 @@ def whole_fleet():
                 yield figure("memory.published", round((private_kib(p.pid) - empty) / N, 2), "KiB, after the publication")
             if "restart" in PARTS:
                 yield from restart(p, sim)
+            if "bad" in PARTS:
+                yield from bad_revision(p, sim, api)
 
 
 def run():
-    if set(PARTS) & {"idle", "publish", "restart", "join"}:
+    if set(PARTS) & {"idle", "publish", "restart", "join", "bad"}:
         yield from whole_fleet()
     if "latency" in PARTS:
         yield from latency("unpaced", poll__wake_rate=0)

@@ -4,6 +4,7 @@
  * one held poll, Retry-After and full-jitter backoff, one new token after a 401, the loop guard.
  */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/rand.h"
 #include "loop/bundle.h"
 #include "loop/token.h"
@@ -340,6 +341,7 @@ static void take_bundle(struct child *d, const struct bundle *b)
     d->fetched_wall_ms = clock_wall_ms();
     d->fetched_pub = b->pub;
     d->bad_settings = has_text(b->settings, opt.fail_on);
+    d->given_bad = d->given_bad || d->bad_settings;
     d->report_wanted = true;
     count.bundles++;
     if (b->mode != BUNDLE_MANAGE) {
@@ -358,6 +360,35 @@ static void take_bundle(struct child *d, const struct bundle *b)
 
 /* --- desired --- */
 
+/* What a bundle says, unverified: --verify leaves the cost of believing it to a share of the
+ * devices, as if the others were other machines, which they stand for. */
+static enum bundle_refusal skim(struct slice text, struct bundle *b, struct err *e)
+{
+    struct jose_jws jws = {0};
+
+    if (jose_jws_parse(text, PROTO_BUNDLE_MAX, PROTO_TYP_BUNDLE, &jws, e) == ERR_OK)
+        b->payload = json_loadb(jws.payload, jws.payload_n, 0, NULL);
+    jose_jws_clear(&jws);
+    if (!json_is_object(b->payload))
+        return BUNDLE_MALFORMED;
+    b->epoch = json_int(b->payload, "epoch", 0);
+    b->rev = json_int(b->payload, "rev", 0);
+    b->pub = json_int(b->payload, "pub", 0);
+    b->jti = json_str(b->payload, "jti", "");
+    b->mode =
+        strcmp(json_str(b->payload, "mode", ""), "manage") == 0 ? BUNDLE_MANAGE : BUNDLE_OBSERVE;
+    b->settings = json_object_get(
+        json_object_get(json_object_get(b->payload, "sections"), "postfix"), "settings");
+    (void)snprintf(b->digest, sizeof b->digest, "%s", json_str(b->payload, "content_digest", ""));
+    sha256_hex(text, b->etag);
+    return BUNDLE_OK;
+}
+
+static bool verifies(const struct child *d)
+{
+    return (d->index + 1) * opt.verify_percent / 100 > d->index * opt.verify_percent / 100;
+}
+
 static void desired_200(struct child *d, const struct answer *a)
 {
     struct bundle_known known = {.trust = d->trust,
@@ -369,7 +400,8 @@ static void desired_200(struct child *d, const struct answer *a)
                                  .etag = d->etag};
     struct bundle b = {0};
     struct err e = {0};
-    enum bundle_refusal r = bundle_verify(strbuf_slice(&a->body), &known, &b, &e);
+    struct slice text = strbuf_slice(&a->body);
+    enum bundle_refusal r = verifies(d) ? bundle_verify(text, &known, &b, &e) : skim(text, &b, &e);
     bool new_content = r == BUNDLE_OK && strcmp(b.digest, d->wanted.digest) != 0;
 
     if (r != BUNDLE_OK || strcmp(a->etag, b.etag) != 0) {

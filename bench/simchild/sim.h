@@ -35,7 +35,7 @@ struct options {
     const char *state;   /* devices are kept there; NULL: only in memory */
     const char *fail_on; /* FAULT_FAIL refuses only settings that have this text; NULL: all */
     bool rebooted;       /* the machines have just booted: the first poll is at the device's slot */
-    int count, sources, enrol_parallel, wait_s;
+    int count, sources, enrol_parallel, wait_s, verify_percent;
     int64_t apply_min_ms, apply_max_ms, slow_ms, storm_ms, seconds;
     double percent[FAULTS];
 };
@@ -115,7 +115,7 @@ struct child {
     bool sending_running, sending_failed; /* the report on its way says so of the newest bundle */
     int64_t fetched_wall_ms, running_wall_ms, fetched_pub, running_pub; /* 0: not yet */
     int64_t failed_wall_ms, failed_pub; /* the report of a failure was taken */
-    bool bad_settings;                  /* the newest bundle has the text of --fail-on */
+    bool bad_settings, given_bad; /* the newest bundle has the text of --fail-on; one ever had */
     uint32_t polls;                     /* since the mark */
     int64_t served_ms; /* first good answer to a poll since the mark; 0: none */
 };
