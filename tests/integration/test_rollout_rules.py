@@ -1,5 +1,5 @@
 """Rules of rollouts that no order and no second rollout gets around: approval, what is taken back, expedited changes beside
-a running rollout (G14), halts (G6), a fleet that falls silent (F11), the number typed in."""
+a running rollout (G14), halts (G6), a fleet that falls silent (F11)."""
 import time
 import uuid
 
@@ -150,6 +150,7 @@ def test_g14_an_expedited_change_goes_first_and_brings_nothing_else_along(fleet,
     assert values(six[0]) == (fleet.size, text)
 
 
+@pytest.mark.slow
 def test_g14_the_urgent_canary_refuses_and_the_other_waits_for_a_person(fleet, six):  # noqa: F811
     old, before = fleet.size, values(six[0])[1]
     slow = fleet.publish(six, **WAVES)
@@ -174,6 +175,7 @@ def test_g14_the_urgent_canary_refuses_and_the_other_waits_for_a_person(fleet, s
     fleet.catch_up()
 
 
+@pytest.mark.slow
 def test_g14_taken_back_it_leaves_what_was_there(fleet, six):  # noqa: F811
     """Also where a rollout on its way says something else of the same setting."""
     base, theirs, ours = (f"{w}{uuid.uuid4().hex[:6]}.example.org" for w in ("base", "theirs", "ours"))
@@ -201,6 +203,7 @@ def test_g14_taken_back_it_leaves_what_was_there(fleet, six):  # noqa: F811
     fleet.catch_up()
 
 
+@pytest.mark.slow
 def test_g14_what_is_published_meanwhile_waits_and_devices_that_were_away_catch_up(fleet, six):  # noqa: F811
     away, text = six[3], f"urgent{uuid.uuid4().hex[:6]}.example.org"
     away.online = False
