@@ -191,7 +191,7 @@ static void words_in_both_languages(void **state)
     ja = guard_problem_in(en, LANG_JA);
     assert_non_null(strstr(json_str(ja, "detail", ""), "変更後の拒否: 30/100 (30%)"));
     assert_non_null(
-        strstr(json_str(json_array_get(json_object_get(ja, "errors"), 0), "remedy", ""), "展開"));
+        strstr(json_str(json_array_get(json_object_get(ja, "errors"), 0), "remedy", ""), "配布"));
     other = json_loads("{\"detail\":\"x\",\"errors\":[{\"id\":\"P13.dangling\"}],\"args\":[]}", 0,
                        NULL);
     assert_null(guard_problem_in(other, LANG_JA));
