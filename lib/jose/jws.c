@@ -171,8 +171,10 @@ enum err_code jose_hs256_sign(struct slice key, const char *kid, const char *typ
     int n = snprintf(header, sizeof header, "{\"alg\":\"HS256\",\"kid\":\"%s\",\"typ\":\"%s\"}", kid, typ);
     enum err_code rc;
 
-    if (text == NULL || key.n < 32)
+    if (key.n < 32)
         return err_set(e, ERR_INTERNAL, "could not make a token");
+    if (text == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     b64u_add(&out, (struct slice){header, (size_t)n});
     strbuf_putc(&out, '.');
     b64u_add(&out, slice_of(text));

@@ -101,11 +101,14 @@ enum err_code issue_layers(struct db *db, const json_t *content, const char *dev
 {
     struct bundle_member *members = NULL;
     size_t n = 0;
-    const char *ids = uuid_is_valid(device_id) ? issue_id_array(&device_id, 1, a) : NULL;
+    const char *ids;
     enum err_code rc;
 
-    if (ids == NULL)
+    if (!uuid_is_valid(device_id))
         return err_set(e, ERR_INTERNAL, "not the id of a device");
+    ids = issue_id_array(&device_id, 1, a);
+    if (ids == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     rc = bundle_store_members(db, ids, a, &members, &n, e);
     return rc == ERR_OK ? make_layers(content, device_id, members, n, a, ret, ret_n, e) : rc;
 }

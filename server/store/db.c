@@ -358,46 +358,53 @@ static void encoded_clear(struct encoded *x)
         free(x->heap[i]);
 }
 
-static bool encode_text(struct encoded *x, size_t i, struct slice s)
+/* Takes heap. */
+static enum err_code encode_heap(struct encoded *x, size_t i, char *heap)
 {
-    if (s.p == NULL || memchr(s.p, '\0', s.n) != NULL)
-        return s.p == NULL; /* NULL text is SQL NULL; a NUL byte cannot be sent */
-    x->heap[i] = strndup(s.p, s.n);
-    x->value[i] = x->heap[i];
-    return x->heap[i] != NULL;
+    x->heap[i] = heap;
+    x->value[i] = heap;
+    return heap == NULL ? ERR_NO_MEMORY : ERR_OK;
 }
 
-static bool encode_one(struct encoded *x, size_t i, const struct db_param *p)
+static enum err_code encode_text(struct encoded *x, size_t i, struct slice s)
+{
+    if (s.p == NULL)
+        return ERR_OK; /* SQL NULL */
+    if (memchr(s.p, '\0', s.n) != NULL)
+        return ERR_INVALID; /* cannot be sent */
+    return encode_heap(x, i, strndup(s.p, s.n));
+}
+
+/* ERR_INVALID: a text with a NUL byte; ERR_NO_MEMORY. */
+static enum err_code encode_one(struct encoded *x, size_t i, const struct db_param *p)
 {
     switch (p->kind) {
     case DB_NULL:
-        return true;
+        return ERR_OK;
     case DB_TEXT:
         return encode_text(x, i, p->text);
     case DB_INT:
         (void)snprintf(x->number[i], sizeof x->number[i], "%lld", (long long)p->num);
         x->value[i] = x->number[i];
-        return true;
+        return ERR_OK;
     case DB_BOOL:
         x->value[i] = p->num != 0 ? "t" : "f";
-        return true;
+        return ERR_OK;
     case DB_BYTES:
         x->value[i] = p->text.p == NULL ? "" : p->text.p;
         x->length[i] = (int)p->text.n;
         x->format[i] = 1;
-        return true;
+        return ERR_OK;
     case DB_JSON:
         if (p->json == NULL)
-            return true;
-        x->heap[i] = json_text(p->json, JSON_COMPACT | JSON_ENCODE_ANY);
-        x->value[i] = x->heap[i];
-        return x->heap[i] != NULL;
+            return ERR_OK;
+        return encode_heap(x, i, json_text(p->json, JSON_COMPACT | JSON_ENCODE_ANY));
     case DB_TIME:
         clock_format(p->num, x->number[i]);
         x->value[i] = x->number[i];
-        return true;
+        return ERR_OK;
     }
-    return false;
+    return ERR_INVALID;
 }
 
 static enum err_code execute(struct db *db, const struct stmt *stmt, const struct db_param *params,
@@ -405,13 +412,15 @@ static enum err_code execute(struct db *db, const struct stmt *stmt, const struc
 {
     struct encoded x = {.n = (size_t)stmt->n_params};
     PGresult *res = NULL;
-    bool encoded_ok = stmt->n_params <= PARAMS_MAX, sent;
+    enum err_code rc = stmt->n_params <= PARAMS_MAX ? ERR_OK : ERR_INVALID;
+    bool sent;
 
-    for (size_t i = 0; encoded_ok && i < x.n; i++)
-        encoded_ok = encode_one(&x, i, &params[i]);
-    if (!encoded_ok) {
+    for (size_t i = 0; rc == ERR_OK && i < x.n; i++)
+        rc = encode_one(&x, i, &params[i]);
+    if (rc != ERR_OK) {
         encoded_clear(&x);
-        return err_set(e, ERR_INVALID, "a value cannot be stored");
+        return rc == ERR_NO_MEMORY ? err_set(e, rc, "out of memory")
+                                   : err_set(e, rc, "a value cannot be stored");
     }
     count_statement(db);
     sent = PQsendQueryPrepared(db->conn, stmt->name, stmt->n_params, x.value, x.length, x.format,
@@ -424,8 +433,7 @@ static enum err_code execute(struct db *db, const struct stmt *stmt, const struc
         return lost(db, stmt->name, e);
     }
     if (!good(res)) {
-        enum err_code rc = classify(db, stmt->name, res, e);
-
+        rc = classify(db, stmt->name, res, e);
         PQclear(res);
         return rc;
     }
