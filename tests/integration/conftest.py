@@ -138,9 +138,27 @@ def admin(parent):
 
 
 @pytest.fixture(scope="session")
-def api(parent):
+def api(parent, pytestconfig):
     """A session with an API token that may do everything."""
-    return parent.token()
+    s = parent.token()
+    pytestconfig._inari_shared = parent, s
+    return s
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nobody_left_behind(pytestconfig):
+    """The devices of a file are retired when it ends.  Its programs are gone by then, and a fleet that falls silent
+    together is taken for a fault of the parent (protocol.md 6.11): the rollouts of every later file would wait."""
+    yield
+    parent, s = getattr(pytestconfig, "_inari_shared", (None, None))
+    if parent is None or not parent.alive():
+        return
+    for state in ("observing", "managed", "held", "pending", "reattach"):
+        while left := s.ok("GET", f"/devices?state={state}&limit=200")["items"]:
+            for d in left:
+                s.ok("POST", f"/devices/{d['id']}/retire", {})
+    parentlib.wait_until(lambda: all(c["status"] == "True" for c in s.ok("GET", "/parent")["conditions"]),
+                         "the silence of those devices to be over", 40, 0.2)
 
 
 @pytest.fixture(scope="session")

@@ -87,8 +87,6 @@ def test_bad_enrolments_are_refused(api, parent):
                     {"fingerprint": "f" * 129}, {"placement": "moon"}, {"capabilities": ["x"] * 33},
                     {"inventory": {"os": "a\0b"}}, {"inventory": []}, {"agent_version": "v" * 41}):
         r = d.post_enrolment(token, **members)
-        while r.status_code == 429:
-            r = d.post_enrolment(token, **members)
         assert r.status_code in (400, 422), f"{members}: {r.status_code} {r.text}"
     used = [t for t in api.ok("GET", "/enrolment-tokens")["items"] if t["name"] == "hostile"][0]
     assert used["used"] == 0

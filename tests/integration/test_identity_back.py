@@ -50,8 +50,8 @@ def lose(parent, api, device_id):
 
 def show_receipt(d, receipt=None, key=None, **members):
     body = (key or d.sig).jws("inari-enrol+jws", d.enrol_document(**members))
-    return d.call("POST", "/api/agent/v1/enrolments", data=body, headers={
-        "Authorization": f"Bearer {receipt or d.receipt}", "Content-Type": "application/jose+json"})
+    return wireclient.let_in(lambda: d.call("POST", "/api/agent/v1/enrolments", data=body, headers={
+        "Authorization": f"Bearer {receipt or d.receipt}", "Content-Type": "application/jose+json"}))
 
 
 # --- D11: the record is lost ---

@@ -88,6 +88,13 @@ def read_join(text):
     return json.loads(unb64u(text[7:]))
 
 
+def let_in(ask):
+    """The answer of ask(), once it is not told to wait: joining has a small bucket of its own, for the whole fleet."""
+    while (r := ask()).status_code == 429:
+        time.sleep(int(r.headers["Retry-After"]))
+    return r
+
+
 class Device:
     def __init__(self, base, ca, name="mx1", address=None):
         self.base, self.name = base, name
@@ -124,8 +131,8 @@ class Device:
         if token.startswith("inari1."):
             token = read_join(token)["token"]
         body = self.sig.jws("inari-enrol+jws", self.enrol_document(**members))
-        return self.call("POST", f"{AGENT}/enrolments", data=body,
-                         headers={"Authorization": f"Bearer {token}", "Content-Type": "application/jose+json"})
+        return let_in(lambda: self.call("POST", f"{AGENT}/enrolments", data=body, headers={
+            "Authorization": f"Bearer {token}", "Content-Type": "application/jose+json"}))
 
     def take(self, answer):
         """What a 201 says, checked."""
@@ -139,10 +146,7 @@ class Device:
         return body
 
     def enrol(self, token, **members):
-        """Until it is not told to wait (enrolment has a small bucket of its own)."""
-        while (r := self.post_enrolment(token, **members)).status_code == 429:
-            time.sleep(int(r.headers["Retry-After"]))
-        return self.take(r)
+        return self.take(self.post_enrolment(token, **members))
 
     def walk(self):
         """The trust documents after ours, each signed by the root we pinned; the epoch the newest one allows."""
@@ -267,10 +271,8 @@ class Device:
 
     def enrolment(self, proof=None, device_id=None):
         """Ask whether the enrolment was approved."""
-        while (r := self.call("GET", f"{AGENT}/enrolments/{device_id or self.id}", headers={
-                "Authorization": f"Bearer {proof or self.proof('enrolment')}"})).status_code == 429:
-            time.sleep(int(r.headers["Retry-After"]))
-        return r
+        return let_in(lambda: self.call("GET", f"{AGENT}/enrolments/{device_id or self.id}", headers={
+            "Authorization": f"Bearer {proof or self.proof('enrolment')}"}))
 
     def leave(self, proof="own"):
         head = {"Inari-Proof": self.proof("leave") if proof == "own" else proof} if proof else {}
