@@ -24,6 +24,7 @@ from test_settings_crash import MERGE, check_whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 ROUNDS = 10 if os.environ.get("INARI_FAULTS") else 2
+PATIENCE = 330 if os.environ.get("INARI_FAULTS") else 60  # each burst may lengthen the agent's back-off, up to five minutes
 RATES = (3000, 1000, 300, 100, 30)
 HELPER_RATES = (20000, 8000, 3000, 1000, 300)  # a change is many thousand allocations
 KEY = "smtp.message_size_limit"
@@ -163,11 +164,11 @@ def test_agent(parent, api, workdir, programs, injected):
                     a.command("status", "--json")  # people look at it as well
             assert a.alive() and a.pid == pid, a.log()[-3000:]
         pub = publish()
-        wait_until(lambda: observed() == pub or not a.alive(), "the newest bundle", 330, 0.2)
+        wait_until(lambda: observed() == pub or not a.alive(), "the newest bundle", PATIENCE, 0.2)
         assert a.alive() and a.pid == pid, a.log()[-3000:]
         assert {k: a.identity()[k] for k in ("device_id", "fleet")} == {k: identity[k] for k in ("device_id", "fleet")}
         wait_until(lambda: (api.ok("GET", f"/devices/{identity['device_id']}").get("observed") or {}).get("pub") == pub,
-                   "the parent to know", 330, 0.2)
+                   "the parent to know", PATIENCE, 0.2)
     finally:
         a.stop()
     injected("live-allocation", f.injected)
