@@ -141,7 +141,10 @@ def test_g13_old_content_that_does_not_validate_any_more(healthy_lab):
 
 @pytest.fixture
 def managed(parent, api):
-    """managed(n): devices on the wire, managed and online."""
+    """managed(n): devices on the wire, managed and online.  They go with their test: one that a cancelled publication left
+    behind is online and would be asked by every later dry run, whose draft stands on that publication."""
+    everybody = []
+
     def make(n):
         join = api.ok("POST", "/enrolment-tokens", {"name": "dry run", "uses": n})["join"]
         made = []
@@ -153,8 +156,11 @@ def managed(parent, api):
             d.fetch()
             d.put_status()
             made.append(d)
+            everybody.append(d)
         return made
     yield make
+    for d in everybody:
+        api.ok("POST", f"/devices/{d.id}/revoke", {"reason": "its test is over"})
 
 
 def draft_for(api, devices):
