@@ -25,6 +25,13 @@ struct arena {
     struct block first; /* in one allocation with the arena: most requests need no other */
 };
 
+static _Thread_local uint64_t failures;
+
+uint64_t arena_failures(void)
+{
+    return failures;
+}
+
 /* A held poll keeps its arena for a minute: what it needs (1.6 KiB) and little more. */
 enum { FIRST_BLOCK = 2048 };
 
@@ -98,8 +105,10 @@ void *arena_alloc(struct arena *a, size_t n)
         if (a->total + n > a->max)
             return failed(a);
         b = calloc(1, sizeof *b + size);
-        if (b == NULL)
+        if (b == NULL) {
+            failures++;
             return failed(a);
+        }
         b->size = size;
         b->next = a->blocks;
         a->blocks = b;

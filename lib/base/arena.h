@@ -16,6 +16,8 @@ void arena_reset(struct arena *a); /* as new: what was allocated is gone, one bl
 void *arena_alloc(struct arena *a, size_t n);
 /* Did every allocation since arena_new() or arena_reset() succeed?  Asked once at the end of what takes many. */
 MUST_USE bool arena_ok(const struct arena *a);
+/* How often any arena of this thread got no memory: the same number before and after means that nothing is missing. */
+uint64_t arena_failures(void);
 char *arena_strdup(struct arena *a, const char *s);      /* NULL in, NULL out */
 char *arena_slice_dup(struct arena *a, struct slice s);  /* NUL-terminated copy */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -145,6 +145,7 @@ enum err_code jose_key_from_jwk(const json_t *jwk, struct jose_key **ret, struct
 {
     unsigned char point[65] = {4};
     const char *x = json_str(jwk, "x", ""), *y = json_str(jwk, "y", "");
+    EVP_PKEY *pkey;
     struct jose_key *k;
     size_t nx = 0, ny = 0;
 
@@ -154,9 +155,12 @@ enum err_code jose_key_from_jwk(const json_t *jwk, struct jose_key **ret, struct
     if (!b64u_decode(slice_of(x), point + 1, 32, &nx) || !b64u_decode(slice_of(y), point + 33, 32, &ny) || nx != 32 ||
         ny != 32)
         return err_set(e, ERR_INVALID, "JWK coordinates are not 32 bytes each");
-    k = wrap(from_point(point), false);
-    if (k == NULL)
+    pkey = from_point(point);
+    if (pkey == NULL)
         return err_set(e, ERR_INVALID, "JWK is not a point on the curve");
+    k = wrap(pkey, false);
+    if (k == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
     *ret = k;
     return ERR_OK;
 }

@@ -237,10 +237,10 @@ static enum err_code decide(struct call *c, struct db *db, struct reply *rp, str
 
 enum err_code call_execute(struct call *c, struct db *db, struct reply *rp, struct err *e)
 {
-    uint64_t failed = json_failures();
+    uint64_t failed = json_failures() + arena_failures();
     enum err_code rc = decide(c, db, rp, e);
 
-    if (json_failures() == failed)
+    if (json_failures() + arena_failures() == failed)
         return rc;
     /* An answer with a part missing is none, nor is a refusal for want of what was missing. */
     e->pointer[0] = '\0';
