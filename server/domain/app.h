@@ -29,7 +29,7 @@ struct app {
     int64_t silence_due_ms; /* the job thread's: when it next asks whether the fleet is heard, and what it found */
     bool silent;
     atomic_bool suspect;    /* the database lacks something this parent has seen: the job thread fences (recovery.h) */
-    /* While a rollout is open one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
+    /* Until a rollout has ended one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
      * that are compared with (guard_mail.h).  0: nobody is. */
     atomic_int figures_one_in;
     int64_t ahead_seen, ahead_epoch_seen; /* the job thread's: the highest revision and epoch of a device it has looked into, */

@@ -57,6 +57,7 @@ struct fleet_news {
     bool rollouts; /* rollout_engine() has something to drive */
     bool token_key_old;
     int64_t hold_in_ms, command_in_ms; /* until the next hold ends, the next command expires; -1: none will */
+    bool unended; /* a rollout goes on, or waits for somebody's word */
 };
 MUST_USE enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t token_age_s,
                                         struct fleet_news *ret, struct err *e);

@@ -381,8 +381,8 @@ enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t tok
     if (rc == ERR_OK)
         rc = follow_reports(f, db, &l, e);
     if (rc == ERR_OK)
-        *ret = (struct fleet_news){!up_to_date(f, &l), l.rollouts, l.token_key_old, l.hold_in_ms,
-                                   l.command_in_ms};
+        *ret = (struct fleet_news){!up_to_date(f, &l), l.rollouts,      l.token_key_old,
+                                   l.hold_in_ms,       l.command_in_ms, l.unended};
     return rc;
 }
 

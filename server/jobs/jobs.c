@@ -51,7 +51,7 @@ struct jobs {
         engine_rests_ms; /* a pass over thousands of devices takes at most a fifth of this thread */
     /* What is to be done, as the last look and the hints since say. */
     unsigned opened; /* times the connection had been */
-    bool changes, rollouts, token_key_old, witness;
+    bool changes, rollouts, unended, token_key_old, witness;
     bool engine_asked; /* for one pass, whatever the look says */
     int64_t looked_ms, look_ms, hold_ms, command_ms;
     bool clock_wrong;
@@ -103,8 +103,10 @@ static enum err_code take_hints(struct jobs *j, struct err *e)
     return rc;
 }
 
-/* While a rollout is open some devices say every minute how their mail goes (app.h).  One that
- * begins is known here within a pass, or a look in a parent that does not lead. */
+/* Until a rollout has ended some devices say every minute how their mail goes (app.h): also while
+ * it is halted or paused, when a person decides by that and a resumed one is compared with it.  One
+ * that begins is known here within a pass, or a look in a parent that does not lead; what else
+ * becomes of it, within a look. */
 static void ask_for_figures(struct jobs *j, bool open)
 {
     int was = atomic_load(&j->app->figures_one_in);
@@ -130,7 +132,8 @@ static enum err_code look(struct jobs *j, struct err *e)
     j->look_ms = j->looked_ms + LOOK_MS;
     j->changes = j->changes || news.changes;
     j->rollouts = news.rollouts;
-    ask_for_figures(j, news.rollouts);
+    j->unended = news.unended;
+    ask_for_figures(j, news.rollouts || news.unended);
     j->token_key_old = news.token_key_old;
     j->hold_ms = due_in(news.hold_in_ms);
     j->command_ms = due_in(news.command_in_ms);
@@ -250,7 +253,7 @@ static enum err_code engine(struct jobs *j, struct err *e)
     j->engine_rests_ms = ended + ENGINE_REST * (ended - began);
     j->rollouts = rc != ERR_OK || n > 0;
     if (rc == ERR_OK)
-        ask_for_figures(j, n > 0);
+        ask_for_figures(j, n > 0 || j->unended);
     j->drove = j->drove || n > 0;
     if (!j->rollouts && j->drove) {
         j->drove = false;

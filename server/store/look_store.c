@@ -20,7 +20,8 @@ static const struct stmt LOOK = {
     IN_MS("min(held_until)") " FROM device WHERE state = 'held'), "
     IN_MS("least(min(expires_at) FILTER (WHERE state = 'queued'), min(expires_at) FILTER (WHERE state"
           " <> 'queued') + interval '1 day')")
-    " FROM command WHERE state IN ('queued', 'delivered', 'running')), s.n, s.digests"
+    " FROM command WHERE state IN ('queued', 'delivered', 'running')), s.n, s.digests,"
+    " EXISTS (SELECT 1 FROM rollout r WHERE " ROLLOUT_UNENDED ")"
     " FROM (SELECT count(*) AS n, coalesce(jsonb_object_agg(device_id, digest) FILTER (WHERE"
     " $3::bigint > 0 AND received_at >= to_timestamp($3::bigint / 1000.0)), '{}') AS digests FROM"
     " device_status) AS s"};
@@ -50,7 +51,8 @@ enum err_code look_store_run(struct db *db, const struct look_ask *ask, struct a
                              .hold_in_ms = in_ms(r, 4),
                              .command_in_ms = in_ms(r, 5),
                              .n_reports = rows_int(r, 0, 6),
-                             .digests = rows_json(r, 0, 7)};
+                             .digests = rows_json(r, 0, 7),
+                             .unended = rows_bool(r, 0, 8)};
     return rc;
 }
 

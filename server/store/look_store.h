@@ -17,6 +17,7 @@ struct look {
     int64_t now_ms;      /* the database's clock */
     int64_t last_change; /* highest number in the change table */
     bool rollouts;       /* rollout_store_open() would give some */
+    bool unended;        /* so would rollout_store_unended() */
     bool token_key_old;
     int64_t hold_in_ms, command_in_ms; /* until the next hold ends, the next command expires; -1: none will */
     int64_t n_reports;                 /* devices with a stored status */

@@ -34,9 +34,6 @@ enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, s
                   NULL, NULL, e);
 }
 
-#define UNENDED_STATES                                                                             \
-    "('shadow', 'awaiting-approval', 'running', 'baking', 'paused', 'halted', 'reverting')"
-
 /* --- reading --- */
 
 static void read_row(const struct rows *r, int i, struct rollout_row *v)
@@ -135,9 +132,8 @@ enum err_code rollout_store_list(struct db *db, const char *before, int64_t limi
 static const struct stmt OPEN = {"rollout_open", 0,
                                  COLUMNS " FROM rollout r WHERE " ROLLOUT_OPEN " ORDER BY r.id"};
 
-static const struct stmt UNENDED = {"rollout_unended", 0,
-                                    COLUMNS " FROM rollout r WHERE r.state IN " UNENDED_STATES
-                                            " ORDER BY r.id"};
+static const struct stmt UNENDED = {
+    "rollout_unended", 0, COLUMNS " FROM rollout r WHERE " ROLLOUT_UNENDED " ORDER BY r.id"};
 
 enum err_code rollout_store_unended(struct db *db, struct arena *a, struct rollout_row **ret,
                                     size_t *ret_n, struct err *e)
@@ -177,8 +173,8 @@ enum err_code rollout_store_lagging(struct db *db, struct arena *a, struct rollo
 
 static const struct stmt PATIENCE = {
     "rollout_patience", 0,
-    "SELECT coalesce(min((strategy->>'offline_after_s')::bigint), 0) FROM rollout WHERE state IN"
-    " " UNENDED_STATES};
+    "SELECT coalesce(min((strategy->>'offline_after_s')::bigint), 0) FROM rollout r WHERE"
+    " " ROLLOUT_UNENDED};
 
 enum err_code rollout_store_patience(struct db *db, int64_t *ret, struct err *e)
 {

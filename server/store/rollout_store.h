@@ -38,6 +38,9 @@ MUST_USE enum err_code rollout_store_list(struct db *db, const char *before, int
 #define ROLLOUT_OPEN                                                                               \
     "(r.state IN ('shadow', 'running', 'baking') OR r.waits <> '' OR (r.auto_revert AND r.state = 'halted') OR r.id IN"       \
     " (SELECT rollout_id FROM rollout_device WHERE state IN ('offered', 'fetched')))"
+/* It goes on or has to be decided about: paused and halted ones as well, which the engine need not look at. */
+#define ROLLOUT_UNENDED                                                                            \
+    "r.state IN ('shadow', 'awaiting-approval', 'running', 'baking', 'paused', 'halted', 'reverting')"
 /* What the engine looks at, oldest first: those that move, and others with devices still on their way. */
 MUST_USE enum err_code rollout_store_open(struct db *db, struct arena *a, struct rollout_row **ret, size_t *ret_n,
                                           struct err *e);

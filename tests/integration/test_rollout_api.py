@@ -618,6 +618,7 @@ def test_g11_refusals_triple_without_any_error_and_the_guard_halts(fleet, six):
     assert "変更後の拒否: 30/100 (30%)" in next(x for x in ja["devices"] if x["id"] == first.id)["problem"]["detail"]
     assert all(d.desired().status_code == 304 for d in others), "nobody else was touched"
     fleet.catch_up()
+    time.sleep(1.2)  # two passes of the engine, which has nothing to drive now
     wait_until(lambda: "Inari-Figures" in others[0].desired(wait=0).headers, "a halted one is watched on", 10)
     fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
     wait_until(lambda: "Inari-Figures" not in others[0].desired(wait=0).headers, "nobody to ask any more", 10)
