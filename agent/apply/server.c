@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 /* A peer that began a frame must finish it; one that stopped reading must not block us. */
-enum { FRAME_MS = 10000, WAKE_MS = 500 };
+enum { FRAME_MS = 10000, WAKE_MS = 500, LOCK_TRY_MS = 20, LOCK_TRIES = 100 };
 
 enum err_code server_lock(struct server *s, const struct agent_settings *set, struct err *e)
 {
@@ -35,9 +35,13 @@ enum err_code server_lock(struct server *s, const struct agent_settings *set, st
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return err_errno(e, ERR_STORAGE, errno, "could not open \"%s\"", path);
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        return err_set(e, ERR_CONFLICT, "another inari-helper already serves \"%s\"",
-                       set->helper_state);
+    /* One that was killed keeps its files for a moment after its name is gone from /proc. */
+    for (int i = 0; flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (i == LOCK_TRIES)
+            return err_set(e, ERR_CONFLICT, "another inari-helper already serves \"%s\"",
+                           set->helper_state);
+        (void)poll(NULL, 0, LOCK_TRY_MS);
+    }
     return ERR_OK;
 }
 
