@@ -34,16 +34,23 @@ def by_name(run):
     return {d["name"]: d for d in run["devices"]}
 
 
+def all_run_the_newest(lab):
+    """A device is in sync with what it was offered; one whose turn comes later would change in the middle of the test."""
+    made = lab.publish_size(new_size())
+    assert settled(lab, made, "completed", "halted")["state"] == "completed"
+    lab.wait_in_sync()
+
+
 @pytest.fixture
 def refuses(healthy_lab):
     """One gateway whose Postfix refuses whatever is staged."""
     lab, child = healthy_lab, healthy_lab.children[1]
     lab.wait_in_sync()
+    all_run_the_newest(lab)
     respawn(lab, child, "helper", INARI_MUTATE=WRONG)
     yield child
     respawn(lab, child, "helper")
-    lab.publish_size(new_size())
-    lab.wait_in_sync()
+    all_run_the_newest(lab)
 
 
 @pytest.mark.lab
