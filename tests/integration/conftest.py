@@ -105,24 +105,12 @@ def programs(installed):
 
 
 @pytest.fixture(scope="session")
-def parent(workdir, postgres, programs, request):
+def parent(workdir, postgres, programs):
     """A running parent, shared by the session: restart(), kill(), start(), login(), token(), postgres.psql()."""
     p = parentlib.Parent(parentlib.folder(workdir, "parent"), postgres, programs).start()
-    request.config._inari_parent = p
     yield p
-    request.config._inari_parent = None
     if p.alive():
         p.stop()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def devices_end_with_their_file(request):
-    """A file's devices do not outlive it.  Left in service they would fall silent together, and that is the whole fleet to the
-    shared parent: after 150 s it alarms, and the rollouts of whatever file comes next wait (protocol F11), as they should."""
-    yield
-    p = getattr(request.config, "_inari_parent", None)
-    if p is not None:
-        p.postgres.psql("UPDATE device SET state = 'retired' WHERE state IN ('observing', 'managed', 'held')")
 
 
 @pytest.fixture
