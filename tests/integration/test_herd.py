@@ -102,7 +102,7 @@ def test_b2_a_parent_that_comes_back_is_not_stormed(herd):
     time.sleep(12)  # the pauses have grown to 16 s and more by now; an hour of it: tests/unit/agent_loop/test_backoff.c
     sim.order("mark")
     p.start()
-    r = sim.wait(lambda r: r["served_ms"]["n"] == N or r["waiting"] == N, "all to be back", 90, 0.5)
+    r = sim.wait(lambda r: r["served_ms"]["n"] == N or r["waiting"] == N, "all to be back", 150, 0.5)
     arrivals = r["arrivals"]
     assert len([n for n in arrivals if n]) >= 8, arrivals
     assert max(arrivals) <= N / 3, arrivals
@@ -164,6 +164,8 @@ def test_b12_who_has_nothing_to_do_does_not_ask_more_often(herd):
     try:
         busy.joined(60)
         idle.joined(60)
+        for sim in (busy, idle):  # one that has not asked yet would be away when it is published, and get it later
+            sim.wait(lambda r: r["bundles"] >= 40 and r["statuses"] >= 40, "all to have their first bundle", 60)
         busy.order("mark")
         idle.order("mark")
         began = time.monotonic()
