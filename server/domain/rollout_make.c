@@ -28,6 +28,20 @@ static enum err_code compare(struct making *m, struct err *e)
                          &m->n_changes, e);
 }
 
+/* The rows are as of the engine's last pass: whoever has fetched it since, and said so, keeps it.
+ */
+static size_t not_fetched(const struct rollout_run *old, const char **ids, size_t n)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < old->n && kept < n; i++) {
+        const struct rollout_device *d = &old->d[i];
+        if (strcmp(d->state, "offered") == 0 && strcmp(rollout_device_word(d), "offered") == 0)
+            ids[kept++] = d->id;
+    }
+    return kept;
+}
+
 /* It is over; its devices on the way stay so.  What it offered and nobody fetched is added to ids:
  * each of those devices is entitled to what it had before again. */
 static enum err_code supersede(struct making *m, const char *id, json_t *ids, struct err *e)
@@ -39,6 +53,8 @@ static enum err_code supersede(struct making *m, const char *id, json_t *ids, st
 
     if (rc == ERR_OK)
         rc = rollout_device_store_supersede(old.db, id, old.now_ms, old.a, &offered, &n, e);
+    if (rc == ERR_OK)
+        n = not_fetched(&old, offered, n);
     if (rc == ERR_OK && n > 0 && m->x.s.kind != STRATEGY_ALL)
         rc = rollout_target_store_reset_pub(old.db, id, issue_id_array(offered, n, old.a), e);
     for (size_t i = 0; i < n; i++)
