@@ -1,6 +1,7 @@
 """Publish to running in the lab: from asking for the publication until each child's Postfix says the new value to a client
-(EHLO SIZE), with real agents, helpers and Postfix, the children side by side on this machine. INARI_LAB_CHILDREN sets another
-number than 3, INARI_LAB_ROUNDS another than 20. Needs root (network namespaces).
+(EHLO SIZE), with real agents, helpers and Postfix, the children side by side on this machine; and how long the children say
+that their applies took, live probes included. INARI_LAB_CHILDREN sets another number than 3 (the bar of an apply is that of one
+child by itself), INARI_LAB_ROUNDS another than 20. Needs root (network namespaces).
 """
 import os
 import shutil
@@ -21,7 +22,7 @@ def rank(values, percent):
 
 
 def rounds(rig, name, size, rollout=None):
-    seconds = []
+    seconds, applies = [], []
     for i in range(ROUNDS):
         api = rig.api
         draft = api.ok("POST", "/drafts", {"title": "bench"})
@@ -30,9 +31,14 @@ def rounds(rig, name, size, rollout=None):
         api.ok("POST", f"/drafts/{draft['id']}/publish", {"reason": "bench", **({"rollout": rollout} if rollout else {})})
         seconds += rig.wait_ehlo(f"SIZE {size + i}", since=began, timeout=60).values()
         rig.wait_in_sync()
+        applies += [d["last_attempt"]["duration_ms"] for d in api.ok("GET", "/devices")["items"]
+                    if (d["last_attempt"] or {}).get("result") == "committed"]
     for percent in (50, 99):
         yield {"name": f"lab.{name}.p{percent}", "value": round(rank(seconds, percent), 2),
                "unit": f"s publish to running ({CHILDREN} children with Postfix, {ROUNDS} publications)"}
+    yield {"name": f"lab.{name.replace('latency', 'apply')}.p50", "value": rank(applies, 50),
+           "unit": f"ms an apply with its live probes ({min(applies)} to {max(applies)}, {len(applies)} applies)",
+           **({"bar": 500} if CHILDREN == 1 else {})}
 
 
 def run():
