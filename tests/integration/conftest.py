@@ -34,9 +34,14 @@ SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test
                 "test_agent_odd_parent", "test_clock_jumps", "test_identity", "test_identity_back", "test_tls_keys", "test_trust"} if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0 else set()
 
 
+# Files that take longest begin first, so that none of them runs on alone at the end.
+LONGEST = ["test_helper_apply", "test_backup", "test_rollout_api", "test_inarictl"]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """A file is a group (pytest-xdist, --dist loadgroup): its tests share what its fixtures start."""
+    items.sort(key=lambda item: LONGEST.index(item.module.__name__) if item.module.__name__ in LONGEST else len(LONGEST))
     for item in items:
         name = item.module.__name__
         item.add_marker(pytest.mark.xdist_group("agents" if name in SHARE_A_PORT else name))

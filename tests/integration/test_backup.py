@@ -142,6 +142,7 @@ def test_restore_and_undo(made, safe):
     assert pub_of(parent) == said["manifest"]["pub"] + 1
 
 
+@pytest.mark.slow
 def test_undo_leaves_no_key_that_was_not_there(made, safe):
     """Of a file that only the backup had nothing stays: the next backup would be made with a key nobody chose."""
     parent, _, said = made

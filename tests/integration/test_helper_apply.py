@@ -111,6 +111,7 @@ def test_stage_validate_switch_commit(device):
     assert not leftovers(device)
 
 
+@pytest.mark.slow
 def test_next_revisions_keep_three_older(device):
     c = device.client()
     for n in range(1, 7):
