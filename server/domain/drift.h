@@ -37,6 +37,6 @@ MUST_USE enum err_code drift_enforce_order(struct db *db, struct app *app, const
  * f: every finding; the caller clears it.  ERR_INVALID: findings say why; no draft is left. */
 MUST_USE enum err_code drift_adopt(struct db *db, const char *ref, const struct drift_order *o, struct arena *a,
                                    struct findings *f, json_t **ret, struct err *e);
-/* A status came: what the device says is to be adopted by policy gets its draft, once for each found value; who set the
- * policy owns it.  Failure is logged: the status stands. */
+/* A status came: what the device says is to be adopted by policy, and is, gets its draft, once for each found value; who set
+ * the policy owns it.  Failure is logged: the status stands. */
 void drift_adopt_by_policy(struct db *db, const struct device *d, const json_t *status);

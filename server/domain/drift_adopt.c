@@ -332,10 +332,23 @@ static enum err_code adopt_one(struct db *db, const struct device *d, const json
     return rc;
 }
 
+/* What the device is told to do: its own word for it makes no drafts. */
+static enum err_code policy_of(struct db *db, const struct device *d, struct arena *a, json_t **ret,
+                               struct err *e)
+{
+    AUTO(json_free) json_t *now = NULL;
+    enum err_code rc = device_effective(db, d->id, a, &now, e);
+
+    if (rc == ERR_OK)
+        *ret = drift_policy_make(json_object_get(now, "settings"), d->drift);
+    return rc == ERR_OK && *ret == NULL ? no_memory(e) : rc;
+}
+
 void drift_adopt_by_policy(struct db *db, const struct device *d, const json_t *status)
 {
     const json_t *rows = json_object_get(status, "drift");
     AUTO(arena_free) struct arena *a = NULL;
+    AUTO(json_free) json_t *policy = NULL;
     struct drift_adoption *before = NULL;
     const char *owner = "";
     size_t i, n = 0, wanted = 0;
@@ -347,13 +360,15 @@ void drift_adopt_by_policy(struct db *db, const struct device *d, const json_t *
     if (wanted == 0)
         return;
     a = arena_new(64 * MIB);
-    rc = a == NULL ? no_memory(&e) : drift_store_list(db, d->id, a, &before, &n, &e);
+    rc = a == NULL ? no_memory(&e) : policy_of(db, d, a, &policy, &e);
+    if (rc == ERR_OK)
+        rc = drift_store_list(db, d->id, a, &before, &n, &e);
     json_array_foreach(rows, i, v)
     {
         char name[1200];
         drift_item_name(v, name, sizeof name);
         if (rc != ERR_OK || strcmp(json_str(v, "action", ""), "adopting") != 0 ||
-            known(before, n, name, v))
+            strcmp(drift_policy_of(policy, name), "adopt") != 0 || known(before, n, name, v))
             continue;
         if (owner[0] == '\0')
             rc = owner_of(db, d, a, &owner, &e);

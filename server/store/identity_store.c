@@ -79,14 +79,26 @@ static const struct stmt FORK = {
     "identity_fork", 3,
     "UPDATE device SET fork = $2::jsonb, state = $3::text, version = version + 1 WHERE id = "
     "$1::uuid"};
+/* Nobody knows which of the two offered it: used by the one that is set aside, it would end the key
+ * of the one that goes on, and with it the fork. */
+static const struct stmt TAKE_OFFER = {
+    "identity_take_offer", 1,
+    "UPDATE device SET next_kid = NULL, next_jwk = NULL, next_enc_jwk = NULL, next_receipt = NULL, "
+    "next_at = NULL WHERE id = $1::uuid"};
 
 enum err_code identity_store_fork(struct db *db, const char *device_id, const json_t *fork,
                                   const char *state, struct err *e)
 {
-    return db_run(
+    bool decided =
+        json_str(fork, "machine", "")[0] != '\0' || json_str(fork, "boot", "")[0] != '\0';
+    enum err_code rc = db_run(
         db, &FORK,
         (struct db_param[]){P_TEXT(device_id), fork == NULL ? P_NULL : P_JSON(fork), P_TEXT(state)},
         NULL, NULL, e);
+
+    return rc == ERR_OK && decided
+               ? db_run(db, &TAKE_OFFER, (struct db_param[]){P_TEXT(device_id)}, NULL, NULL, e)
+               : rc;
 }
 
 static const struct stmt REVERTED = {
@@ -184,5 +196,5 @@ enum err_code identity_store_inherit(struct db *db, const char *into, const stru
 }
 
 const struct stmt *const identity_store_stmts[] = {
-    &TAKEN,   &OFFER,    &CANDIDATE, &PROMOTE, &FORK,    &REVERTED,      &REPORTS_ANEW,
+    &TAKEN,   &OFFER,    &CANDIDATE, &PROMOTE, &FORK,    &TAKE_OFFER,    &REVERTED, &REPORTS_ANEW,
     &MACHINE, &REPLACED, &IS_NEW,    &BURY,    &INHERIT, &FORGET_STATUS, NULL};

@@ -23,7 +23,8 @@ MUST_USE enum err_code identity_store_candidate(struct db *db, const char *devic
 MUST_USE enum err_code identity_store_promote(struct db *db, const char *device_id, const char *kid, struct err *e);
 
 /* --- instances --- */
-/* fork NULL: there is one again. */
+/* fork NULL: there is one again.  With a fork in which somebody goes on a key that was offered is not any more: whichever
+ * of the two it was. */
 MUST_USE enum err_code identity_store_fork(struct db *db, const char *device_id, const json_t *fork, const char *state,
                                            struct err *e);
 /* An older snapshot came back: its reports, whose numbers are lower, count again. */

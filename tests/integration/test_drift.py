@@ -154,6 +154,18 @@ def test_policy_is_a_setting_of_the_layers_and_no_content(api, device):
     api.delete(f"/drafts/{draft['id']}", headers={"If-Match": '"1"'})
 
 
+def test_a_device_that_only_says_adopting_makes_no_draft(api, device):
+    """What is to be adopted is the fleet's to say: a captured device would write drafts in an administrator's name."""
+    say(device, row("message_size_limit", "50000000", "33554432", "adopting"))
+    assert drafts_of(api, device) == [] and listed(api, device)["main.cf:message_size_limit"]["adoption"] is None
+    api.publish({"devices": {device.name: {"drift.items": {"main.cf:smtpd_soft_error_limit": {"policy": "adopt"}}}}}, "one item")
+    say(device, row("message_size_limit", "50000000", "33554432", "adopting"), row("smtpd_soft_error_limit", "10", "9", "adopting"))
+    assert [list(d["changes"]["devices"][device.id]) for d in
+            (api.ok("GET", f"/drafts/{d['id']}") for d in drafts_of(api, device))] == [["smtp.soft_error_limit"]]
+    for d in drafts_of(api, device):
+        api.delete(f"/drafts/{d['id']}", headers={"If-Match": api.get(f"/drafts/{d['id']}").headers["ETag"]})
+
+
 def test_by_policy_a_draft_waits_once_for_each_found_value(api, device):
     api.publish({"devices": {device.name: {"drift.policy": "adopt"}}}, "adopt here")
     rows = [row("message_size_limit", "50000000", "33554432", "adopting"), row("mynetworks", "cidr:x", "0.0.0.0/0", "adopting")]

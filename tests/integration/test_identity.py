@@ -354,6 +354,31 @@ def test_a_key_renewed_while_nobody_decided(original, api):
     assert api.ok("POST", f"/devices/{original.id}/instances", keep)["state"] == "observing"
 
 
+@pytest.mark.parametrize("machine", [HOME, OTHER])
+def test_a_key_the_copy_offered_before_it_was_seen(original, api, machine):
+    """D17: offered while the copy looked like a restart.  Once somebody goes on it must not take his key from him."""
+    copied, theirs = twin(original, machine, 1000), wireclient.Key()
+    assert poll(copied) in (200, 304)
+    assert offer(copied, theirs, headers={"Inari-Boot": copied.boot}).status_code == 200
+    assert poll(original) in (200, 304) and poll(copied) == 409
+    d = forked(api, original)
+    if machine == HOME:  # nothing tells them apart: a person does
+        assert d["key"]["next"]["kid"] == theirs.kid and d["instances"]["keeps"] == "nobody"
+        api.ok("POST", f"/devices/{original.id}/instances", {"decision": "keep", "boot": original.boot, "reason": "x"})
+    copied.sig = theirs
+    assert copied.post_token().status_code == 401
+    d = shown(api, original)
+    assert d["key"]["next"] is None and d["key"]["kid"] == original.sig.kid and d["instances"]["forked"]
+    original.access = None
+    original.sign_in()
+    assert poll(original) in (200, 304) and poll(copied) == 409
+    ours = wireclient.Key()
+    assert offer(original, ours, headers={"Inari-Boot": original.boot}).status_code == 200
+    original.sig, original.access = ours, None
+    original.sign_in()
+    assert shown(api, original)["key"]["kid"] == ours.kid and not shown(api, original)["instances"]["forked"]
+
+
 def test_a_decision_about_copies_decides_nothing_else(original, api):
     """Which of two goes on says nothing about a hold, and does not bring back what was revoked."""
     path = f"/devices/{original.id}"
