@@ -51,6 +51,9 @@ extern const struct option_text {
 const struct option_text *option_text_find(const char *name);
 
 /* --- the command line (opts.c) */
+/* inarictl --lang ja status  becomes  inarictl status --lang ja: options of every verb may stand before it.  Without a
+ * verb nothing changes. */
+void opts_verb_first(int argc, char **argv);
 /* Fill verb, options and arguments; prints what is wrong and gives EXIT_USAGE. */
 enum cli_exit opts_parse(struct cli *c, int argc, char **argv);
 const char *cli_opt(const struct cli *c,

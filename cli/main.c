@@ -38,6 +38,7 @@ int main(int argc, char **argv)
     enum cli_exit rc = EXIT_USAGE;
     int first = 0;
 
+    opts_verb_first(argc, argv);
     c.verb = choose(&c, argc, argv, &first);
     if (c.verb != NULL)
         rc = argc < 2 ? EXIT_OK_ : opts_parse(&c, argc - first, argv + first);

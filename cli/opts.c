@@ -53,6 +53,24 @@ static enum cli_exit take_option(struct cli *c, char **argv, int argc, int *i)
     return EXIT_OK_;
 }
 
+void opts_verb_first(int argc, char **argv)
+{
+    int at = 1;
+    char *verb;
+
+    while (at < argc && strncmp(argv[at], "--", 2) == 0 && argv[at][2] != '\0') {
+        size_t n = strcspn(argv[at] + 2, "=");
+        bool takes_value = false;
+        (void)knows(common_options.options, argv[at] + 2, n, &takes_value);
+        at += takes_value && argv[at][2 + n] == '\0' ? 2 : 1;
+    }
+    if (at >= argc)
+        return;
+    verb = argv[at];
+    memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof *argv);
+    argv[1] = verb;
+}
+
 static enum cli_exit check_count(struct cli *c)
 {
     if (c->n_args < c->verb->min_args)

@@ -256,6 +256,7 @@ static enum cli_exit report_rollout(const struct cli *c, const json_t *answer,
                                     const json_t *rollout)
 {
     AUTO_STRBUF struct strbuf b = STRBUF_INIT(4 * KIB);
+    const char *reason = rollout_reason(c, json_str(rollout, "reason", ""));
 
     if (c->json) {
         AUTO(json_free) json_t *out = json_copy((json_t *)(uintptr_t)answer);
@@ -263,9 +264,10 @@ static enum cli_exit report_rollout(const struct cli *c, const json_t *answer,
         json_object_set(out, "rollout", (json_t *)(uintptr_t)rollout);
         print_json(out);
     }
-    strbuf_printf(&b, "%lld/%lld %s", (long long)json_int(rollout, "wave", 0) + 1,
-                  (long long)json_int(rollout, "waves_total", 1),
-                  rollout_reason(c, json_str(rollout, "reason", "")));
+    strbuf_printf(&b, "%lld/%lld", (long long)json_int(rollout, "wave", 0) + 1,
+                  (long long)json_int(rollout, "waves_total", 1));
+    if (*reason != '\0')
+        strbuf_printf(&b, " %s", reason);
     complain(c, T_RO_WAITS, json_str(rollout, "state", "?"), strbuf_str(&b));
     return EXIT_NOT_RUNNING;
 }

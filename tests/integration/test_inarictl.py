@@ -138,6 +138,11 @@ def test_lists_speak_json_and_both_languages(ctl, child):
     assert [d["name"] for d in ctl.json("devices")["items"] if d["name"] == child.name]
     assert "PRESENCE" in ctl.ok("devices") and "接続" in ctl.ok("devices", "--lang", "ja")
     assert "接続" in ctl.ok("devices", env={"LC_ALL": "ja_JP.UTF-8"})
+    for before in (["--lang", "ja"], ["--lang=ja"], ["--json", "--lang", "ja", "--json"]):  # options before the verb
+        status, out, err = ctl(*before, "devices")
+        assert status == OK and ("接続" in out or out.startswith("{")), (before, out, err)
+    assert "sideways" in ctl("--json", "mode", "mx1", "sideways")[2]
+    assert ctl("--lang", "ja")[0] == USAGE and ctl("--lang")[0] == USAGE
     for verb in ("drafts", "revisions", "rollouts", "groups", "accounts", "audit", "catalog"):
         assert isinstance(ctl.json(verb)["items"], list), verb
         ctl.ok(verb)
