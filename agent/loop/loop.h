@@ -12,6 +12,7 @@
 #include "loop/backoff.h"
 #include "loop/command.h"
 #include "loop/conditions.h"
+#include "loop/edits.h"
 #include "loop/figures.h"
 #include "loop/hold.h"
 #include "loop/http.h"
@@ -120,6 +121,7 @@ struct loop {
     struct orders orders;
     struct rotate rotate;
     struct loop_figures figures;
+    struct loop_edits edits;
     struct reattach reattach;
     struct control *control;
     char boot[UUID_TEXT_SIZE];

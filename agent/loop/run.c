@@ -32,6 +32,7 @@ static void loop_clear(struct loop *l)
     work_clear(l);
     command_clear(l);
     figures_clear(l);
+    edits_clear(l);
     parent_clear(l);
     control_free(l->control);
     sink_free(l->apply.sink);
@@ -84,12 +85,14 @@ static void wait_for_something(struct loop *l)
 {
     struct curl_waitfd fds[FDS_MAX];
     struct pollfd sink[SINK_FDS];
-    unsigned n = control_fds(l->control, fds, FDS_MAX - SINK_FDS);
+    unsigned n = control_fds(l->control, fds, FDS_MAX - SINK_FDS - 1);
     size_t k = sink_fds(l->apply.sink, sink);
     int64_t wait = l->wake_at - clock_mono_ms();
 
     for (size_t i = 0; i < k; i++)
         fds[n++] = (struct curl_waitfd){sink[i].fd, CURL_WAIT_POLLIN, 0};
+    if (l->edits.fd >= 0)
+        fds[n++] = (struct curl_waitfd){l->edits.fd, CURL_WAIT_POLLIN, 0};
     http_step(l->http, fds, n, (int)(wait < 0 ? 0 : wait > TURN_MAX_MS ? TURN_MAX_MS : wait));
 }
 
@@ -100,6 +103,7 @@ static void turn(struct loop *l)
     if (l->stop)
         return;
     sink_work(l->apply.sink);
+    edits_turn(l);
     work_turn(l);
     figures_turn(l);
     report_turn(l);
@@ -134,7 +138,7 @@ int run_main(const struct agent_settings *s)
         say_error(&e);
         return EXIT_FAILED;
     }
-    l = (struct loop){.helper.fd = -1, .figures.follow.fd = -1};
+    l = (struct loop){.helper.fd = -1, .figures.follow.fd = -1, .edits.fd = -1};
     watch_signals();
     rc = loop_open(&l, s, &e);
     if (rc != ERR_OK) {

@@ -245,8 +245,12 @@ def test_hand_edit_is_seen_reported_or_repaired(healthy_lab, child):
     text = open(main).read()
     old = re.search(r"^message_size_limit = (\d+)$", text, re.M).group(1)
     with open(main, "w") as f:
+        f.write(re.sub(r"^message_size_limit = \d+$", "message_size_limit = 66666", text, flags=re.M))
+    wait_until(drift, "drift to be reported", 330, 1)
+    # A look was just now: only the hint that the file was written brings the next one before a minute is over.
+    with open(main, "w") as f:
         f.write(re.sub(r"^message_size_limit = \d+$", "message_size_limit = 77777", text, flags=re.M) + "inari_foreign_test = kept\n")
-    rows = wait_until(drift, "drift to be reported", 330, 1)
+    rows = wait_until(lambda: [r for r in drift() if r["found"] == "77777"], "the second edit to be seen soon", 30, 0.5)
     assert rows[0]["expected"] == old and rows[0]["found"] == "77777"
     assert "message_size_limit = 77777" in open(main).read()  # mode report: seen, not touched
     lab.api.change(f"/devices/{child}", {"drift": "enforce"})
