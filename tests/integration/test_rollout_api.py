@@ -282,6 +282,88 @@ def test_g4_offline_devices_do_not_block_and_catch_up(fleet, six):
     fleet.catches_up(away)
 
 
+def test_g4_who_went_away_does_not_come_back_to_what_was_halted_since(fleet, six):
+    (away, other), before = six[:2], fleet.size
+    made = fleet.publish([away, other], strategy="waves", waves=["2"], max_unavailable="100%", offline_after_s=300)
+    assert fleet.states(made) == {away.id: "offered", other.id: "offered"}
+    time.sleep(0.1)
+    other.desired()  # it was heard after the offer
+    away.online = False
+    try:
+        fleet.forward(301)
+        r = fleet.until(made, lambda r: r["counts"].get("skipped"), "it to be passed over")
+        assert r["counts"] == {"offered": 1, "skipped": 1}, "the one that asks is still waited for"
+        fleet.take(other.id, ok=False)
+        fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    finally:
+        away.online = True
+    fleet.forward(1)
+    fleet.catch_up()
+    assert (settings(away), settings(other)) == (before, before)
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+
+
+@pytest.mark.slow
+def test_g4_a_parent_that_was_away_itself_passes_nobody_over(fleet, six):
+    made = fleet.publish(six, **{**WAVES, "waves": ["1"], "canary_bake_s": 0, "max_unavailable": "100%", "offline_after_s": 300})
+    first = next(i for i, s in fleet.states(made).items() if s == "offered")
+    term = fleet.parent.postgres.psql("SELECT term FROM lease WHERE name = 'engine'")
+    fleet.parent.stop()
+    Child.shift += 400
+    with open(fleet.clock, "w") as f:
+        f.write(str(Child.shift))
+    fleet.parent.start({"INARI_CLOCK_FILE": fleet.clock})
+    for d in six:
+        d.access = None
+    wait_until(lambda: fleet.parent.postgres.psql("SELECT term FROM lease WHERE name = 'engine'") != term, "the engine to begin", 30)
+    time.sleep(1.2)  # two passes of it
+    assert fleet.see(made)["counts"] == {"offered": 1, "queued": 5}, "it was given time to come back"
+    fleet.take(first)
+    r = fleet.until(made, lambda r: r["counts"].get("confirmed") and not r["counts"].get("queued"), "the second wave")
+    assert r["counts"] == {"confirmed": 1, "offered": 5}, "and so were those whose turn came"
+    fleet.run(made, bake=300)
+    assert fleet.see(made)["counts"] == {"confirmed": 6}
+
+
+def test_g5_a_share_of_failures_is_one_of_those_that_are_there(fleet, six):
+    """Three of five are online: of "50%" one is borne, not two."""
+    for d in six[:2]:
+        d.online = False
+    try:
+        fleet.forward(400)
+        made = fleet.publish(six, **{**WAVES, "waves": ["1"], "canary_bake_s": 0, "max_unavailable": "100%",
+                                     "offline_after_s": 300, "max_failures": "50%"})
+        fleet.take(next(i for i, s in fleet.states(made).items() if s == "offered"))
+        r = fleet.until(made, lambda r: r["counts"].get("offered") == 3, "the second wave")
+        assert r["counts"] == {"confirmed": 1, "offered": 3, "skipped": 2}
+        bad = [x["id"] for x in r["devices"] if x["state"] == "offered"]
+        fleet.take(bad[0], ok=False)
+        fleet.until(made, lambda r: r["counts"].get("reverted") == 1, "the engine to see it")
+        assert fleet.see(made)["state"] == "running"
+        fleet.take(bad[1], ok=False)
+        fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    finally:
+        for d in six[:2]:
+            d.online = True
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.forward(1)
+    fleet.catch_up()
+
+
+def test_never_more_on_the_way_than_max_unavailable(fleet, six):
+    made = fleet.publish(six, **{**WAVES, "waves": ["1"], "canary_bake_s": 0, "max_unavailable": "2"})
+    for done in range(6):
+        want = {"confirmed": done, "offered": 1 if done == 0 else min(2, 6 - done)}
+        r = fleet.until(made, lambda r: r["counts"].get("confirmed", 0) == done and r["counts"].get("offered"), "the next ones")
+        assert {k: r["counts"].get(k, 0) for k in want} == want
+        fleet.take(next(x["id"] for x in r["devices"] if x["state"] == "offered"), silent=True)  # fetched is on the way as well
+        r = fleet.until(made, lambda r: r["counts"].get("fetched"), "the engine to see it")
+        assert r["counts"]["fetched"] + r["counts"].get("offered", 0) == want["offered"]
+        fleet.devices[next(x["id"] for x in r["devices"] if x["state"] == "fetched")].put_status()
+    fleet.run(made, bake=300)
+    assert fleet.see(made)["counts"] == {"confirmed": 6}
+
+
 @pytest.mark.slow
 def test_g7_parent_killed_between_transitions(fleet, six):
     made = fleet.publish(six, **{**WAVES, "canary_bake_s": 0, "bake_s": 0})

@@ -32,17 +32,23 @@ static char *sign(const struct jose_key *k, const char *typ, const json_t *doc, 
     return jws;
 }
 
-static char *trust_doc_of(int n, int epoch, const struct jose_key *named_root,
+static char *trust_doc_in(const char *fleet, int n, int epoch, const struct jose_key *named_root,
                           const struct jose_key *signer)
 {
     AUTO(json_free)
     json_t *doc = json_pack(
-        "{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", FLEET, "epoch", epoch,
+        "{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", fleet, "epoch", epoch,
         "root", jose_key_to_jwk(named_root), "keys", key_row(bundle_key, "bundle", NULL),
         key_row(old_key, "bundle", "2020-01-01T00:00:00Z"), key_row(stranger, "receipt", NULL),
         "tls_pins", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "issuer",
         "https://parent.example:8445", "addresses", "https://parent.example:8445");
     return sign(signer, PROTO_TYP_TRUST, doc, false);
+}
+
+static char *trust_doc_of(int n, int epoch, const struct jose_key *named_root,
+                          const struct jose_key *signer)
+{
+    return trust_doc_in(FLEET, n, epoch, named_root, signer);
 }
 
 static char *trust_doc(int n, const struct jose_key *named_root, const struct jose_key *signer)
@@ -278,6 +284,9 @@ static void trust_chain(void **state)
     AUTO_STR char *third = trust_doc(3, root, root);
     AUTO_STR char *foreign = trust_doc(2, stranger, stranger);
     AUTO_STR char *claimed = trust_doc(2, root, stranger);
+    AUTO_STR char *heir = trust_doc(2, stranger, root);
+    AUTO_STR char *again = trust_doc(1, root, root);
+    AUTO_STR char *elsewhere = trust_doc_in(DEVICE, 2, 1, root, root);
     AUTO(trust_free) struct trust *next = NULL;
     AUTO(trust_free) struct trust *after = NULL;
     AUTO(trust_free) struct trust *none = NULL;
@@ -286,6 +295,9 @@ static void trust_chain(void **state)
     assert_int_equal(trust_next(trust, slice_of(third), &none, NULL), ERR_SIGNATURE);
     assert_int_equal(trust_next(trust, slice_of(foreign), &none, NULL), ERR_SIGNATURE);
     assert_int_equal(trust_next(trust, slice_of(claimed), &none, NULL), ERR_SIGNATURE);
+    assert_int_equal(trust_next(trust, slice_of(heir), &none, NULL), ERR_SIGNATURE);
+    assert_int_equal(trust_next(trust, slice_of(again), &none, NULL), ERR_SIGNATURE);
+    assert_int_equal(trust_next(trust, slice_of(elsewhere), &none, NULL), ERR_SIGNATURE);
     assert_int_equal(trust_first(slice_of(claimed), FLEET, &none, NULL), ERR_SIGNATURE);
     assert_int_equal(trust_first(slice_of(second), DEVICE, &none, NULL), ERR_SIGNATURE);
     assert_int_equal(trust_next(trust, slice_of(second), &next, NULL), ERR_OK);

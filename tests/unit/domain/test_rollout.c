@@ -73,6 +73,11 @@ static void shares(void **state)
     assert_int_equal(strategy_failures(&s, 1, 0), 1);
     assert_int_equal(strategy_failures(&s, 1, 19), 1);
     assert_int_equal(strategy_failures(&s, 2, 100), 5);
+    s = read_text("{\"max_failures\":\"3\",\"max_unavailable\":\"2\"}");
+    assert_int_equal(strategy_failures(&s, 0, 100), 0); /* whatever the limit of the others */
+    assert_int_equal(strategy_failures(&s, 1, 100), 3);
+    assert_int_equal(strategy_failures(&s, 1, 2), 3);
+    assert_int_equal(strategy_unavailable(&s, 100), 2);
 }
 
 static void settled(void **state)
@@ -92,6 +97,14 @@ static void settled(void **state)
     assert_int_equal(s.kind, STRATEGY_WAVES);
     assert_int_equal(s.n_waves, 1);
     assert_true(s.approval && strategy_bake_s(&s, 0) == 30 && strategy_bake_s(&s, 1) == 0);
+    assert_true(s.shadow == SHADOW_ALWAYS && s.shadow_s == 10);
+    assert_int_equal(s.guard.messages, 0); /* it waits for no more mail */
+    s = read_text("{\"expedite\":true,\"shadow_s\":60,\"canary_bake_s\":5}");
+    strategy_settle(&s, 3);
+    assert_true(s.shadow_s == 10 && strategy_bake_s(&s, 0) == 5); /* never longer than without */
+    /* What nobody says: protocol.md 6.12. */
+    s = read_text("{}");
+    assert_true(s.canary_bake_s == 600 && s.bake_s == 300 && s.apply_deadline_s == 600);
 }
 
 enum { MANY = 10000 };
@@ -147,6 +160,25 @@ static void plans(void **state)
     }
 }
 
+/* Whoever is away, held or only observed waits for the last places; a canary that is there counts.
+ */
+static void leaders(void **state)
+{
+    static char ids[MANY][40];
+    struct strategy s = read_text("{\"strategy\":\"waves\",\"waves\":[\"1\",\"10%\",\"50%\"]}");
+    struct strategy_device *v = make(100, ids);
+    size_t led = 0;
+
+    (void)state;
+    (void)strategy_plan(&s, "rollout", v, 100);
+    for (size_t i = 0; i < 100; i++) {
+        led += v[i].can_lead;
+        assert_int_equal(v[i].can_lead, led > i);
+    }
+    assert_int_equal(led, 80);
+    free(v);
+}
+
 static void state_table(void **state)
 {
     static const char *const states[] = {
@@ -200,6 +232,15 @@ static void guards(void **state)
         judge(NULL, "{\"conditions\":[{\"type\":\"ChainHealthy\",\"status\":\"False\"}]}", -1),
         GUARD_BAD);
     assert_int_equal(
+        judge(NULL, "{\"conditions\":[{\"type\":\"ConfigRunning\",\"status\":\"False\"}]}", -1),
+        GUARD_BAD);
+    assert_int_equal(
+        judge(NULL, "{\"conditions\":[{\"type\":\"StorageOk\",\"status\":\"False\"}]}", -1),
+        GUARD_BAD);
+    assert_int_equal(
+        judge(NULL, "{\"conditions\":[{\"type\":\"StorageOk\",\"status\":\"Unknown\"}]}", -1),
+        GUARD_GOOD);
+    assert_int_equal(
         judge(NULL, "{\"conditions\":[{\"type\":\"Drifted\",\"status\":\"False\"}]}", -1),
         GUARD_GOOD);
 }
@@ -207,8 +248,9 @@ static void guards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused), cmocka_unit_test(shares),      cmocka_unit_test(settled),
-        cmocka_unit_test(plans),   cmocka_unit_test(state_table), cmocka_unit_test(guards),
+        cmocka_unit_test(refused), cmocka_unit_test(shares),  cmocka_unit_test(settled),
+        cmocka_unit_test(plans),   cmocka_unit_test(leaders), cmocka_unit_test(state_table),
+        cmocka_unit_test(guards),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
