@@ -218,13 +218,15 @@ def test_refused_it_is_tried_again_or_goes_on_in_spite_of_it(api, managed):
     devices = managed(2)
 
     def answer(bad):
-        """Each device is asked; bad ones refuse."""
-        for d in devices:
-            order = wait_until(lambda: next((c for c in d.commands() if c["kind"] == "dry-run"), None), "the question", 15, 0.1)
-            d.tell(order["id"], "delivered")
-            d.tell(order["id"], "running")
+        """Each device is asked; bad ones refuse.  All take the order before anybody answers: one refusal ends it, and an order
+        that nobody has taken by then is taken back."""
+        orders = {d: wait_until(lambda d=d: next((c["id"] for c in d.commands() if c["kind"] == "dry-run"), None),
+                                "the question", 15, 0.1) for d in devices}
+        for d, order in orders.items():
+            assert [d.tell(order, word).status_code for word in ("delivered", "running")] == [200, 200]
+        for d, order in orders.items():
             more = {"problem": {"type": "urn:inari:problem:refused", "detail": "no"}} if d in bad else {"result": {"ok": True}}
-            assert d.tell(order["id"], "failed" if d in bad else "done", **more).status_code == 200
+            assert d.tell(order, "failed" if d in bad else "done", **more).status_code == 200
 
     def see():
         return api.ok("GET", f"/rollouts/{made['rollout_id']}")
