@@ -23,12 +23,14 @@
 #include <time.h>
 
 enum {
-    ENGINE_REST = 4,         /* times as long as a pass took */
+    ENGINE_REST = 4, /* times as long as a pass took */
+    ENGINE_REST_MAX_MS = 5 * 1000,
     TICK_MS = 100,           /* between two looks at the connection, for hints */
     LOOK_MS = 30 * 1000,     /* between two looks at the database when nothing is said */
     LOOK_SOON_MS = 5 * 1000, /* the same while hints come */
     LEAD_MS = 5 * 1000,      /* the lease, of 15 s, is renewed while there is something to do */
     CLEAN_IDLE_MS = 3600 * 1000,
+    PAUSE_MAX_MS = 1000,      /* shorter than a parent is given to hear of what a device has */
     TRIM_AFTER_MS = 3 * 1000, /* the last rollout has ended */
     BUNDLES_KEPT = 5,
     COMPARED = 64,     /* devices whose figures a rollout is compared with, about */
@@ -47,8 +49,9 @@ struct jobs {
     int64_t lead_ms;             /* when the lease is asked for again */
     int64_t wake_ms;             /* when the last whole second of wake-ups began */
     int64_t complained_ms;
-    int64_t
-        engine_rests_ms; /* a pass over thousands of devices takes at most a fifth of this thread */
+    /* A pass over thousands of devices takes at most a fifth of this thread; one that was kept
+     * waiting by the database does not keep the rollouts waiting four times as long. */
+    int64_t engine_rests_ms;
     /* What is to be done, as the last look and the hints since say. */
     unsigned opened; /* times the connection had been */
     bool changes, rollouts, unended, token_key_old, witness;
@@ -62,6 +65,11 @@ struct jobs {
     int64_t cleaned_ms;
     uint64_t cleaned_at; /* statements of requests by then */
 };
+
+static int64_t at_most(int64_t ms, int64_t max)
+{
+    return ms < max ? ms : max;
+}
 
 /* --- knowing --- */
 
@@ -250,7 +258,7 @@ static enum err_code engine(struct jobs *j, struct err *e)
     began = clock_mono_ms();
     rc = rollout_engine(j->db, j->app, j->holder, j->term, &n, e);
     ended = clock_mono_ms();
-    j->engine_rests_ms = ended + ENGINE_REST * (ended - began);
+    j->engine_rests_ms = ended + at_most(ENGINE_REST * (ended - began), ENGINE_REST_MAX_MS);
     j->rollouts = rc != ERR_OK || n > 0;
     if (rc == ERR_OK)
         ask_for_figures(j, n > 0 || j->unended);
@@ -430,11 +438,13 @@ static void complain(struct jobs *j, const char *name, const struct err *e)
     log_event(LOG_LEVEL_WARN, "job.failed", KV_STR("job", name), KV_STR("error", e->msg));
 }
 
-/* No job takes more than a quarter of the thread, which has polls to wake: looking at a rollout to
- * 10,000 devices takes a second. */
+/* No job takes more than a quarter of the thread, which has polls to wake.  Not for long: one that
+ * took a minute waited for a database that stood still, and has the more to hear of now. */
 static int64_t pause_after(const struct job *job, int64_t took_ms)
 {
-    return took_ms * 3 > job->every_ms ? took_ms * 3 : job->every_ms;
+    int64_t pause_ms = at_most(took_ms * 3, PAUSE_MAX_MS);
+
+    return pause_ms > job->every_ms ? pause_ms : job->every_ms;
 }
 
 static void run_due(struct jobs *j)

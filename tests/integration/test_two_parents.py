@@ -1,8 +1,11 @@
 """Two parents on one database (protocol.md 6.14.9): work that must be done once is done by one of them, in its term; what
 one knows the other knows; a paused or killed leader changes nothing that its successor did."""
+import contextlib
 import os
+import re
 import shutil
 import signal
+import subprocess
 import time
 import uuid
 
@@ -66,6 +69,12 @@ class Pair:
             assert d.put_status().status_code == 204
         return r
 
+    def known(self, d, parent):
+        """The child is with that parent, which has heard of it: until then it is told "not now"."""
+        at(d, parent)
+        wait_until(lambda: d.desired().status_code in (200, 304), "the parent to know the device", 5, 0.1)
+        return d
+
     def publish(self, api, devices, **body):
         self.size += 1
         return api.publish({"devices": {d.id: {KEY: self.size} for d in devices}}, **body)
@@ -123,8 +132,7 @@ def test_a_device_let_in_at_one_is_known_at_the_other(pair):
 
 
 def test_a_publication_at_one_is_heard_at_the_other(pair):
-    d = at(pair.add(), pair.second)
-    wait_until(lambda: d.desired().status_code in (200, 304), "the other to know the device", 5, 0.1)
+    d = pair.known(pair.add(), pair.second)
     d.put_status()  # a poll is held by who has its report
     for at_ in (pair.first, pair.second):
         held, t0 = Held(d), time.monotonic()
@@ -136,8 +144,9 @@ def test_a_publication_at_one_is_heard_at_the_other(pair):
 
 
 def test_a_parent_that_has_not_heard_yet_never_goes_back(pair):
-    """F10: at the moment of the publication the child is at the one parent, and asks the other, whose table is older."""
-    d = pair.add()
+    """F10: at the moment of the publication the child is at the one parent, and asks the other, whose table is older.
+    Not the device's own row: of a device that it does not know a parent says "not now"."""
+    d = pair.known(pair.add(), pair.second)
     for _ in range(8):
         pair.publish(pair.api_at(pair.first), [d])
         at(d, pair.first).fetch()  # verify() refuses anything lower
@@ -145,6 +154,47 @@ def test_a_parent_that_has_not_heard_yet_never_goes_back(pair):
         assert r.status_code == 304, f"{r.status_code} {r.text}"
     d.put_status()
     assert not pair.api.ok("GET", "/recovery")["fenced"]
+
+
+def served_by(pair, parent):
+    """The process of the database server that answers this parent's job thread."""
+    rows = [line.split() for line in subprocess.run(["ss", "-xpH"], capture_output=True, text=True, check=True).stdout.splitlines()]
+    ends = {r[5]: r[7] for r in rows}  # a socket: the one at its other end
+    whose = {r[5]: set(re.findall(r"pid=(\d+)", r[-1])) for r in rows}
+    jobs = {r[0] for r in pair.psql("SELECT pid FROM pg_stat_activity WHERE application_name = 'inarid jobs'")}
+    return next(int(pid) for s, pids in whose.items() for pid in pids & jobs if str(parent.pid) in whose.get(ends[s], ()))
+
+
+@contextlib.contextmanager
+def job_thread_waits(pair, parent):
+    """What the parent's job thread asks its database is not answered; requests are served as ever."""
+    def stopped():
+        """Not in the middle of something, whose locks others would wait for."""
+        os.kill(pid, signal.SIGSTOP)
+        if pair.psql(f"SELECT state FROM pg_stat_activity WHERE pid = {pid}") == [["idle"]]:
+            return True
+        os.kill(pid, signal.SIGCONT)
+        return False
+    pid = served_by(pair, parent)
+    wait_until(stopped, "it to be idle", 10)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_a_database_that_stood_still_is_not_waited_for_any_longer(pair):
+    """However long a job took, the next one of its kind comes soon: a table that is not followed makes a parent say that it is
+    behind."""
+    with job_thread_waits(pair, pair.second):
+        new = at(pair.add(), pair.second)
+        assert new.desired().status_code == 503, "so it asks its database whether there is such a device"
+        time.sleep(4)
+    wait_until(lambda: new.desired().status_code in (200, 304), "the other to know the device", 2, 0.1)
+    pair.api.ok("POST", f"/devices/{new.id}/commands", {"kind": "self-check"})
+    wait_until(lambda: new.desired().headers.get("Inari-Commands") == "1", "the other to hear of the order", 5, 0.1)
 
 
 @pytest.mark.slow
