@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 static const char *const both[] = {"main.cf", "master.cf"};
+enum { BACK_TRIES = 3 }; /* against somebody who writes the files while they are put back */
 
 void apply_lkg_path(const struct agent_settings *s, const char *digest, char *buf, size_t size)
 {
@@ -517,12 +518,77 @@ static enum err_code put_back(struct helper *h, const char *name, const char *su
     return rc;
 }
 
+/* Both files, the other way round than forward. */
+static enum err_code put_both_back(struct helper *h, struct err *e)
+{
+    struct journal_state *s = &h->j.s;
+    enum err_code rc = ERR_OK;
+
+    for (int i = 0; i < 2 && rc == ERR_OK; i++) {
+        if ((i == 0) != s->main_first)
+            rc = put_back(h, "main.cf", s->old_main, (mode_t)s->old_main_mode, e);
+        else
+            rc = put_back(h, "master.cf", s->old_master, (mode_t)s->old_master_mode, e);
+        crash_at("restored");
+    }
+    return rc == ERR_OK ? file_fsync_dir(h->s->postfix_config, e) : rc;
+}
+
+static bool are_back(const struct helper *h)
+{
+    const char *const sums[] = {h->j.s.old_main, h->j.s.old_master};
+    char path[4200];
+
+    for (size_t i = 0; i < COUNT_OF(both); i++) {
+        live_path(h, both[i], "", path, sizeof path);
+        if (!file_is(path, sums[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Somebody else wrote them since: once more. */
+static enum err_code still_back(struct helper *h, struct err *e)
+{
+    if (are_back(h))
+        return ERR_OK;
+    log_event(LOG_LEVEL_WARN, "apply.put-back-again", KV_STR("digest", h->j.s.to));
+    return put_both_back(h, e);
+}
+
+/* Run the old files.  Nothing is delivered before what it was done with has been looked at: between
+ * stop and start, or behind a reload, while the queue manager is held. */
+static enum err_code run_old(struct helper *h, struct err *e)
+{
+    bool restarted = false;
+    enum err_code rc = ERR_OK;
+
+    mutate_live(MUTATE_REVERT, h->s->postfix_config);
+    if (h->j.s.restart && postfix_pid(h->s->postfix_queue) != 0)
+        rc = postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
+    if (rc == ERR_OK && postfix_pid(h->s->postfix_queue) == 0)
+        rc = still_back(h, e);
+    if (rc == ERR_OK)
+        rc = activate(h, &restarted, e);
+    crash_at("revived");
+    for (int i = 0; i < BACK_TRIES && !are_back(h); i++) { /* also why a reload was refused */
+        rc = still_back(h, e);
+        if (rc != ERR_OK)
+            break;
+        rc = postfix_do(&h->pf, POSTFIX_RELOAD, &h->output, e);
+    }
+    if (rc == ERR_OK && !are_back(h))
+        rc = err_set(e, ERR_CHANGED_MEANWHILE,
+                     "something on this host writes main.cf or master.cf again and again");
+    queue_hold_end(&h->pf, &h->hold, true);
+    return rc;
+}
+
 /* Make Postfix run the old files: reload when it lives, stop and start when it does not recover by
  * that. */
 static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
 {
     AUTO_STRBUF struct strbuf why = STRBUF_INIT(4 * KIB);
-    bool restarted = false;
     enum err_code rc;
 
     *healthy = false;
@@ -530,57 +596,63 @@ static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
         *healthy = true;
         return postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
     }
-    rc = activate(h, &restarted, e);
-    if (rc == ERR_OK && postfix_speaks(&h->pf, &why)) {
+    rc = run_old(h, e);
+    if ((rc == ERR_OK || rc == ERR_CHANGED_MEANWHILE) && postfix_speaks(&h->pf, &why)) {
         *healthy = true;
-        return ERR_OK;
+        return rc;
     }
     log_event(LOG_LEVEL_WARN, "apply.restart",
               KV_STR("reason", rc == ERR_OK ? strbuf_str(&why) : e->msg));
     rc = postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
+    if (rc == ERR_OK)
+        rc = still_back(h, e);
     if (rc == ERR_OK)
         rc = postfix_do(&h->pf, POSTFIX_START, &h->output, e);
     *healthy = rc == ERR_OK && postfix_speaks(&h->pf, NULL);
     return rc;
 }
 
-enum err_code apply_revert(struct helper *h, const char *result, const char *reason,
-                           bool *ret_healthy, struct err *e)
+static enum err_code go_back(struct helper *h, const char *result, const char *reason,
+                             bool *ret_healthy, struct err *e)
 {
     struct journal_state *s = &h->j.s;
-    bool main_first = !s->main_first; /* the other way round than forward */
-    char kept_reason[256];
     struct err start_err = {0};
-    enum err_code rc, started;
+    enum err_code rc = put_both_back(h, e), started;
 
-    (void)snprintf(kept_reason, sizeof kept_reason, "%s", reason);
-    after_revert_note(h);
-    rc = journal_phase(&h->j, PHASE_REVERTING, e);
-    crash_at("reverting");
-    for (int i = 0; i < 2 && rc == ERR_OK; i++) {
-        if ((i == 0) == main_first)
-            rc = put_back(h, "main.cf", s->old_main, (mode_t)s->old_main_mode, e);
-        else
-            rc = put_back(h, "master.cf", s->old_master, (mode_t)s->old_master_mode, e);
-        crash_at("restored");
-    }
-    if (rc == ERR_OK)
-        rc = file_fsync_dir(h->s->postfix_config, e);
     if (rc != ERR_OK)
         return rc; /* the journal stays open: tried again at the next revert or start */
-    forget_prepared(h);
     started = revive(h, ret_healthy, &start_err);
-    rc = journal_end(&h->j, result, kept_reason, e);
+    forget_prepared(h);
+    rc = journal_end(&h->j, result, reason, e);
     if (rc == ERR_OK)
         prune_tables(h);
     if (started == ERR_OK)
         after_revert_begin(h);
     log_event(started == ERR_OK && *ret_healthy ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR,
               "apply.reverted", KV_STR("result", result), KV_STR("digest", s->last_digest),
-              KV_STR("reason", kept_reason),
+              KV_STR("reason", reason),
               KV_STR("postfix", started != ERR_OK ? start_err.msg
                                 : *ret_healthy    ? "answers"
                                                   : "does not answer"));
+    return rc;
+}
+
+enum err_code apply_revert(struct helper *h, const char *result, const char *reason,
+                           bool *ret_healthy, struct err *e)
+{
+    char kept_reason[256];
+    enum err_code rc;
+
+    (void)snprintf(kept_reason, sizeof kept_reason, "%s", reason);
+    after_revert_note(h);
+    rc = journal_phase(&h->j, PHASE_REVERTING, e);
+    crash_at("reverting");
+    /* As for the change itself; within a switch that failed it is held already. */
+    if (rc == ERR_OK && h->hold.guard == 0 && h->j.s.was_running && !h->j.s.restart)
+        (void)queue_hold_begin(&h->pf, &h->hold);
+    if (rc == ERR_OK)
+        rc = go_back(h, result, kept_reason, ret_healthy, e);
+    queue_hold_end(&h->pf, &h->hold, false);
     return rc;
 }
 

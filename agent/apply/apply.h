@@ -35,8 +35,9 @@ MUST_USE enum err_code apply_still_same(struct helper *h, struct err *e);
 /* ERR_CHANGED_MEANWHILE: the live files are no longer what was validated; the change stays open and
  * must be reverted. */
 MUST_USE enum err_code apply_commit(struct helper *h, const char *digest, struct err *e);
-/* Put the old files back.  result: "reverted" or "interrupted".  *ret_healthy: Postfix answers with
- * them. */
+/* Put the old files back, under a held queue as the switch (queue_hold.h), and look at them once
+ * more when Postfix was reloaded.  result: "reverted" or "interrupted".  *ret_healthy: Postfix
+ * answers with them. */
 MUST_USE enum err_code apply_revert(struct helper *h, const char *result, const char *reason,
                                     bool *ret_healthy, struct err *e);
 /* At start: finish what a crash left (6.9.10). */

@@ -89,7 +89,7 @@ const struct mutation *mutate_at(size_t i)
 
 const char *mutate_wanted(enum mutate_when when)
 {
-    static const char *const prefixes[] = {"stage:", "live:", "reload:", "probe:"};
+    static const char *const prefixes[] = {"stage:", "live:", "reload:", "probe:", "revert:"};
     const char *prefix = prefixes[when], *s = getenv("INARI_MUTATE");
 
     return s != NULL && strncmp(s, prefix, strlen(prefix)) == 0 ? s + strlen(prefix) : NULL;

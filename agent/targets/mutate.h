@@ -6,6 +6,7 @@
  *   INARI_MUTATE=live:<name>    the files are made wrong just before the rename
  *   INARI_MUTATE=reload:<name>  the live files, just before the reload: Postfix runs with them
  *   INARI_MUTATE=probe:<name>   the live files, behind the reload and the look after it
+ *   INARI_MUTATE=revert:<name>  the live files, put back already, just before Postfix is reloaded
  *   INARI_MUTATE_PORT=<n>       the port of mutation "port-in-use"
  *   INARI_CRASH_AT=<point>      SIGKILL to ourselves at that point
  * The 44 names are the mutations of Postfix configurations that were measured (what broken
@@ -16,7 +17,7 @@
 #include "base/arena.h"
 #include "base/strbuf.h"
 
-enum mutate_when { MUTATE_STAGE, MUTATE_LIVE, MUTATE_RELOAD, MUTATE_PROBE };
+enum mutate_when { MUTATE_STAGE, MUTATE_LIVE, MUTATE_RELOAD, MUTATE_PROBE, MUTATE_REVERT };
 
 struct mutation {
     const char *name;

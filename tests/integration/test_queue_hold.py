@@ -2,12 +2,14 @@
 mail waits in the incoming queue, and it goes on whatever becomes of the helper."""
 import os
 import signal
+import subprocess
 import time
 import uuid
 
+import labrig
 import pytest
 from parentlib import wait_until
-from test_pair_faults import attempt, child, inherit, new_size, publish_for, respawn  # noqa: F401
+from test_pair_faults import attempt, child, digests, inherit, new_size, publish_for, respawn  # noqa: F401
 
 pytestmark = [pytest.mark.lab, pytest.mark.fault, pytest.mark.slow]
 # What a program on the gateway itself sends: it asks nobody's leave.
@@ -15,6 +17,18 @@ SUBMIT = """
 import subprocess, sys
 subprocess.run(["/usr/sbin/sendmail", "-f", "sender@outside.test", "user2@example.test"], check=True, text=True,
                input=f"Message-ID: <{sys.argv[1]}>\\nSubject: x\\nFrom: sender@outside.test\\n\\nx\\n")
+"""
+# The same as soon as main.cf is empty and was reloaded with, by a process that is there before; "1": it still is empty then.
+SUBMIT_THEN = """
+import os, subprocess, sys, time
+until = time.monotonic() + 60
+while os.path.getsize("/etc/postfix/main.cf") > 0 and time.monotonic() < until:
+    time.sleep(0.02)
+time.sleep(0.3)
+for n in range(3):
+    subprocess.run(["/usr/sbin/sendmail", "-f", "sender@outside.test", "user2@example.test"], check=True, text=True,
+                   input=f"Message-ID: <{sys.argv[1]}-{n}@outside.test>\\nSubject: x\\nFrom: sender@outside.test\\n\\nx\\n")
+print(int(os.path.getsize("/etc/postfix/main.cf") == 0))
 """
 ENDED = ("reverted", "rejected", "committed", "degraded")
 
@@ -62,6 +76,28 @@ def test_nothing_is_delivered_before_the_comparison(healthy_lab, child):
     except AssertionError:
         print(*lab.story(child, f"{mark}-0@outside.test"), sep="\n")
         raise
+
+
+def test_nothing_is_delivered_while_the_old_files_are_put_back(healthy_lab, child):
+    """The same for the way back: somebody empties main.cf between the old files' return and the reload.  The helper was
+    killed in the middle, so the next one goes back by itself."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    before = digests(lab, child)
+    respawn(lab, child, "helper", INARI_CRASH_AT="switched")
+    pub = publish_for(lab, child, new_size())
+    wait_until(lambda: not host.named("inari-helper"), "the helper to die", 10, 0.02)
+    main_cf = f"{lab.root(child)}/etc/postfix/main.cf"
+    mark = f"hold-{uuid.uuid4().hex[:8]}"
+    with subprocess.Popen([labrig.COMMAND, "exec", "--dir", lab.dir, child, "--", "/usr/bin/python3", "-c", SUBMIT_THEN, mark],
+                          stdout=subprocess.PIPE, text=True) as submit:
+        respawn(lab, child, "helper", INARI_MUTATE="revert:main-empty", INARI_PAUSE_AT="revived:5000")
+        wait_until(lambda: os.path.getsize(main_cf) == 0, "the emptied main.cf", 20, 0.01)
+        assert stopped(lab, child)
+        assert submit.communicate(timeout=60)[0].strip() == "1"
+    a = attempt(lab, child, pub, (*ENDED, "interrupted"))
+    assert a["result"] != "committed" and digests(lab, child) == before
+    lab.wait_arrived(mark, 3, 15)
+    assert not stopped(lab, child)
 
 
 def test_mail_is_taken_in_and_goes_on_after_it(healthy_lab, child):
