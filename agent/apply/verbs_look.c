@@ -200,6 +200,7 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     (void)json_object_set_new(answer, "on_disk_main", json_string(in_main));
     (void)json_object_set_new(answer, "on_disk_master", json_string(in_master));
     (void)json_object_set_new(answer, "managed", json_boolean(h->j.s.managed));
+    (void)json_object_set_new(answer, "open", json_boolean(apply_is_open(h)));
     (void)json_object_set_new(answer, "lkg", lkg_json(&h->j.s));
     (void)json_object_set_new(answer, "queue", queue);
     (void)json_object_set_new(answer, "desired", desired_read(h));

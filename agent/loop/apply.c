@@ -544,6 +544,8 @@ enum apply_outcome apply_recover(struct apply *a, bool *ret_interrupted)
     if (json_bool(tx, "open", false)) {
         (void)snprintf(a->digest, sizeof a->digest, "%s", json_str(tx, "to", ""));
         a->phase = "probing";
+        json_decref(a->problem); /* of an earlier attempt */
+        a->problem = NULL;
         a->started_ms = clock_wall_ms();
         a->started_mono_ms = clock_mono_ms();
         (void)err_set(&e, ERR_REFUSED, "the agent stopped in phase %s of this change",

@@ -104,6 +104,7 @@ struct loop_work {
     json_t *drift, *facts, *proposal;
     char main_digest[65], master_digest[65];
     bool recovered; /* what a dead process left behind has been dealt with */
+    bool left_open; /* what is recovered is a change of this process that could not be ended then */
 };
 
 struct loop {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FACTS_MS = 600 * 1000, LKG_MS = 60 * 1000, SOAK_STEP_MS = 5000 };
+enum { FACTS_MS = 600 * 1000, LKG_MS = 60 * 1000, SOAK_STEP_MS = 5000, LEFT_OPEN_MS = 20 * 1000 };
 
 void work_again(struct loop *l)
 {
@@ -82,6 +82,11 @@ static void refresh_facts(struct loop *l)
 static const char *disk_digest(const struct loop *l)
 {
     return json_str(l->work.running, "on_disk", "");
+}
+
+static bool is_open(const struct loop *l)
+{
+    return json_bool(l->work.running, "open", false);
 }
 
 /* The newest kept configuration that is not the one on disk; "" when there is none. */
@@ -207,8 +212,10 @@ static void count_failure(struct loop *l)
     const char *type = json_str(l->apply.problem, "type", "");
     int64_t retry = LOOP_RETRY_MS + (int64_t)rand_below(LOOP_RETRY_MS / 2), count = 0;
 
-    if (strcmp(type, PROBLEM_TYPE_PREFIX "storage") !=
-        0) { /* a full disk is not the content's fault */
+    if (l->work.left_open) { /* the same attempt still */
+        retry = 0;
+    } else if (strcmp(type, PROBLEM_TYPE_PREFIX "storage") !=
+               0) { /* a full disk is not the content's fault */
         char reason[201];
         (void)snprintf(reason, sizeof reason, "%s", detail);
         count = memory_failed(&l->memory, l->apply.digest, reason);
@@ -601,13 +608,29 @@ static void look_at_managed(struct loop *l, int64_t now)
     check_running(l, now);
 }
 
+/* Nothing of ours is under way, and a change is open: its answer never came, or it could not be put
+ * back then.  Nobody else ends it while we are connected, and nothing new begins before. */
+static bool end_left_open(struct loop *l, int64_t now)
+{
+    if (!is_open(l))
+        return false;
+    log_event(LOG_LEVEL_WARN, "apply.left-open", KV_STR("digest", disk_digest(l)));
+    l->work.next_check = now + LEFT_OPEN_MS; /* when it cannot be ended this time either */
+    l->work.left_open = true;
+    l->apply.result = NULL;
+    l->work.recovered = false;
+    l->work.next = 0;
+    loop_wake(l, now);
+    return true;
+}
+
 static void look_again(struct loop *l, int64_t now)
 {
     if (now >= l->work.next_facts)
         refresh_facts(l);
     if (now >= l->work.next_check) {
         l->work.next_check = now + LOOP_CHECK_MS;
-        if (refresh_running(l)) {
+        if (refresh_running(l) && !end_left_open(l, now)) {
             show_service(l);
             show_drain(l);
             look_at_managed(l, now);
@@ -671,6 +694,8 @@ static void recover(struct loop *l, int64_t now)
     l->work.recovered = true;
     l->work.next = 0;
     (void)refresh_running(l);
+    if (!interrupted)
+        l->work.left_open = false;
     if (!interrupted ||
         (l->apply.result == NULL && strcmp(last, l->apply.digest) == 0 &&
          strcmp(json_str(l->memory.last_attempt, "result", ""), "interrupted") == 0))
@@ -693,6 +718,7 @@ static void recover(struct loop *l, int64_t now)
         (void)snprintf(l->apply.jti, sizeof l->apply.jti, "%s", l->work.bundle.jti);
     }
     show_result(l);
+    l->work.left_open = false;
     keep_attempt(l);
     l->work.next = 0; /* the same once more at once; after that it is quarantined */
 }
@@ -731,9 +757,9 @@ void work_turn(struct loop *l)
         l->work.needs_parent = false;
     if (l->work.pending.active)
         turn_pending(l, now);
-    else if (l->work.wanted && now >= l->work.next && !l->work.needs_parent)
+    else if (l->work.wanted && now >= l->work.next && !l->work.needs_parent && !is_open(l))
         consider(l);
-    else if (l->work.wanted)
+    else if (l->work.wanted && !is_open(l))
         loop_wake(l, l->work.next);
     command_turn_work(l);
     if (!l->work.pending.active)

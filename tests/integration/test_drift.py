@@ -8,7 +8,7 @@ import pytest
 import wireclient
 from parentlib import wait_until
 from test_dry_run import cli
-from test_pair_commands import run
+from test_pair_commands import ended, give, run
 from test_pair_faults import condition, inherit, new_size, respawn
 
 SINCE = "2026-01-01T00:00:00Z"
@@ -287,6 +287,33 @@ def test_never_a_fight(healthy_lab, child):
     cli(lab, "drift", "enforce", child, SIZE)
     assert value(lab, child) == right
     look(lab, child, [])
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+def test_a_repair_that_could_not_be_undone_is_undone_later(healthy_lab, child):
+    """Neither committed (somebody writes again) nor put back (the disk fails): agent and helper stay connected, so nobody
+    takes over; the change must not stay open, since nothing new begins while it is."""
+    lab = healthy_lab
+    etc, state = (os.path.join(lab.root(child), d) for d in ("etc/postfix", "var/lib/inari/helper"))
+    lab.execute(child, "postconf", "-e", "message_size_limit=33554432")
+    look(lab, child, [SIZE])
+    respawn(lab, child, "helper", INARI_PAUSE_AT="probing:2000")
+    given = give(lab, child, "drift-enforce")
+    wait_until(lambda: "message_size_limit = 33554432" not in open(f"{etc}/main.cf").read(), "the switch", 20, 0.01)
+    with open(f"{etc}/main.cf", "a") as f:
+        f.write("message_size_limit = 31457280\n")
+    os.rename(f"{state}/undo/main.cf", f"{state}/main.cf.away")  # it cannot be read
+    os.unlink(f"{etc}/main.cf.inari-old")
+    assert ended(lab, given, 60)["state"] == "failed"
+    wait_until(lambda: condition(lab, child, "ConfigApplied")["reason"] == "Degraded", "the failed way back to be said", 30, 0.2)
+    os.rename(f"{state}/main.cf.away", f"{state}/undo/main.cf")
+    wait_until(lambda: value(lab, child) == "33554432", "the files as they were before the repair", 60, 0.5)
+    lab.wait_in_sync([child])
+    look(lab, child, [SIZE])
+    size = new_size()
+    lab.api.publish({"devices": {child: {"smtp.message_size_limit": size}}}, "after it")
+    lab.wait_ehlo(f"SIZE {size}", [child])
 
 
 @pytest.mark.lab
