@@ -41,6 +41,7 @@ def private_kib(pid):
 def crowd(p, count, **options):
     d = tempfile.mkdtemp(prefix="inari-fleet-")
     api = p.token()
+    api.change("/rollout-policy", {"confirm_above": 100})  # every publication here is to everybody
     sim = simlib.Sim(d, count, simlib.join_string(api, count), **options)
     try:
         yield sim, api

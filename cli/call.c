@@ -57,6 +57,7 @@ static enum cli_exit call(struct cli *c, const struct apicall *what, struct apir
     *r = (struct apireply){0};
     if (rc == EXIT_OK_ && apiclient_call(c->client, what, r, &e) != ERR_OK)
         rc = call_failed(c, &e, r->json);
+    c->failed = e.code;
     if (rc == EXIT_OK_)
         keep_cookie(c, r);
     return rc;

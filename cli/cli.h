@@ -28,6 +28,7 @@ struct cli {
     bool json, dry_run;
     struct conf conf;
     struct apiclient *client; /* made at the first call */
+    enum err_code failed;     /* what the last call of the parent ended with */
 };
 
 typedef enum cli_exit (*verb_fn)(struct cli *c);

@@ -249,10 +249,42 @@ static enum err_code audit_revert(struct db *db, const struct publication *p, in
                           : audit_append(db, p->how->by, "rollout.revert", object, detail, e);
 }
 
+static json_t *reach_json(const struct rollout_reach *r)
+{
+    return json_pack("{s:I,s:I,s:b}", "devices", (json_int_t)r->devices, "of", (json_int_t)r->of,
+                     "confirm", (int)r->confirm);
+}
+
+static enum err_code roll_out(struct db *db, struct publication *p, const char *id, int64_t pub,
+                              struct rollout_reach *reach, struct err *e)
+{
+    enum err_code rc =
+        rollout_make(db, p->app,
+                     &(struct rollout_new){.id = id,
+                                           .pub = pub,
+                                           .content = p->content,
+                                           .asked = p->how->rollout,
+                                           .author = p->how->by->name,
+                                           .author_id = p->how->by->account,
+                                           .reverts = p->reverts == NULL ? "" : p->reverts,
+                                           .owed = p->fence != NULL,
+                                           .confirm = p->how->confirm,
+                                           .dry_run = p->how->dry_run,
+                                           .ret_reach = reach},
+                     p->a, &p->devices, &p->rollout, e);
+
+    if (rc != ERR_CONFIRMATION_NEEDED)
+        return rc;
+    json_decref(p->ret->problem);
+    p->ret->problem = json_pack("{s:o}", "reach", reach_json(reach));
+    return rc;
+}
+
 static enum err_code store(struct db *db, struct publication *p, json_t *checked, struct err *e)
 {
     AUTO(json_free) json_t *forced = forced_json(p);
     char digest[65], rollout[UUID_TEXT_SIZE];
+    struct rollout_reach reach = {0};
     struct revision_row row = {.pub = p->head.pub + 1,
                                .content = p->content,
                                .diff = p->diff,
@@ -271,16 +303,7 @@ static enum err_code store(struct db *db, struct publication *p, json_t *checked
     if (rc == ERR_OK)
         rc = revision_store_set_origins(db, p->diff, row.pub, e);
     if (rc == ERR_OK)
-        rc = rollout_make(db, p->app,
-                          &(struct rollout_new){.id = rollout,
-                                                .pub = row.pub,
-                                                .content = p->content,
-                                                .asked = p->how->rollout,
-                                                .author = p->how->by->name,
-                                                .author_id = p->how->by->account,
-                                                .reverts = p->reverts == NULL ? "" : p->reverts,
-                                                .owed = p->fence != NULL},
-                          p->a, &p->devices, &p->rollout, e);
+        rc = roll_out(db, p, rollout, row.pub, &reach, e);
     if (rc == ERR_OK && p->source == FROM_DRAFT)
         rc = draft_store_delete(db, p->draft_id, e);
     if (rc == ERR_OK)
@@ -292,11 +315,11 @@ static enum err_code store(struct db *db, struct publication *p, json_t *checked
     if (rc != ERR_OK)
         return rc;
     json_decref(p->ret->result);
-    p->ret->result =
-        json_pack("{s:I,s:s?,s:O,s:O,s:O,s:I,s:O?,s:O?,s:b}", "pub", (json_int_t)row.pub,
-                  "rollout_id", p->how->dry_run ? NULL : rollout, "rollout", p->rollout, "devices",
-                  p->devices, "diff", p->diff, "changes", (json_int_t)json_array_size(p->diff),
-                  "kept", p->kept, "check", checked, "dry_run", p->how->dry_run);
+    p->ret->result = json_pack(
+        "{s:I,s:s?,s:O,s:O,s:O,s:I,s:O?,s:O?,s:b,s:o}", "pub", (json_int_t)row.pub, "rollout_id",
+        p->how->dry_run ? NULL : rollout, "rollout", p->rollout, "devices", p->devices, "diff",
+        p->diff, "changes", (json_int_t)json_array_size(p->diff), "kept", p->kept, "check", checked,
+        "dry_run", p->how->dry_run, "reach", reach_json(&reach));
     return p->ret->result == NULL ? no_memory(e) : ERR_OK;
 }
 

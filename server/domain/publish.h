@@ -17,6 +17,7 @@ struct publish {
     enum lang lang;
     bool any_owner; /* may publish the draft of another account */
     bool dry_run;
+    int64_t confirm;       /* how many devices it is said to change; ROLLOUT_NOT_SAID (rollout.h) */
     const json_t *rollout; /* how it reaches the devices (strategy.h); NULL: the fleet's policy */
 };
 struct published {
@@ -24,12 +25,14 @@ struct published {
     json_t
         *result; /* {"pub","rollout_id","devices":[{"id","name","rev","changed"}],"changes":n,...};
                     owned */
-    json_t *problem; /* members for the problem document: "conflicts"; owned */
+    json_t *problem; /* members for the problem document: "conflicts" or "reach"; owned */
 };
 void published_clear(struct published *p);
 
 /* ERR_STALE_DRAFT: the same leaf was published meanwhile (problem names key, pub and author).
- * ERR_INVALID: findings. */
+ * ERR_INVALID: findings.
+ * ERR_CONFIRMATION_NEEDED: the number of devices that change was not said, or is another (problem:
+ * "reach").  These hold for the next two as well. */
 MUST_USE enum err_code publish_draft(struct db *db, struct app *app, const char *draft_id,
                                      const struct publish *how, struct published *ret,
                                      struct err *e);
@@ -42,8 +45,9 @@ MUST_USE enum err_code publish_restore(struct db *db, struct app *app, int64_t p
 MUST_USE enum err_code publish_undo(struct db *db, struct app *app, int64_t pub,
                                     const struct publish *how, struct published *ret,
                                     struct err *e);
-/* Take back what the publication of a rollout changed, from the devices that have it: an undo whose rollout goes the same
- * way with short baking.  ERR_CONFLICT: the rollout cannot be reverted in its state.  fence NULL: a person asks. */
+/* Take back what the publication of a rollout changed, from the devices that have it: an undo whose
+ * rollout goes the same way with short baking.  ERR_CONFLICT: the rollout cannot be reverted in its
+ * state.  fence NULL: a person asks. */
 struct publish_fence {
     const char *holder; /* of the lease "engine", in this term */
     int64_t term;

@@ -16,6 +16,11 @@
 #include "domain/app.h"
 #include "store/db.h"
 
+/* Whom a publication would change: devices in mode manage. */
+struct rollout_reach {
+    size_t devices, of;
+    bool confirm; /* so many that their number has to be said */
+};
 struct rollout_new {
     const char *id;       /* a fresh UUIDv7 */
     int64_t pub;
@@ -24,9 +29,15 @@ struct rollout_new {
     const char *author, *author_id; /* name, and account */
     const char *reverts;   /* id of the rollout whose publication this takes back; "" none */
     bool owed;             /* by the engine: only while the rollout still asks for it, ERR_CONFLICT otherwise */
+    int64_t confirm;       /* how many devices the author says that it changes; ROLLOUT_NOT_SAID */
+    bool dry_run;          /* nobody has to say the number */
+    struct rollout_reach *ret_reach; /* written with ERR_OK and ERR_CONFIRMATION_NEEDED */
 };
+enum { ROLLOUT_NOT_SAID = -1 };
 /* Supersedes every rollout that is not over, but an expedited one on its way, and releases the first wave; an expedited
  * one supersedes nothing.  Inside the publication's transaction, after the revision's row.  ERR_INVALID below "/rollout" when asked is no strategy.
+ * ERR_CONFIRMATION_NEEDED at "/confirm": the number said is wrong, or none is said and the policy's confirm_above asks for one; taking a
+ * rollout back is never held up so.
  * *ret_devices: [{"id","name","rev","changed","state"}], *ret_rollout: {"state","strategy","waves"}; new references. */
 MUST_USE enum err_code rollout_make(struct db *db, struct app *app, const struct rollout_new *w, struct arena *a,
                                     json_t **ret_devices, json_t **ret_rollout, struct err *e);

@@ -326,7 +326,8 @@ static enum err_code revert(struct db *db, struct pass *p, struct err *e)
     const struct publish how = {.by = &by,
                                 .reason = "automatic revert after a failed rollout",
                                 .force_reason = "automatic revert after a failed rollout",
-                                .any_owner = true};
+                                .any_owner = true,
+                                .confirm = ROLLOUT_NOT_SAID};
     const struct publish_fence fence = {p->holder, p->term};
     struct published out = {0};
     enum err_code rc = publish_revert(db, p->app, p->id, &how, &fence, &out, e);

@@ -176,13 +176,46 @@ static enum err_code choose_urgent(struct making *m, struct err *e)
     return m->urgent == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 
+/* Before anything is superseded: a dry run and the publication after it count the same. */
+static struct rollout_reach reach_of(const struct making *m)
+{
+    struct rollout_reach r = {0};
+
+    for (size_t i = 0; i < m->n_changes; i++) {
+        bool managed = strcmp(m->targets[i].mode, "manage") == 0;
+        r.of += managed;
+        r.devices += managed && m->changes[i].changed;
+    }
+    /* What is taken back waits for nobody's counting either. */
+    r.confirm = m->w->reverts[0] == '\0' && strategy_wants_number(&m->x.s, r.devices, r.of);
+    return r;
+}
+
+/* A slip of the layer is seen in the number; a number that is said binds also where none is asked
+ * for. */
+static enum err_code check_number(const struct making *m, struct err *e)
+{
+    const struct rollout_reach r = *m->w->ret_reach;
+
+    if (m->w->confirm == ROLLOUT_NOT_SAID)
+        return !r.confirm || m->w->dry_run
+                   ? ERR_OK
+                   : err_field(e, ERR_CONFIRMATION_NEEDED, "/confirm",
+                               "%zu of %zu managed devices would change, which is more than %lld "
+                               "%%: say the number of devices that change",
+                               r.devices, r.of, (long long)m->x.s.confirm_above);
+    return m->w->confirm == (int64_t)r.devices
+               ? ERR_OK
+               : err_field(e, ERR_CONFIRMATION_NEEDED, "/confirm",
+                           "%lld was said, but %zu of %zu managed devices would change",
+                           (long long)m->w->confirm, r.devices, r.of);
+}
+
 static void settle_strategy(struct making *m)
 {
-    size_t managed = 0;
-
-    for (size_t i = 0; i < m->n_changes; i++)
-        managed += m->changes[i].changed && strcmp(m->targets[i].mode, "manage") == 0;
-    strategy_settle(&m->x.s, managed);
+    strategy_settle(&m->x.s, m->w->ret_reach->devices);
+    (void)json_object_del(m->strategy, "confirm_above"); /* what takes it back asks for it again */
+    (void)json_object_del(m->strategy, "confirm_min");
     (void)json_object_set_new(m->strategy, "strategy",
                               json_string(strategy_kind_names[m->x.s.kind]));
 }
@@ -349,6 +382,10 @@ static enum err_code begin(struct making *m, struct err *e)
         rc = err_set(e, ERR_CONFLICT, "the devices changed meanwhile");
     if (rc == ERR_OK)
         rc = stop_reverted(m, e);
+    if (rc != ERR_OK)
+        return rc;
+    *m->w->ret_reach = reach_of(m);
+    rc = check_number(m, e);
     if (rc != ERR_OK)
         return rc;
     settle_strategy(m);

@@ -19,10 +19,15 @@ enum {
     GUARD_QUEUE = 50, /* messages: fewer may be one slow destination */
 };
 
+enum {
+    CONFIRM_ABOVE = 50, /* percent */
+    CONFIRM_MIN = 20,   /* devices: in a small fleet every change is one of most of it */
+};
+
 static json_t *built_in(void)
 {
     return json_pack("{s:s,s:[s,s,s,s],s:n,s:i,s:i,s:i,s:i,s:s,s:s,s:b,s:b,s:i,s:s,s:i,s:i,s:i,s:i,"
-                     "s:i,s:i,s:i,s:i,s:i}",
+                     "s:i,s:i,s:i,s:i,s:i,s:i,s:i}",
                      "strategy", "auto", "waves", "1", "per-group", "10%", "50%", "max_unavailable",
                      "canary_bake_s", 600, "bake_s", 300, "apply_deadline_s", 600,
                      "offline_after_s", 180, "max_failures", "5%", "on_failure", "halt", "approval",
@@ -30,7 +35,25 @@ static json_t *built_in(void)
                      "soak_s", 0, "guard_messages", GUARD_MESSAGES, "guard_factor", GUARD_FACTOR,
                      "guard_rejected", GUARD_PERCENT, "guard_deferred", GUARD_PERCENT,
                      "guard_latency_s", GUARD_LATENCY_S, "guard_queue", GUARD_QUEUE,
-                     "expedite_bake_s", EXPEDITE_BAKE_S);
+                     "expedite_bake_s", EXPEDITE_BAKE_S, "confirm_above", CONFIRM_ABOVE,
+                     "confirm_min", CONFIRM_MIN);
+}
+
+/* What protects from a slip is not switched off by the same request. */
+static enum err_code policy_only(const json_t *asked, const char *pointer, struct err *e)
+{
+    static const char *const names[] = {"confirm_above", "confirm_min", NULL};
+    char at[160];
+
+    for (int i = 0; names[i] != NULL; i++) {
+        if (json_object_get(asked, names[i]) == NULL)
+            continue;
+        (void)snprintf(at, sizeof at, "%s/%s", pointer, names[i]);
+        return err_field(e, ERR_INVALID, at,
+                         "only the fleet's policy says from when on the number of devices is asked "
+                         "for: leave the member out");
+    }
+    return ERR_OK;
 }
 
 enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer,
@@ -51,7 +74,9 @@ enum err_code strategy_merge(const json_t *policy, const json_t *asked, const ch
     if (j == NULL || (policy != NULL && json_object_update(j, (json_t *)(uintptr_t)policy) != 0) ||
         (asked != NULL && json_object_update(j, (json_t *)(uintptr_t)asked) != 0))
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    rc = strategy_read(j, pointer, &s, e);
+    rc = policy_only(asked, pointer, e);
+    if (rc == ERR_OK)
+        rc = strategy_read(j, pointer, &s, e);
     if (rc == ERR_OK)
         *ret = TAKE(j);
     return rc;
@@ -119,7 +144,7 @@ struct words {
     const char *max_unavailable, *max_failures;
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet, shadow_s;
     int64_t soak_s, guard_messages, guard_factor, guard_rejected, guard_deferred, guard_latency_s,
-        guard_queue, expedite_bake_s;
+        guard_queue, expedite_bake_s, confirm_above, confirm_min;
     bool approval, expedite;
 };
 
@@ -168,6 +193,8 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
         JDEC_INT(struct words, guard_latency_s, 0, 0, 300),
         JDEC_INT(struct words, guard_queue, 0, 0, 1000000),
         JDEC_INT(struct words, expedite_bake_s, 0, 0, 3600),
+        JDEC_INT(struct words, confirm_above, 0, 0, 100),
+        JDEC_INT(struct words, confirm_min, 0, 1, 1000000),
         JDEC_END,
     };
     enum err_code rc = jdec_object(j, fields, JD_REFUSE_UNKNOWN, pointer, &w, e);
@@ -182,6 +209,8 @@ enum err_code strategy_read(const json_t *j, const char *pointer, struct strateg
                              .small_fleet = w.small_fleet,
                              .shadow_s = w.shadow_s,
                              .expedite_bake_s = w.expedite_bake_s,
+                             .confirm_above = w.confirm_above,
+                             .confirm_min = w.confirm_min,
                              .shadow = (enum strategy_shadow)w.shadow,
                              .guard = limits_of(&w),
                              .revert = w.on_failure == 1,
@@ -218,6 +247,12 @@ void strategy_settle(struct strategy *s, size_t n_devices)
 }
 
 /* --- numbers --- */
+
+bool strategy_wants_number(const struct strategy *s, size_t n_changing, size_t n_managed)
+{
+    return n_changing >= (size_t)s->confirm_min &&
+           n_changing * 100 > n_managed * (size_t)s->confirm_above;
+}
 
 size_t share_of(struct share s, size_t n)
 {

@@ -8,7 +8,8 @@
  *    "approval":false, "expedite":false, "small_fleet":10,
  *    "shadow":"auto|always|never", "shadow_s":60, "soak_s":0,
  *    "guard_messages":20, "guard_factor":3, "guard_rejected":10, "guard_deferred":10, "guard_latency_s":30,
- *    "guard_queue":50, "expedite_bake_s":30}
+ *    "guard_queue":50, "expedite_bake_s":30, "confirm_above":50, "confirm_min":20}
+ * confirm_above and confirm_min are the policy's alone, and not kept with a rollout: they are about publishing, not about the way.
  * soak_s is for the devices alone: so long after the switch each looks every 5 s whether all is well, and puts the change back by
  * itself when it is not (wire.md, "probe_soak_s"); an expedited one has none.
  * A share is a number of devices ("3") or of a hundred ("10%", rounded up, at least one).
@@ -39,19 +40,25 @@ struct strategy {
     int64_t canary_bake_s, bake_s, apply_deadline_s, offline_after_s, small_fleet;
     int64_t shadow_s; /* how long their answers are waited for; of an expedited one at most 10 s */
     int64_t expedite_bake_s; /* how long the one canary of an expedited one is watched, at most */
+    int64_t confirm_above; /* percent of the managed devices; 100: never asked */
+    int64_t confirm_min;   /* devices below which nobody is asked */
     enum strategy_shadow shadow;
     struct guard_limits guard; /* when a device that has it is well */
     bool revert, approval, expedite;
 };
 
 /* Built-in values, under the policy, under what a publication asks for: one object, new reference.  Each of the two may
- * be NULL.  ERR_INVALID names the member below pointer; ERR_FORBIDDEN: asked drops the approval the policy wants. */
+ * be NULL.  ERR_INVALID names the member below pointer, also one that only the policy may have; ERR_FORBIDDEN: asked drops the
+ * approval the policy wants. */
 MUST_USE enum err_code strategy_merge(const json_t *policy, const json_t *asked, const char *pointer, json_t **ret,
                                       struct err *e);
 /* Read a merged one. */
 MUST_USE enum err_code strategy_read(const json_t *j, const char *pointer, struct strategy *ret, struct err *e);
 /* "auto" becomes "all" for at most small_fleet devices, else "waves"; an expedited one has its own waves and times. */
 void strategy_settle(struct strategy *s, size_t n_devices);
+
+/* Must whoever publishes what changes so many of the managed devices say their number? */
+bool strategy_wants_number(const struct strategy *s, size_t n_changing, size_t n_managed);
 
 /* How many of n a share is: 0 for SHARE_NONE and SHARE_PER_GROUP or when n is 0; else 1..n. */
 size_t share_of(struct share s, size_t n);

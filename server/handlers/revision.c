@@ -1,6 +1,7 @@
 #include "domain/revision.h"
 
 #include "domain/publish.h"
+#include "domain/rollout.h"
 #include "handlers/common.h"
 #include "handlers/device.h"
 #include "handlers/settings.h"
@@ -76,11 +77,13 @@ static enum err_code decode_how(const struct req *rq, const struct actor *by, st
     struct {
         const char *reason;
         json_t *force, *rollout;
-    } in = {NULL, NULL, NULL};
+        int64_t confirm;
+    } in = {.confirm = ROLLOUT_NOT_SAID};
     const struct jdec_field fields[] = {
         JDEC_STR(__typeof__(in), reason, JD_REQUIRED, 1, REASON_MAX),
         JDEC_OBJECT(__typeof__(in), force, JD_NULL_OK),
         JDEC_OBJECT(__typeof__(in), rollout, JD_NULL_OK),
+        JDEC_INT(__typeof__(in), confirm, JD_NULL_OK, 0, 1000000),
         JDEC_END,
     };
     struct {
@@ -98,6 +101,7 @@ static enum err_code decode_how(const struct req *rq, const struct actor *by, st
                             .lang = rq->lang,
                             .any_owner = (rq->who.perms & PERM_ADMIN) != 0,
                             .dry_run = rq->dry_run,
+                            .confirm = in.confirm,
                             .rollout = json_is_object(in.rollout) ? in.rollout : NULL};
     return rc;
 }

@@ -33,14 +33,32 @@ static json_t *field_json(const struct err *err, enum lang lang)
                      "forceable", 0);
 }
 
+/* NULL: none.  Findings that refuse stand for the error; warnings, and what was forced, come after
+ * the field that does. */
+static json_t *errors_json(const struct err *err, const struct findings *findings, enum lang lang)
+{
+    bool told = findings != NULL && findings->errors > 0 && err->code == ERR_INVALID;
+    json_t *list = NULL, *rest;
+
+    if (!told && err->pointer[0] != '\0' && problem_texts[err->code].status < 500)
+        list = field_json(err, lang);
+    if (findings == NULL || findings->n == 0)
+        return list;
+    rest = problem_findings(findings, lang);
+    if (list == NULL)
+        return rest;
+    (void)json_array_extend(list, rest);
+    json_decref(rest);
+    return list;
+}
+
 json_t *problem_json(const struct err *err, const struct findings *findings, enum lang lang,
                      const char *request_id, const json_t *extra)
 {
     const struct problem_text *t = &problem_texts[err->code];
-    const char *detail =
-        (t->status >= 500 && err->code != ERR_FENCED) || err->msg[0] == '\0'
-            ? t->title[lang]
-            : err_text(err, lang);
+    const char *detail = (t->status >= 500 && err->code != ERR_FENCED) || err->msg[0] == '\0'
+                             ? t->title[lang]
+                             : err_text(err, lang);
     AUTO(json_free) json_t *doc = NULL;
     json_t *errors = NULL;
     char type[96];
@@ -51,10 +69,7 @@ json_t *problem_json(const struct err *err, const struct findings *findings, enu
                   t->status, "detail", detail, "remedy", t->remedy[lang], "request_id", request_id);
     if (doc == NULL)
         return NULL;
-    if (findings != NULL && findings->n > 0)
-        errors = problem_findings(findings, lang);
-    else if (err->pointer[0] != '\0' && t->status < 500)
-        errors = field_json(err, lang);
+    errors = errors_json(err, findings, lang);
     if (errors != NULL && json_object_set_new(doc, "errors", errors) != 0)
         return NULL;
     if (extra != NULL && json_object_update_missing(doc, (json_t *)(uintptr_t)extra) != 0)

@@ -100,6 +100,7 @@ def test_devices_come_back_from_any_network(workdir, system_users, programs, inj
         sim = simlib.Sim(d, n, simlib.join_string(api, n), address=net.url, apply_ms="0-100")
         try:
             sim.joined(60)
+            api.change("/rollout-policy", {"confirm_above": 100})
             for x in api.ok("GET", "/devices?limit=500")["items"]:
                 api.change(f"/devices/{x['id']}", {"mode": "manage"})
             wait_until(lambda: all_at(api, None) == n, "all to be in sync", 60, 0.3)

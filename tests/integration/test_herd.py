@@ -20,6 +20,7 @@ def herd(workdir, system_users, programs):
     db = Postgres(d).start()
     p = Parent(d, db, programs, {"enrol.rate": "2000", "poll.wake_rate": str(RATE)}).start()
     api = p.token()
+    api.change("/rollout-policy", {"confirm_above": 100})  # what nearly all get is the point here
     sim = simlib.Sim(d, N, simlib.join_string(api, N), name="crowd", apply_ms="0-100")
     sim.joined(120)
     yield p, api, sim

@@ -67,10 +67,10 @@ class Fleet:
         self.devices[d.id] = d
         return d
 
-    def publish(self, devices=None, fleet=False, **rollout):
+    def publish(self, devices=None, fleet=False, confirm=None, **rollout):
         self.size += 1
         changes = {"fleet": {KEY: self.size}} if fleet else {"devices": {d.id: {KEY: self.size} for d in devices}}
-        return self.api.publish(changes, rollout=rollout or None)
+        return self.api.publish(changes, rollout=rollout or None, confirm=confirm)
 
     def see(self, made):
         return self.api.ok("GET", f"/rollouts/{made['rollout_id']}")
@@ -149,14 +149,15 @@ def x_wave(r, i):
 
 
 @pytest.fixture(scope="module")
-def fleet(workdir, postgres, programs, tmp_path_factory):
+def fleet(workdir, programs, request):
+    name = request.module.__name__.removeprefix("test_")  # the devices of another file that uses this do not answer here
     Child.shift = 0  # another file may have had a fleet of its own
-    clock = os.path.join(parentlib.folder(workdir, "rollout"), "clock")
+    clock = os.path.join(parentlib.folder(workdir, name), "clock")
     with open(clock, "w") as f:
         f.write("0")
     os.chmod(clock, 0o644)
-    own = parentlib.Postgres(parentlib.folder(workdir, "rollout-db")).start()
-    p = parentlib.Parent(parentlib.folder(workdir, "rollout-parent"), own, programs).start({"INARI_CLOCK_FILE": clock})
+    own = parentlib.Postgres(parentlib.folder(workdir, f"{name}-db")).start()
+    p = parentlib.Parent(parentlib.folder(workdir, f"{name}-parent"), own, programs).start({"INARI_CLOCK_FILE": clock})
     fleet = Fleet(p, clock)
     fleet.api.change("/rollout-policy", {"shadow": "never"})  # these children take no orders: test_dry_run.py
     yield fleet
@@ -598,7 +599,7 @@ def test_two_drivers_and_only_the_lease_counts(fleet, six):
 
 @pytest.mark.slow
 def test_g15_thirty_devices_in_waves(fleet, thirty):
-    made = fleet.publish(thirty, strategy="auto", canary_bake_s=0, bake_s=0, waves=["1", "10%", "50%"], offline_after_s=86400)
+    made = fleet.publish(thirty, confirm=30, strategy="auto", canary_bake_s=0, bake_s=0, waves=["1", "10%", "50%"], offline_after_s=86400)
     assert made["rollout"]["strategy"] == "waves" and [w["devices"] for w in fleet.see(made)["waves"]] == [1, 2, 12, 15]
     order = fleet.run(made, rounds=60)
     assert [w for w, _ in order] == sorted(w for w, _ in order), "no wave before the one before it"
@@ -612,7 +613,7 @@ def test_g15_thirty_devices_in_waves(fleet, thirty):
 
 @pytest.mark.slow
 def test_g5_failures_beyond_the_budget_halt_a_later_wave(fleet, thirty):
-    made = fleet.publish(thirty, strategy="waves", waves=["1", "20%"], canary_bake_s=0, bake_s=0,
+    made = fleet.publish(thirty, confirm=30, strategy="waves", waves=["1", "20%"], canary_bake_s=0, bake_s=0,
                          max_unavailable="100%", offline_after_s=86400)
     fleet.take(next(x["id"] for x in made["devices"] if x["state"] == "offered"))
     r = fleet.until(made, lambda r: r["counts"].get("offered") == 5, "the second wave")

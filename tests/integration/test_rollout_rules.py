@@ -1,9 +1,13 @@
 """Rules of rollouts that no order and no second rollout gets around: approval, what is taken back, expedited changes beside
 a running rollout (G14), halts (G6), a fleet that falls silent (F11)."""
+import os
+import select
+import subprocess
 import time
 import uuid
 
 import pytest
+from ctllib import Ctl
 from parentlib import wait_until
 from test_rollout_api import KEY, WAVES, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
 
@@ -58,6 +62,135 @@ def test_approval_of_the_policy_is_nobodys_to_drop(fleet, six):  # noqa: F811
     finally:
         fleet.api.change("/rollout-policy", {"approval": None})
         fleet.catch_up()
+
+
+@pytest.fixture
+def asking(fleet, six):  # noqa: F811
+    """The number of managed devices; who changes more than half of them, and at least four, must say how many."""
+    fleet.api.change("/rollout-policy", {"confirm_above": 50, "confirm_min": 4})
+    yield sum(d["mode"] == "manage" for d in fleet.api.ok("GET", "/devices?limit=500")["items"])
+    fleet.api.change("/rollout-policy", {"confirm_above": None, "confirm_min": None})
+    fleet.catch_up()
+
+
+def new_draft(fleet, changes):  # noqa: F811
+    draft = fleet.api.ok("POST", "/drafts", {"title": "most of the fleet"})
+    fleet.api.change(f"/drafts/{draft['id']}", changes)
+    return f"/drafts/{draft['id']}/publish"
+
+
+def of_fleet(fleet):  # noqa: F811
+    """A fleet's value that every device gets, whatever it has of its own."""
+    return {"fleet": {"smtp.relay_domains": {f"n{uuid.uuid4().hex[:8]}.example.org": {}}}}
+
+
+def refused(r, devices, of, said=None):
+    p = r.json()
+    assert r.status_code == 409 and p["type"].endswith(":confirmation-needed"), r.text
+    assert p["reach"] == {"devices": devices, "of": of, "confirm": True}, p
+    error, *warnings = p["errors"]
+    assert all(w["warning"] for w in warnings)
+    assert error["pointer"] == "/confirm" and "--confirm" in error["remedy"], error
+    assert f"{devices} of {of} managed devices" in error["message"] and (said is None or error["message"].startswith(str(said)))
+
+
+def test_what_changes_most_of_the_fleet_needs_its_number(fleet, six, asking):  # noqa: F811
+    api, before = fleet.api, fleet.api.ok("GET", "/revisions?limit=1")["items"][0]["pub"]
+    at = new_draft(fleet, of_fleet(fleet))
+    for rollout in ({"strategy": "all"}, {"strategy": "waves"}, {"expedite": True}, None):
+        body = {"reason": "most", "rollout": rollout}
+        refused(api.post(at, json=body), asking, asking)
+        refused(api.post(at, json={**body, "confirm": asking - 1}), asking, asking, asking - 1)
+    p = api.post(at, json={"reason": "most"}, headers={"Accept-Language": "ja"}).json()
+    assert f"変更されるのは {asking} 台" in p["errors"][0]["message"] and "confirm" in p["remedy"], p
+    # A dry run says the number; nothing was written by any of these.
+    tried = api.ok("POST", at + "?dry_run=true", {"reason": "most"})
+    assert tried["reach"] == {"devices": asking, "of": asking, "confirm": True}
+    assert api.ok("GET", "/revisions?limit=1")["items"][0]["pub"] == before
+    assert all(d.desired().status_code == 304 for d in six)
+    # The policy's numbers are not the publication's to change, and no number but a number will do.
+    for members, pointer in (({"rollout": {"confirm_above": 100}}, "/rollout/confirm_above"),
+                             ({"rollout": {"confirm_min": 1000}}, "/rollout/confirm_min"),
+                             ({"confirm": -1}, "/confirm"), ({"confirm": "6"}, "/confirm"), ({"confirm": True}, "/confirm")):
+        r = api.post(at, json={"reason": "most", **members})
+        assert r.status_code == 422 and r.json()["errors"][0]["pointer"] == pointer, r.text
+    # Somebody joins meanwhile: the number read before is no longer the number.
+    late = fleet.add()
+    refused(api.post(at, json={"reason": "most", "confirm": asking}), asking + 1, asking + 1, asking)
+    made = api.ok("POST", at, {"reason": "most", "confirm": asking + 1, "rollout": {"strategy": "all"}})
+    assert made["reach"]["devices"] == asking + 1 and "confirm_above" not in fleet.see(made)["strategy"]
+    fleet.until(made, lambda r: fleet.catch_up() or r["state"] == "completed", "everybody to have it")
+    # Taking a rollout back is for an emergency: it is never held up.
+    waves = {**WAVES, "waves": ["5"], "max_unavailable": "100%"}
+    made = api.ok("POST", new_draft(fleet, of_fleet(fleet)), {"reason": "most", "confirm": asking + 1, "rollout": waves})
+    for i, state in fleet.states(made).items():
+        if state == "offered":
+            fleet.take(i)
+    fleet.until(made, lambda r: r["state"] == "baking", "five to have it")
+    back = api.ok("POST", f"/rollouts/{made['rollout_id']}/revert", {"reason": "back"})
+    assert back["reach"] == {"devices": 5, "of": asking + 1, "confirm": False}
+    api.ok("POST", f"/rollouts/{back['rollout_id']}/cancel", {})
+
+
+def test_restore_undo_and_import_need_the_number_as_well(fleet, six, asking):  # noqa: F811
+    api, size = fleet.api, asking
+    before = api.ok("GET", "/revisions?limit=1")["items"][0]["pub"]
+    made = api.ok("POST", new_draft(fleet, of_fleet(fleet)), {"reason": "most", "confirm": size, "rollout": {"strategy": "all"}})
+    fleet.until(made, lambda r: fleet.catch_up() or r["state"] == "completed", "everybody to have it")
+    for at in (f"/revisions/{made['pub']}/undo", f"/revisions/{before}/restore"):
+        refused(api.post(at, json={"reason": "back"}), size, size)
+        refused(api.post(at, json={"reason": "back", "confirm": 1}), size, size, 1)
+    doc = api.ok("GET", "/config/export")
+    del doc["digest"]
+    doc["content"]["fleet"]["smtp.relay_domains"] = {f"imported{fleet.size}.example.org": {}}
+    draft = api.ok("POST", "/config/import", {"document": doc})
+    refused(api.post(f"/drafts/{draft['id']}/publish", json={"reason": "imported"}), size, size)
+    # Less than half, or fewer than confirm_min, is nobody's concern; a number that is said must be right all the same.
+    at = new_draft(fleet, {"devices": {six[0].id: {KEY: fleet.size + 1}}})
+    r = api.post(at, json={"reason": "one", "confirm": 2})
+    assert r.status_code == 409 and r.json()["reach"] == {"devices": 1, "of": size, "confirm": False}, r.text
+    one = api.ok("POST", at, {"reason": "one", "confirm": 1, "rollout": {"strategy": "all"}})
+    fleet.until(one, lambda r: fleet.catch_up() or r["state"] == "completed", "the one to have it")
+    undone = api.ok("POST", f"/revisions/{made['pub']}/undo", {"reason": "back", "confirm": size, "rollout": {"strategy": "all"}})
+    fleet.until(undone, lambda r: fleet.catch_up() or r["state"] == "completed", "everybody to be back")
+
+
+def at_terminal(fleet, programs, typed, *argv):  # noqa: F811
+    """(exit status, what it printed) of inarictl with a terminal at which this is typed once it asks."""
+    ours, its = os.openpty()
+    env = Ctl.of(programs, fleet.parent, fleet.api, fleet.parent.dir).env
+    p = subprocess.Popen([programs["inarictl"], *argv], stdin=its, stdout=its, stderr=its, env=env, cwd="/")
+    os.close(its)
+    text = b""
+    while select.select([ours], [], [], 60)[0]:
+        try:
+            text += os.read(ours, 4096)
+        except OSError:  # it has ended
+            break
+        if typed and b"type the number" in text:
+            os.write(ours, typed)
+            typed = b""
+    os.close(ours)
+    return p.wait(60), text.decode()
+
+
+def test_inarictl_asks_for_the_number(fleet, six, asking, programs):  # noqa: F811
+    def publish(*args, want=0):
+        return ctl(fleet, programs, "publish", "--reason", "r", "--strategy", "all", "--wait", "none", *args, want=want)
+    ctl(fleet, programs, "set", f"smtp.relay_domains+=ctl{fleet.size}.example.org")
+    assert f"{asking} of {asking} managed devices" in publish("--dry-run")
+    assert "--confirm" in publish(want=8) and "--confirm" in publish("--lang", "ja", want=8)
+    assert f"{asking} of {asking}" in publish("--confirm", "1", want=8)
+    publish("--confirm", "all", want=2)
+    # At a terminal it is typed in: a wrong number, nothing, the right one.
+    for typed, status, says in ((b"1\n", 8, "1 was said"), (b"\n", 8, "no number was typed"), (b"%d\n" % asking, 0, "Published as revision")):
+        got, text = at_terminal(fleet, programs, typed, "publish", "--reason", "r", "--strategy", "all", "--wait", "none")
+        assert got == status and says in text and "type the number" in text, (typed, got, text)
+    pub = str(fleet.api.ok("GET", "/revisions?limit=1")["items"][0]["pub"])
+    fleet.catch_up()
+    ctl(fleet, programs, "undo", pub, "--reason", "r", "--wait", "none", want=8)
+    ctl(fleet, programs, "undo", pub, "--reason", "r", "--wait", "none", "--confirm", str(asking))
+    assert "confirm_above" in ctl(fleet, programs, "rollout", "policy", "confirm_above=60")
 
 
 def test_forcing_a_group_takes_the_right_to_publish(fleet):  # noqa: F811

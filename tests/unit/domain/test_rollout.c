@@ -107,6 +107,26 @@ static void settled(void **state)
     assert_true(s.canary_bake_s == 600 && s.bake_s == 300 && s.apply_deadline_s == 600);
 }
 
+static void the_number_is_asked_for(void **state)
+{
+    struct strategy s = read_text("{}");
+
+    (void)state;
+    assert_false(strategy_wants_number(&s, 0, 0));
+    assert_false(strategy_wants_number(&s, 19, 19)); /* a small fleet */
+    assert_true(strategy_wants_number(&s, 20, 20));
+    assert_true(strategy_wants_number(&s, 20, 39));
+    assert_false(strategy_wants_number(&s, 20, 40)); /* not more than half */
+    assert_true(strategy_wants_number(&s, 21, 40));
+    assert_false(strategy_wants_number(&s, 5000, 10000));
+    s.confirm_above = 0;
+    s.confirm_min = 1;
+    assert_false(strategy_wants_number(&s, 0, 10)); /* nobody changes */
+    assert_true(strategy_wants_number(&s, 1, 10000));
+    s.confirm_above = 100;
+    assert_false(strategy_wants_number(&s, 10000, 10000));
+}
+
 enum { MANY = 10000 };
 
 static struct strategy_device *make(size_t n, char (*ids)[40])
@@ -248,9 +268,10 @@ static void guards(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused), cmocka_unit_test(shares),  cmocka_unit_test(settled),
-        cmocka_unit_test(plans),   cmocka_unit_test(leaders), cmocka_unit_test(state_table),
-        cmocka_unit_test(guards),
+        cmocka_unit_test(refused),     cmocka_unit_test(shares),
+        cmocka_unit_test(settled),     cmocka_unit_test(the_number_is_asked_for),
+        cmocka_unit_test(plans),       cmocka_unit_test(leaders),
+        cmocka_unit_test(state_table), cmocka_unit_test(guards),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
