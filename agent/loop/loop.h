@@ -85,7 +85,7 @@ struct loop_report {
     int64_t next_by;  /* monotonic: a status at the latest then */
     int64_t acked_at; /* monotonic time at which the last accepted one was sent */
     int level;        /* how much is left out because it was too large */
-    bool confirmed;   /* a status was accepted since the switch */
+    bool confirmed;   /* a status sent since the switch was accepted */
 };
 
 struct loop_work {
@@ -94,7 +94,7 @@ struct loop_work {
     int64_t next;             /* monotonic, not before */
     struct {                  /* switched and proven, not committed yet */
         bool active, need_confirm;
-        int64_t soak_until, confirm_until, next;
+        int64_t began, soak_until, confirm_until, next;
     } pending;
     char network[65]; /* apply_network_digest() of what is being applied: a newer bundle may be here
                        * before it is committed */

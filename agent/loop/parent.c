@@ -663,7 +663,9 @@ static void on_status(void *ctx, struct http_answer *a)
                        l->report.sending_change);
         l->report.next_by = clock_mono_ms() + LOOP_STATUS_MS;
         l->report.acked_at = clock_mono_ms();
-        l->report.confirmed = true;
+        /* An answer that lay here while the change was made says nothing about the way after it. */
+        if (l->parent.status_started >= l->work.pending.began)
+            l->report.confirmed = true;
         return;
     }
     l->report.force = true;

@@ -329,6 +329,7 @@ static void finish_or_wait(struct loop *l)
 
     l->work.pending.need_confirm =
         l->parent.reachable && strcmp(l->work.network, l->memory.network) != 0;
+    l->work.pending.began = now;
     l->work.pending.soak_until = now + b->probe_soak_s * 1000;
     l->work.pending.confirm_until = now + confirm_window_ms(b);
     l->work.pending.next = now + SOAK_STEP_MS;

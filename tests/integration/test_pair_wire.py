@@ -6,12 +6,13 @@ import gzip
 import json
 import os
 import re
+import threading
 import time
 
 import pytest
 import wireproxy
 from parentlib import wait_until
-from test_pair_faults import attempt, digests, mail_through, new_size, publish_for, size_of
+from test_pair_faults import attempt, digests, mail_through, new_size, publish_for, respawn, size_of
 
 pytestmark = [pytest.mark.lab, pytest.mark.fault, pytest.mark.slow]
 
@@ -226,3 +227,50 @@ def test_a13_a_signed_bomb(wire):
     """The same from a parent that is captured: depth 10,000 inside a bundle whose signature is right."""
     signed = wire.key.jws("inari-bundle+jws", b'{"sections":' + b"[" * 10_000 + b"]" * 10_000 + b"}")
     wire.refuses(lambda a: a.set_body(signed), "Malformed", lambda: refused_as(wire, "nested deeper"))
+
+
+def test_an_answer_from_before_the_switch_confirms_nothing(wire):
+    """A report that was on its way when the change began is answered while it is made; after it the parent is not reached
+    any more.  That answer is no proof of the way to the parent: the change is taken back."""
+    w, lab = wire, wire.lab
+    here, go, cut = threading.Event(), threading.Event(), threading.Event()
+    respawn(lab, w.child, "helper", INARI_PAUSE_AT="switched:3000")
+    respawn(lab, w.child, "agent", INARI_CONFIRM_S="4")
+    seen = lab.log(w.child, "agent").count("event=bundle.verified")
+    online = w.proxy.polls
+    wait_until(lambda: w.proxy.polls > online, "the agent's first poll", 30)
+
+    def ask(r):
+        if cut.is_set():
+            raise OSError("cut")
+        if r.is_("PUT", "/api/agent/v1/status") and not here.is_set():
+            here.set()
+            assert go.wait(60)
+
+    def tell(*words):
+        lab.execute(w.child, os.path.join(lab.dir, "system/usr/bin/inari-agent"), "--config", "/etc/inari/agent.conf", *words)
+
+    def master():
+        with open(os.path.join(lab.root(w.child), "etc/postfix/master.cf")) as f:
+            return f.read()
+    try:
+        time.sleep(1)  # the reports of its start
+        w.proxy.ask = ask
+        tell("hold", "--reason", "to be told", "--minutes", "5")
+        assert here.wait(20)
+        tell("release")
+        done = lab.log(w.child, "agent").count('result="reverted"')
+        lab.api.publish({"devices": {w.child: {"smtp.listen_port": 2526}}}, "cut")
+        wait_until(lambda: "2526" in master(), "the switch", 60, 0.02)
+        cut.set()
+        go.set()
+        wait_until(lambda: lab.log(w.child, "agent").count('result="reverted"') > done, "the change to be taken back", 30, 0.2)
+        assert "2526" not in master() and lab.log(w.child, "agent").count("event=bundle.verified") > seen
+    finally:
+        cut.clear()
+        go.set()
+        w.proxy.ask = None
+        lab.api.publish({"devices": {w.child: {"smtp.listen_port": {"$inherit": True}}}}, "back")
+        respawn(lab, w.child, "helper")
+        w.address([w.proxy.url])
+    lab.wait_in_sync([w.child], timeout=90)
