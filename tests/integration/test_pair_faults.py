@@ -115,6 +115,54 @@ def test_dead_on_reload_is_reverted_with_postfix_words(healthy_lab, child):
     mail_through(lab, child)
 
 
+def last_good(lab, child):
+    status = lab.api.ok("GET", f"/devices/{child}/status")
+    return status.get("lkg") or status.get("status", {}).get("lkg") or status["document"]["lkg"]
+
+
+def test_broken_bundle_before_the_first_has_soaked(healthy_lab, child):
+    """C15: while a change soaks a broken one arrives.  It waits; the first dies and goes back to what was good before it, and
+    so does the second: neither was ever the last good one, on the parent or on the device."""
+    lab = healthy_lab
+
+    def kept():
+        return set(lab.execute(child, "ls", "/var/lib/inari/helper/lkg").stdout.split())
+    good, good_size, known = last_good(lab, child), size_of(lab, child), kept()
+    assert good["digest"] in known
+
+    def soaking(size):
+        return lab.api.publish({"devices": {child: {"smtp.message_size_limit": size}}}, "C15",
+                               rollout={"strategy": "all", "soak_s": 300})["pub"]
+
+    def dies_while(size):
+        """Its Postfix runs this, uncommitted: the last good one is the older one.  Then it is killed."""
+        lab.wait_ehlo(f"SIZE {size}", [child], 60)
+        wait_until(lambda: device(lab, child)["running"]["postfix"]["digest"] == digests(lab, child)[0], "the report of it", 30)
+        assert last_good(lab, child) == good and kept() == known
+        return lambda: lab.verb("kill", f"{child}/postfix")
+    first, broken = new_size(), new_size()
+    one = soaking(first)
+    kill = dies_while(first)
+    two = soaking(broken)
+    wait_until(lambda: device(lab, child)["observed"]["pub"] == two, "the broken one to be fetched", 30)
+    assert size_of(lab, child) == first, "nothing newer is taken before the end of it"
+    kill()
+    kill = dies_while(broken)  # the first was put back before
+    assert two > one and "after the switch" in device(lab, child)["last_attempt"]["problem"]["detail"]
+    assert device(lab, child)["last_attempt"]["pub"] == one and device(lab, child)["last_attempt"]["result"] == "reverted"
+    kill()
+    a = attempt(lab, child, two, ("reverted",), 60)
+    assert "after the switch" in a["problem"]["detail"], a["problem"]
+    lab.wait_ehlo(f"SIZE {good_size}", [child], 30)
+    assert last_good(lab, child) == good and kept() == known
+    mail_through(lab, child)
+    size = new_size()
+    pub = publish_for(lab, child, size)  # supersedes them; what is good now is what it is put back to from now on
+    attempt(lab, child, pub, ("committed",), 60)
+    new = wait_until(lambda: (k := last_good(lab, child)) != good and k, "the new last good one", 30)
+    assert new["pub"] == pub and kept() - known == {new["digest"]}, "no trace of the broken ones"
+
+
 def test_not_taken_is_never_called_running(healthy_lab, child):
     """C4: the reload is answered but the running Postfix keeps the old configuration: not acknowledged, reverted."""
     lab, host = healthy_lab, healthy_lab.lab.host(child)
