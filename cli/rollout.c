@@ -61,10 +61,15 @@ const char *rollout_reason(const struct cli *c, const char *reason)
     static const struct {
         const char *word;
         enum text text;
-    } words[] = {{"refused-by-devices", T_RO_REFUSED},    {"failures", T_RO_FAILURES},
-                 {"unhealthy", T_RO_UNHEALTHY},           {"inconclusive", T_RO_INCONCLUSIVE},
-                 {"revert-stopped", T_RO_REVERT_STOPPED}, {"revert-refused", T_RO_REVERT_REFUSED},
-                 {"urgent-first", T_RO_URGENT_FIRST},     {"fleet-silent", T_RO_FLEET_SILENT}};
+    } words[] = {{"refused-by-devices", T_RO_REFUSED},
+                 {"failures", T_RO_FAILURES},
+                 {"unhealthy", T_RO_UNHEALTHY},
+                 {"inconclusive", T_RO_INCONCLUSIVE},
+                 {"revert-stopped", T_RO_REVERT_STOPPED},
+                 {"revert-refused", T_RO_REVERT_REFUSED},
+                 {"urgent-first", T_RO_URGENT_FIRST},
+                 {"fleet-silent", T_RO_FLEET_SILENT},
+                 {"untried", T_RO_UNTRIED}};
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (strcmp(words[i].word, reason) == 0)

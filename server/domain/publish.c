@@ -137,23 +137,35 @@ static enum err_code from_history(struct db *db, struct publication *p, struct e
     return rc;
 }
 
+static bool is_in(const json_t *const *v, size_t n, const json_t *one)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (v[i] == one)
+            return true;
+    }
+    return false;
+}
+
 /* Laid over what each device has, it must be as good as on the newest revision. */
 static enum err_code judge_on_top(struct db *db, struct publication *p, struct check *c,
                                   struct err *e)
 {
     struct combine combine = {db, p->a, NULL};
     struct bundle_target *t = NULL;
-    const json_t *before = NULL, *last = p->head.content;
-    size_t n = 0;
+    const json_t *before = NULL, **judged = NULL;
+    size_t n = 0, n_judged = 0;
     enum err_code rc = bundle_store_targets(db, NULL, p->a, &t, &n, e);
 
+    if (rc == ERR_OK && (judged = arena_alloc(p->a, (n + 1) * sizeof *judged)) == NULL)
+        return no_memory(e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
         AUTO(json_free) json_t *after = NULL, *others = NULL;
         rc = combine_content(&combine, t[i].pub, t[i].urgent, &before, e);
-        if (rc != ERR_OK || before == last ||
-            json_equal((json_t *)(uintptr_t)before, (json_t *)(uintptr_t)p->head.content))
+        if (rc != ERR_OK || is_in(judged, n_judged, before))
             continue;
-        last = before;
+        judged[n_judged++] = before; /* few, however large the fleet */
+        if (json_equal((json_t *)(uintptr_t)before, (json_t *)(uintptr_t)p->head.content))
+            continue;
         after = json_deep_copy(before);
         if (after == NULL)
             return no_memory(e);

@@ -229,6 +229,7 @@ static enum err_code baking(struct rollout_run *x, struct err *e)
 {
     int64_t bake_ms = strategy_bake_s(&x->s, rank_of(x, x->row.wave)) * 1000;
     int64_t baked_ms = x->now_ms - x->row.state_ms;
+    bool told = x->row.state_ms < x->row.created_ms; /* by a person to go on: promote */
     enum guard_verdict v;
     enum err_code rc = rollout_guard(x, baked_ms >= bake_ms, &v, e);
 
@@ -238,12 +239,12 @@ static enum err_code baking(struct rollout_run *x, struct err *e)
         return rollout_halt(x, "unhealthy", e);
     if (baked_ms < bake_ms)
         return ERR_OK;
-    if (v != GUARD_INCONCLUSIVE)
+    if (v != GUARD_INCONCLUSIVE || told)
         return next_wave(x, e);
     if (baked_ms < INCONCLUSIVE_LIMIT * bake_ms)
         return ERR_OK;
     x->row.paused_from = "baking";
-    return rollout_enter(x, "paused", "inconclusive", e);
+    return rollout_enter(x, "paused", ROLLOUT_INCONCLUSIVE, e);
 }
 
 static enum err_code step(struct rollout_run *x, struct err *e)
@@ -289,12 +290,12 @@ static enum err_code pass_tx(struct db *db, void *ctx, struct err *e)
 
     if (rc == ERR_OK)
         rc = settle(&x, e);
-    if (rc == ERR_OK)
-        rc = rollout_standing(&x, e);
     for (int i = 0; i < 2 * STRATEGY_WAVES_MAX && rc == ERR_OK; i++) {
         const char *state = x.row.state;
         int wave = x.row.wave;
-        rc = step(&x, e);
+        rc = rollout_standing(&x, e); /* each time: one that was tried just now begins by waiting */
+        if (rc == ERR_OK)
+            rc = step(&x, e);
         if (strcmp(state, x.row.state) == 0 && wave == x.row.wave)
             break;
     }
@@ -333,8 +334,8 @@ static enum err_code revert(struct db *db, struct pass *p, struct err *e)
     enum err_code rc = publish_revert(db, p->app, p->id, &how, &fence, &out, e);
 
     published_clear(&out);
-    if (rc == ERR_OK || rc == ERR_OVERLOADED || rc == ERR_OUTCOME_UNKNOWN)
-        return rc;
+    if (rc == ERR_OK || rc == ERR_OVERLOADED || rc == ERR_OUTCOME_UNKNOWN || rc == ERR_NO_MEMORY)
+        return rc; /* of the moment: the next pass tries again */
     log_event(LOG_LEVEL_WARN, "rollout.revert_refused", KV_STR("rollout", p->id),
               KV_STR("error", e->msg));
     return tx_run(db, "rollout.revert_refused", give_up_revert, p, e);

@@ -21,7 +21,8 @@ static const char *const possible[][8] = {
     [ROLLOUT_CANCEL] = {"shadow", "running", "baking", "paused", "halted", "awaiting-approval",
                         NULL},
     [ROLLOUT_APPROVE] = {"awaiting-approval", NULL},
-    [ROLLOUT_PROMOTE] = {"shadow", "baking", "halted", NULL}, /* halted: by a refusal alone */
+    /* halted: by a refusal alone; paused: by itself, to ask just that */
+    [ROLLOUT_PROMOTE] = {"shadow", "baking", "halted", "paused", NULL},
 };
 static const char *const revertible[] = {"shadow", "running", "baking", "paused", "halted", NULL};
 
@@ -74,6 +75,28 @@ static bool was_refused(const struct rollout_run *x)
     return strcmp(x->row.state, "halted") == 0 && strcmp(x->row.reason, ROLLOUT_REFUSED) == 0;
 }
 
+/* It asks a person because none of its devices could try it. */
+static bool was_not_tried(const struct rollout_run *x)
+{
+    return strcmp(x->row.state, "paused") == 0 && strcmp(x->row.reason, ROLLOUT_UNTRIED) == 0 &&
+           strcmp(x->row.paused_from, "shadow") == 0;
+}
+
+/* It asks a person because its guards have too little to judge by. */
+static bool was_not_judged(const struct rollout_run *x)
+{
+    return strcmp(x->row.state, "paused") == 0 &&
+           strcmp(x->row.reason, ROLLOUT_INCONCLUSIVE) == 0 &&
+           strcmp(x->row.paused_from, "baking") == 0;
+}
+
+static bool may_promote(const struct rollout_run *x)
+{
+    if (strcmp(x->row.state, "halted") == 0)
+        return was_refused(x);
+    return strcmp(x->row.state, "paused") != 0 || was_not_tried(x) || was_not_judged(x);
+}
+
 /* It stands aside by itself, and a person does not want it to: it goes on where it stood. */
 static enum err_code resume_against(struct rollout_run *x, struct err *e)
 {
@@ -91,14 +114,18 @@ static enum err_code resume_against(struct rollout_run *x, struct err *e)
 static enum err_code resume(struct rollout_run *x, struct err *e)
 {
     const char *to = strcmp(x->row.state, "paused") == 0 ? x->row.paused_from : "running";
-    enum err_code rc = strcmp(x->row.state, "halted") == 0
-                           ? rollout_device_store_forgive(x->db, x->row.id, e)
-                           : ERR_OK;
+    bool halted = strcmp(x->row.state, "halted") == 0, untried = was_not_tried(x);
+    enum err_code rc = halted ? rollout_device_store_forgive(x->db, x->row.id, e) : ERR_OK;
 
     if (rc == ERR_OK && x->row.waits[0] != '\0')
         return resume_against(x, e);
-    if (rc == ERR_OK && was_refused(x))
+    if (rc == ERR_OK && halted) /* stopped by a person while they tried it, they have not */
+        rc = rollout_untried(x, &untried, e);
+    if (rc == ERR_OK && (was_refused(x) || untried)) {
+        x->row.auto_revert = false;
+        x->row.paused_from = "";
         return rollout_ask_again(x, e);
+    }
     if (strcmp(to, "running") == 0 && x->s.approval && x->row.approver[0] == '\0')
         to = "awaiting-approval"; /* halted before anybody approved it */
     x->row.auto_revert = false;
@@ -113,6 +140,28 @@ static enum err_code approve(struct rollout_run *x, const struct rollout_order *
                        x->row.author);
     x->row.approver = o->by->name;
     return rollout_enter(x, "running", "", e);
+}
+
+/* The engine takes the next step within a second. */
+static enum err_code promote(struct rollout_run *x, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+
+    if (was_refused(x) || was_not_tried(x)) { /* in spite of it */
+        x->row.auto_revert = false;
+        x->row.paused_from = "";
+        return rollout_tried(x, e);
+    }
+    if (was_not_judged(x)) {
+        x->row.paused_from = "";
+        rc = rollout_enter(x, "baking", "", e);
+    } else if (strcmp(x->row.state, "shadow") == 0)
+        rc = dry_run_store_hurry(x->db, x->row.id, x->now_ms, e);
+    if (rc != ERR_OK)
+        return rc;
+    x->row.state_ms = 1; /* before it was made: baked enough, and judged (rollout_engine.c) */
+    x->changed = true;
+    return rollout_store_save(x->db, &x->row, 0, e);
 }
 
 static enum err_code obey(struct rollout_run *x, const struct rollout_order *o, struct err *e)
@@ -138,18 +187,8 @@ static enum err_code obey(struct rollout_run *x, const struct rollout_order *o, 
         return rc == ERR_OK ? rollout_enter(x, "cancelled", reason, e) : rc;
     case ROLLOUT_APPROVE:
         return approve(x, o, e);
-    case ROLLOUT_PROMOTE:   /* the engine takes the next step within a second */
-        if (was_refused(x)) /* in spite of it */
-            return rollout_tried(x, e);
-        if (strcmp(x->row.state, "shadow") == 0)
-            rc = dry_run_store_hurry(x->db, x->row.id, x->now_ms, e);
-        else
-            rc = ERR_OK;
-        if (rc != ERR_OK)
-            return rc;
-        x->row.state_ms = 1;
-        x->changed = true;
-        return rollout_store_save(x->db, &x->row, 0, e);
+    case ROLLOUT_PROMOTE:
+        return promote(x, e);
     }
     return err_set(e, ERR_INTERNAL, "no such order");
 }
@@ -172,7 +211,7 @@ static enum err_code order_tx(struct db *db, void *ctx, struct err *e)
                        (long long)x.row.version);
     if (!(rollout_verb_possible(o->o->verb, from) ||
           (o->o->verb == ROLLOUT_PAUSE && x.row.waits[0] != '\0')) ||
-        (o->o->verb == ROLLOUT_PROMOTE && strcmp(from, "halted") == 0 && !was_refused(&x)))
+        (o->o->verb == ROLLOUT_PROMOTE && !may_promote(&x)))
         return err_set(e, ERR_CONFLICT, "a rollout that is \"%s\" does not take the order \"%s\"",
                        from, rollout_verb_names[o->o->verb]);
     rc = obey(&x, o->o, e);

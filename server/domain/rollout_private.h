@@ -82,7 +82,12 @@ MUST_USE enum err_code rollout_ask_again(struct rollout_run *x, struct err *e);
 MUST_USE enum err_code rollout_shadow(struct rollout_run *x, struct err *e);
 /* On from "shadow": it is approved, or waits for that. */
 MUST_USE enum err_code rollout_tried(struct rollout_run *x, struct err *e);
+/* Was it stopped before its devices had been asked to the end?  Then nobody has it. */
+MUST_USE enum err_code rollout_untried(struct rollout_run *x, bool *ret, struct err *e);
 #define ROLLOUT_REFUSED "refused-by-devices" /* the reason of that halt */
+/* Why it pauses by itself and asks a person: too little to judge by; none of its devices could try it. */
+#define ROLLOUT_INCONCLUSIVE "inconclusive"
+#define ROLLOUT_UNTRIED "untried"
 
 /* A device's state as of its newest status document. */
 const char *rollout_device_word(const struct rollout_device *d);

@@ -55,6 +55,32 @@ enum err_code rollout_tried(struct rollout_run *x, struct err *e)
     return rollout_enter(x, waits ? "awaiting-approval" : "running", "", e);
 }
 
+enum err_code rollout_untried(struct rollout_run *x, bool *ret, struct err *e)
+{
+    struct dry_run_row r = {.state = ""};
+    enum err_code rc;
+
+    *ret = false;
+    if (x->s.shadow != SHADOW_ALWAYS)
+        return ERR_OK;
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->d[i].released_ms != 0)
+            return ERR_OK;
+    }
+    rc = dry_run_store_of_rollout(x->db, x->row.id, x->a, &r, e);
+    *ret = rc == ERR_OK && strcmp(r.state, "passed") != 0 && strcmp(r.state, "inconclusive") != 0;
+    return rc == ERR_NOT_FOUND ? ERR_OK : rc;
+}
+
+/* Nobody could say.  Whoever asked for their word is asked what to do; where nobody did the canary
+ * decides, and so it does where time counts: an urgent change, one that takes another back. */
+static bool asks_person(const struct rollout_run *x, const struct dry_run_row *r)
+{
+    return strcmp(r->state, "inconclusive") == 0 && json_object_size(r->counts) > 0 &&
+           strcmp(json_str(x->row.strategy, "shadow", ""), "always") == 0 && !x->s.expedite &&
+           x->row.reverts[0] == '\0';
+}
+
 enum err_code rollout_shadow(struct rollout_run *x, struct err *e)
 {
     struct dry_run_row r = {0};
@@ -64,6 +90,10 @@ enum err_code rollout_shadow(struct rollout_run *x, struct err *e)
         rc = dry_run_step(x->db, r.id, false, x->now_ms, x->a, &r, e);
     if (rc != ERR_OK || strcmp(r.state, "running") == 0)
         return rc;
-    return strcmp(r.state, "refused") == 0 ? rollout_halt(x, ROLLOUT_REFUSED, e)
-                                           : rollout_tried(x, e);
+    if (strcmp(r.state, "refused") == 0)
+        return rollout_halt(x, ROLLOUT_REFUSED, e);
+    if (!asks_person(x, &r))
+        return rollout_tried(x, e);
+    x->row.paused_from = "shadow";
+    return rollout_enter(x, "paused", ROLLOUT_UNTRIED, e);
 }

@@ -85,7 +85,7 @@ static enum err_code end(struct db *db, struct silence *s, const json_t *doc,
                                       : rollout_store_silence_save(db, NULL, e);
 
     if (rc == ERR_OK && lasted > 0)
-        rc = rollout_device_store_shift(db, lasted, e);
+        rc = rollout_device_store_shift(db, lasted, clock_wall_ms(), e);
     s->changed = true;
     s->silent = false;
     log_event(LOG_LEVEL_INFO, "fleet.heard", KV_INT("gone", c->gone), KV_INT("of", c->of),

@@ -124,16 +124,18 @@ enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_i
                   NULL, NULL, e);
 }
 
+/* Not past now: what was offered while it lasted is as old as it is. */
 static const struct stmt SHIFT = {
-    "rollout_device_shift", 1,
-    "UPDATE rollout_device SET released_at = released_at + make_interval(secs => $1::bigint / "
-    "1000.0),"
-    " fetched_at = fetched_at + make_interval(secs => $1::bigint / 1000.0) WHERE state IN"
-    " ('offered', 'fetched')"};
+    "rollout_device_shift", 2,
+    "UPDATE rollout_device SET released_at = least(released_at + make_interval(secs => $1::bigint /"
+    " 1000.0), $2::timestamptz), fetched_at = CASE WHEN fetched_at IS NOT NULL THEN"
+    " least(fetched_at + make_interval(secs => $1::bigint / 1000.0), $2::timestamptz) END WHERE "
+    "state"
+    " IN ('offered', 'fetched')"};
 
-enum err_code rollout_device_store_shift(struct db *db, int64_t ms, struct err *e)
+enum err_code rollout_device_store_shift(struct db *db, int64_t ms, int64_t now_ms, struct err *e)
 {
-    return db_run(db, &SHIFT, (struct db_param[]){P_INT(ms)}, NULL, NULL, e);
+    return db_run(db, &SHIFT, (struct db_param[]){P_INT(ms), P_TIME(now_ms)}, NULL, NULL, e);
 }
 
 /* Released as it is made, it has its figures already (ADD): they are taken out of long documents.

@@ -60,8 +60,9 @@ MUST_USE enum err_code rollout_device_store_keep(struct db *db, const char *roll
 /* Queue devices that are behind a rollout that is over, whether they were among its devices or not.  ids: array text. */
 MUST_USE enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_id, const char *ids, int wave,
                                                      struct err *e);
-/* Time in which nobody could be heard does not count: deadlines of devices on their way move by so much. */
-MUST_USE enum err_code rollout_device_store_shift(struct db *db, int64_t ms, struct err *e);
+/* Time in which nobody could be heard does not count: deadlines of devices on their way move by so much, but begin no later
+ * than now. */
+MUST_USE enum err_code rollout_device_store_shift(struct db *db, int64_t ms, int64_t now_ms, struct err *e);
 /* {"wave":{"state":n}} as rows: array of {"wave","state","n"}, new reference. */
 MUST_USE enum err_code rollout_device_store_counts(struct db *db, const char *rollout_id, struct arena *a, json_t **ret,
                                                    struct err *e);

@@ -267,12 +267,14 @@ enum err_code rollout_store_stable(struct db *db, struct arena *a, int64_t *ret,
     return ERR_OK;
 }
 
-/* Is another expedited one on its way, older than this when this is one too?  One that already lets
- * it go first waits also while a person looks at it. */
+/* Is another expedited one on its way, older than this when this is one too?  One that waits for
+ * the fleet to be heard again goes first then.  One that already lets it go first waits also while
+ * a person looks at it. */
 static const struct stmt WAITS = {
     "rollout_waits", 4,
     "SELECT EXISTS (SELECT 1 FROM rollout u WHERE u.urgent <> '{}' AND u.id <> $1::uuid AND (NOT"
     " $2::boolean OR u.pub < $3::bigint) AND (u.state IN ('shadow', 'running', 'baking') OR"
+    " u.waits = 'silence' OR"
     " ($4::boolean AND u.state IN ('paused', 'halted', 'reverting')))), EXISTS (SELECT 1 FROM meta"
     " WHERE key = 'silence')"};
 

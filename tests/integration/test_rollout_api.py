@@ -750,6 +750,25 @@ def test_g11_too_little_mail_is_watched_longer_and_then_a_person_is_asked(fleet,
     fleet.catch_up()
 
 
+@pytest.mark.slow
+def test_g11_a_person_who_looked_lets_it_go_on(fleet, six):
+    """Too little mail to judge by: promote is the person's verdict, while it is watched longer and once it asks."""
+    for state, late in (("baking", 480), ("paused", 1700)):
+        made, first, _ = canary_bakes(fleet, six)
+        at = f"/rollouts/{made['rollout_id']}"
+        say_mail([first], (240, 90, 10), (60, 2, 1))
+        fleet.forward(late)
+        fleet.until(made, lambda r: r["state"] == state and
+                    (next(x for x in r["devices"] if x["id"] == first.id)["problem"] or {}).get("detail"), "too little mail")
+        assert fleet.see(made)["wave"] == 0
+        fleet.api.ok("POST", f"{at}/promote", {"reason": "looks well"})
+        fleet.until(made, lambda r: r["wave"] == 1 and r["state"] == "running", "the second wave")
+        fleet.api.ok("POST", f"{at}/pause", {"reason": "lunch"})
+        assert fleet.api.post(f"{at}/promote", json={}).status_code == 409, "a person's pause is resumed"
+        fleet.api.ok("POST", f"{at}/cancel", {})
+        fleet.catch_up()
+
+
 def ctl(fleet, programs, *argv, want=0):
     return "".join(Ctl.of(programs, fleet.parent, fleet.api, fleet.parent.dir).ends(want, *argv))
 

@@ -9,6 +9,7 @@ import uuid
 import pytest
 from ctllib import Ctl
 from parentlib import wait_until
+from test_agent_api_poll import statements
 from test_rollout_api import KEY, WAVES, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
 
 
@@ -393,6 +394,127 @@ def test_members_of_one_mx_set_that_were_away_come_back_one_after_the_other(flee
             fleet.api.request("DELETE", f"/groups/{group['id']}/members/{d.id}")
 
 
+# --- asking the devices first ---
+
+def paused(fleet, made, reason):  # noqa: F811
+    r = fleet.until(made, lambda r: r["state"] == "paused", "the question to a person")
+    assert r["reason"] == reason and set(r["counts"]) == {"queued"}, r
+    return r
+
+
+def test_untried_is_not_tried(fleet, six):  # noqa: F811
+    """Somebody wants their word before anybody gets it, and none of them can say: a person decides, not the canary."""
+    ask = {"strategy": "all", "shadow": "always", "shadow_s": 10}
+    made = fleet.publish(six, **ask)
+    at = f"/rollouts/{made['rollout_id']}"
+    fleet.forward(11)  # these children take no orders
+    assert paused(fleet, made, "untried")["shadow"]["counts"] == {"away": 6}
+    assert all(d.desired().status_code == 304 for d in six), "nobody got it"
+    assert "could try it" in ctl(fleet, fleet.parent.programs, "rollout", "show", made["rollout_id"])
+    assert fleet.api.ok("POST", f"{at}/resume", {})["state"] == "shadow", "they are asked again"
+    fleet.forward(11)
+    paused(fleet, made, "untried")
+    r = fleet.api.ok("POST", f"{at}/promote", {"reason": "they are old"})
+    assert (r["state"], r["counts"]) == ("running", {"offered": 6})
+    fleet.until(made, lambda r: fleet.catch_up() or r["state"] == "completed", "the end")
+    # nobody asked for their word: the canary decides.  Nor does what is urgent wait for a person.
+    for how in ({**WAVES, "shadow": "auto", "shadow_s": 10}, {**URGENT, "shadow": "always"}):
+        made = fleet.publish(six, **how)
+        assert fleet.see(made)["state"] == "shadow"
+        fleet.forward(11)
+        fleet.until(made, lambda r: r["counts"] == {"offered": 1, "queued": 5}, "the canary")
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+        fleet.catch_up()
+
+
+def test_halted_while_it_was_tried_it_is_tried_again(fleet, six):  # noqa: F811
+    made = fleet.publish(six, **WAVES, shadow="always", shadow_s=600)
+    at = f"/rollouts/{made['rollout_id']}"
+    assert fleet.api.ok("POST", f"{at}/halt", {"reason": "a moment"})["state"] == "halted"
+    assert fleet.api.post(f"{at}/promote", json={}).status_code == 409, "nobody refused it"
+    assert fleet.api.ok("POST", f"{at}/resume", {})["state"] == "shadow"
+    assert all(d.desired().status_code == 304 for d in six)
+    fleet.api.ok("POST", f"{at}/cancel", {})
+
+
+def test_g14_tried_meanwhile_it_stands_aside_before_it_releases_anything(fleet, six):  # noqa: F811
+    slow = fleet.publish(six, **WAVES, shadow="auto", shadow_s=600)
+    urgent = banner(fleet, f"u{uuid.uuid4().hex[:6]}.example.org")
+    assert fleet.see(urgent)["state"] == "running" and fleet.see(slow)["state"] == "shadow"
+    fleet.api.ok("POST", f"/rollouts/{slow['rollout_id']}/promote", {})  # without their answers
+    assert waiting(fleet, slow)["counts"] == {"queued": 6}
+    for made in (urgent, slow):
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
+def test_g14_what_is_judged_does_not_grow_with_the_fleet(fleet, six):  # noqa: F811
+    """An urgent change is judged on each content there is, once: not once for each device whose neighbour has another."""
+    psql, nobody = fleet.parent.postgres.psql, {**WAVES, "approval": True}
+    has = int(psql(f"SELECT pub FROM device WHERE id = '{six[0].id}'")[0][0])
+    other, head = (fleet.publish(six, **nobody) for _ in range(2))
+    draft = fleet.api.ok("POST", "/drafts", {"title": "urgent"})
+    fleet.api.change(f"/drafts/{draft['id']}", {"fleet": {"smtp.banner_text": f"u{uuid.uuid4().hex[:6]}.example.org"}})
+
+    def cost(having):
+        for d, pub in zip(sorted(six, key=lambda d: d.id), having):
+            psql(f"UPDATE device SET pub = {pub} WHERE id = '{d.id}'")
+        before = statements(fleet.parent.session(), "inari_db_request_statements_total")
+        fleet.api.ok("POST", f"/drafts/{draft['id']}/publish?dry_run=true", {"reason": "r", "rollout": {"expedite": True}})
+        return statements(fleet.parent.session(), "inari_db_request_statements_total") - before
+    try:
+        assert cost([other["pub"], has] * 3) == cost([other["pub"]] * 3 + [has] * 3) > cost([has] * 6)
+    finally:
+        psql(f"UPDATE device SET pub = {has} WHERE id IN ({', '.join(repr(d.id) for d in six)})")
+        fleet.api.ok("POST", f"/rollouts/{head['rollout_id']}/cancel", {})
+        fleet.api.request("DELETE", f"/drafts/{draft['id']}", headers={"If-Match": "*"})
+
+
+class Nobody:
+    """While nobody drives: the lease is another's."""
+
+    def __init__(self, fleet):  # noqa: F811
+        self.psql = fleet.parent.postgres.psql
+
+    def __enter__(self):
+        self.psql(f"UPDATE lease SET holder = '{uuid.uuid4()}', term = term + 1, expires_at = now() + interval '1 day'"
+                  " WHERE name = 'engine'")
+        return self.psql
+
+    def __exit__(self, *_):
+        self.psql("UPDATE lease SET expires_at = now() - interval '1 s' WHERE name = 'engine'")
+        self.psql("SELECT pg_notify('inari_change', 'rollout')")
+
+
+def test_g14_it_goes_first_also_when_the_fleet_is_heard_again(fleet, six):  # noqa: F811
+    slow = fleet.publish(six, **WAVES)
+    urgent = banner(fleet, f"u{uuid.uuid4().hex[:6]}.example.org")
+    with Nobody(fleet) as psql:  # as both stood when it was over
+        psql("UPDATE rollout SET state = 'paused', waits = 'silence', paused_from = 'running' WHERE id IN"
+             f" ('{slow['rollout_id']}', '{urgent['rollout_id']}')")
+    fleet.until(urgent, lambda r: r["state"] == "running", "the urgent one to go on")
+    assert waiting(fleet, slow)["state"] == "paused" and "rollout.running" not in audited(fleet, slow)
+    for made in (urgent, slow):
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
+def test_f11_what_was_offered_while_nobody_was_heard_is_as_old_as_it_is(fleet, six):  # noqa: F811
+    """A person had overruled the silence: hours of it must not put off the deadlines of what was offered last."""
+    made = fleet.publish(six, **WAVES)
+    with Nobody(fleet) as psql:
+        psql("INSERT INTO meta (key, value) VALUES ('silence', jsonb_build_object('late_ms', 150000, 'since_ms',"
+             f" (extract(epoch FROM now()) * 1000)::bigint + {int(type(six[0]).shift * 1000)} - 18000000))")
+        for d in six:
+            d.desired()
+    wait_until(lambda: psql("SELECT count(*) FROM meta WHERE key = 'silence'") == [["0"]], "them to be heard", 20)
+    shift = type(six[0]).shift
+    assert psql(f"SELECT released_at < now() + interval '{shift + 5} s', fetched_at IS NULL FROM rollout_device WHERE"
+                f" rollout_id = '{made['rollout_id']}' AND state = 'offered'") == [["t", "t"]]
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
 # --- halts: G6 ---
 
 def test_g6_two_waves_over_their_limits_in_one_pass_halt_once_and_for_good(fleet, six):  # noqa: F811
@@ -470,6 +592,6 @@ def test_f11_all_late_at_once_is_one_alarm_about_the_parent_and_nobody_is_judged
         fleet.take(i) if i == first[1] else fleet.devices[i].put_status()
     fleet.until(made, lambda r: r["state"] == "baking", "the wave to be over")
     words = [a["action"] for a in fleet.api.ok("GET", "/audit?action=fleet.&limit=10")["items"]]
-    assert words == ["fleet.heard", "fleet.silent"] and psql("SELECT count(*) FROM meta WHERE key = 'silence'") == [["0"]]
+    assert words[:2] == ["fleet.heard", "fleet.silent"] and psql("SELECT count(*) FROM meta WHERE key = 'silence'") == [["0"]]
     fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
     fleet.catch_up()

@@ -205,7 +205,7 @@ static void state_table(void **state)
         "awaiting-approval", "running",   "baking",     "paused",    "halted",
         "reverting",         "completed", "superseded", "cancelled", "reverted"};
     static const char *const may[] = {/* pause resume halt cancel approve promote revert */
-                                      "p.hca..", "p.hc..R", "p.hc.PR", ".rhc..R", ".r.c.PR",
+                                      "p.hca..", "p.hc..R", "p.hc.PR", ".rhc.PR", ".r.c.PR",
                                       ".......", ".......", ".......", ".......", "......."};
     static const char letters[] = "prhcaP";
 
