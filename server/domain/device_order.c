@@ -200,12 +200,12 @@ static enum err_code audit(struct db *db, const struct run *r, const struct devi
 /* The rest of the order is about the device that was replaced. */
 static enum err_code replace(struct db *db, struct run *r, struct err *e)
 {
-    enum err_code rc = fleet_store_note(db, "device", r->d.id, e);
+    enum err_code rc = enrol_replace(db, r->app, &r->d, r->o->by, r->a, r->id, e);
 
     if (rc == ERR_OK)
-        rc = enrol_replace(db, r->app, &r->d, r->o->by, r->a, r->id, e);
-    if (rc == ERR_OK)
         rc = issue_reissue(db, r->app, (const char *const[]){r->id}, 1, r->a, e);
+    if (rc == ERR_OK) /* last: see revision_store.c */
+        rc = fleet_store_note(db, "device", r->d.id, e);
     r->replaced = rc == ERR_OK;
     return rc;
 }

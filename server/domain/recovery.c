@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "domain/fleet_cache.h"
 #include "domain/issue.h"
+#include "domain/keyring.h"
 #include "store/bundle_store.h"
 #include "store/fleet_store.h"
 #include "store/recovery_store.h"
@@ -152,6 +153,11 @@ enum err_code recovery_lock(struct db *db, struct app *app, struct err *e)
         rc = look(db, app, a, &f, &w, &reason, e);
     if (rc == ERR_OK && reason == NULL)
         app->epoch = f.epoch; /* whoever raised it had this lock */
+    if (rc == ERR_OK && reason == NULL && app->keys != NULL &&
+        strcmp(f.bundle_kid, jose_key_kid(keyring_bundle_key(app->keys))) != 0)
+        /* so had whoever replaced it: the job thread is about to read the new one */
+        return err_set(e, ERR_OVERLOADED,
+                       "the key that bundles are signed by was replaced a moment ago");
     if (rc != ERR_OK || reason == NULL)
         return rc;
     atomic_store(&app->suspect, true); /* this transaction ends here: the job thread fences */

@@ -17,7 +17,8 @@
  * ERR_REFUSED: it holds another fleet, or none although this parent has served one.  Behind: the fence is made. */
 MUST_USE enum err_code recovery_check_witness(struct db *db, struct app *app, struct err *e);
 /* For whoever issues, first in its transaction: bundle_store_lock(), and the database holds what this parent has seen in
- * it.  ERR_FENCED: it does not, or it is fenced; the job thread makes the fence. */
+ * it.  ERR_FENCED: it does not, or it is fenced; the job thread makes the fence.  ERR_OVERLOADED: this parent has yet to
+ * read the key that signs from now on. */
 MUST_USE enum err_code recovery_lock(struct db *db, struct app *app, struct err *e);
 /* After a publication, at start, and after another parent changed something: what this parent knows now, in
  * <state>/witness.json: numbers, and where the audit chain is, which no other history shares.  Behind: the fence is made. */

@@ -114,15 +114,17 @@ static enum err_code rotate_tx(struct db *db, void *ctx, struct err *e)
     struct rotation *x = ctx;
     AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
     int64_t devices = 0;
-    enum err_code rc =
-        a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : recovery_lock(db, x->app, e);
+    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 
-    if (rc == ERR_OK)
-        rc = recovery_store_devices(db, a, &devices, e);
+    /* Before the lock, which is given to whoever signs by the newest key. */
     for (size_t i = 0; i < USES && rc == ERR_OK; i++) {
         if (x->before[i][0] != '\0')
             rc = keyring_add_key(db, x->app->keys, in_force(x->app->keys, uses[i]), uses[i], e);
     }
+    if (rc == ERR_OK)
+        rc = recovery_lock(db, x->app, e);
+    if (rc == ERR_OK)
+        rc = recovery_store_devices(db, a, &devices, e);
     if (rc == ERR_OK)
         rc = add_document(db, x, e);
     if (rc == ERR_OK)

@@ -17,7 +17,8 @@ static const struct stmt FACTS = {
     "FROM bundle_rev)), "
     "coalesce((SELECT value->>'reason' FROM meta WHERE key = 'fence'), ''), "
     "coalesce((SELECT (value->>'n')::bigint FROM meta WHERE key = 'recovered'), 0), "
-    "(SELECT seq FROM audit_head), (SELECT encode(hash, 'hex') FROM audit_head)"};
+    "(SELECT seq FROM audit_head), (SELECT encode(hash, 'hex') FROM audit_head), coalesce((SELECT "
+    "kid FROM signing_key WHERE use = 'bundle' ORDER BY created_at DESC, kid LIMIT 1), '')"};
 static const struct stmt DEVICES = {"recovery_devices", 0, "SELECT count(*) FROM device"};
 static const struct stmt ENTRY = {
     "recovery_entry", 1,
@@ -122,7 +123,8 @@ enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recove
                                    .fence = rows_text(r, 0, 5),
                                    .recovered = rows_int(r, 0, 6),
                                    .head_seq = rows_int(r, 0, 7),
-                                   .head_hash = rows_text(r, 0, 8)};
+                                   .head_hash = rows_text(r, 0, 8),
+                                   .bundle_kid = rows_text(r, 0, 9)};
     return ERR_OK;
 }
 

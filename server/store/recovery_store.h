@@ -16,6 +16,7 @@ struct recovery_facts {
     int64_t recovered;          /* number of the last decision that ended a fence; 0: none */
     int64_t head_seq;           /* newest entry of the audit chain */
     const char *head_hash;
+    const char *bundle_kid;     /* of the key that bundles are to be signed by */
 };
 /* Of a database with our schema. */
 MUST_USE enum err_code recovery_store_facts(struct db *db, struct arena *a, struct recovery_facts *ret, struct err *e);

@@ -1,6 +1,8 @@
 #include "store/revision_store.h"
 
-static const struct stmt LOCK = {"revision_lock", 0, "SELECT pg_advisory_xact_lock(8445, 1)"};
+/* Before the issuer's (bundle_store.c), which comes before that of changes (fleet_store.c): they
+ * are three, or whoever publishes and whoever issues would wait for each other. */
+static const struct stmt LOCK = {"revision_lock", 0, "SELECT pg_advisory_xact_lock(8445, 3)"};
 static const struct stmt GET = {"revision_get", 1,
                                 "SELECT pub, coalesce(source, 0), at, content, diff, forced, "
                                 "digest, author, reason, kind FROM revision "

@@ -2,6 +2,8 @@
 import hashlib
 import json
 import os
+import threading
+import time
 
 import pytest
 import wireclient
@@ -131,3 +133,50 @@ def test_keys_are_replaced_and_nobody_is_left_behind(new_parent, workdir, progra
     late.answer = late.post_enrolment(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
     assert late.answer.status_code == 201 and len(late.answer.json()["trust"]) == 4
     a.stop()
+
+
+def test_what_is_published_while_the_key_is_replaced_is_signed_by_the_new_one(new_parent):
+    """It waits for the same lock, and has the lock before the running parent has read the key: signed by a key that was
+    just called stolen, no device would ever take it."""
+    parent = new_parent()
+    api = parent.token()
+    wire = wireclient.Device(parent.base, parent.ca, "wire")
+    wire.enrol(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    wire.fetch()
+    draft = api.ok("POST", "/drafts", {"title": "meanwhile"})
+    api.change(f"/drafts/{draft['id']}", {"fleet": {"smtp.message_size_limit": 23000000}})
+    psql = parent.postgres.psql
+    lock = "FROM pg_locks WHERE locktype = 'advisory' AND classid = 8445 AND objid = 2"
+    answers, done = [], []
+
+    def hold():
+        try:
+            psql("SELECT pg_advisory_lock(8445, 2), pg_sleep(60)")
+        except AssertionError:
+            pass  # taken from it
+
+    def publish():
+        while not answers or answers[-1].status_code == 503:
+            answers.append(api.post(f"/drafts/{draft['id']}/publish", json={"reason": "r"}))
+            time.sleep(0.1)
+    # the key's row is written by then: behind it, the parent reads keys only after the publication had its time
+    late = threading.Thread(target=psql, args=("BEGIN; LOCK TABLE signing_key IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(1); COMMIT",))
+    threads = [threading.Thread(target=f) for f in
+               (hold, lambda: done.append(rotate(parent, "--reason", "stolen", "--stolen")), publish)]
+    for i, t in enumerate(threads):  # in this order they get it
+        t.start()
+        wait_until(lambda: psql(f"SELECT count(*), count(*) FILTER (WHERE NOT granted) {lock}") == [[str(i + 1), str(i)]],
+                   "its place", 20, 0.02)
+        if i == 1:
+            late.start()
+            wait_until(lambda: psql("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'signing_key'::regclass") ==
+                       [["1"]], "it to wait", 20, 0.02)
+    psql(f"SELECT pg_terminate_backend(pid) {lock} AND granted")
+    for t in (*threads, late):
+        t.join(60)
+    assert done and answers[-1].status_code == 201, [a.text for a in answers]
+    assert "db.tx_again" not in parent.log() + done[0].stderr, "neither waits for what the other holds"
+    wait_until(lambda: api.ok("GET", "/trust")["n"] == 2, "the running parent to follow", 10)
+    wire.walk()
+    assert wire.trust["n"] == 2 and len(wire.keys("bundle")) == 1
+    assert wire.fetch()["sections"]["postfix"]["settings"]["smtp.message_size_limit"] == 23000000
