@@ -19,10 +19,13 @@ CLONE_NEWNET = 0x40000000  # <sched.h>
 
 
 def pytest_sessionstart(session):
-    """With INARI_OWN_NET each worker of pytest-xdist has a loopback of its own: every agent listens on the same port for
-    its test messages, and files that start agents can stand side by side.  (Labs need the host's network.)"""
-    if not os.environ.get("INARI_OWN_NET") or not hasattr(session.config, "workerinput") or os.geteuid() != 0:
+    """With INARI_OWN_NET each worker of pytest-xdist, or the one process if there are none, has a loopback of its own: every
+    agent listens on the same port for its test messages, and files that start agents can stand side by side, of this run
+    and of others.  (Labs need the host's network.)"""
+    if not os.environ.get("INARI_OWN_NET") or os.geteuid() != 0:
         return
+    if not hasattr(session.config, "workerinput") and session.config.getoption("numprocesses", None):
+        return  # the workers' parent
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare(CLONE_NEWNET)")
