@@ -1,5 +1,6 @@
 """What differs on a device from what was published: policies, enforcing, adopting.  First against a device that speaks the
 wire by hand, then on the lab with a real Postfix and hand edits by postconf -e."""
+import json
 import os
 import re
 import uuid
@@ -287,6 +288,42 @@ def test_never_a_fight(healthy_lab, child):
     cli(lab, "drift", "enforce", child, SIZE)
     assert value(lab, child) == right
     look(lab, child, [])
+
+
+@pytest.mark.lab
+@pytest.mark.fault
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", [False, True])
+def test_agent_dies_between_repair_and_commit(healthy_lab, child, injected, alone):
+    """C5, C17: the helper has put it back and nobody commits: it is as it was found again, by the next agent's word or, when
+    none comes, by the helper itself.  The try that was cut off counts, and the next one ends it."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    right, size, log = value(lab, child), "33554432", lambda: lab.log(child, "helper")
+    seen, mended = log().count("event=apply.reverted"), lab.log(child, "agent").count("event=drift.repaired")
+    lab.execute(child, "postconf", "-e", f"message_size_limit={size}")
+    lab.execute(child, "postfix", "reload")
+    lab.wait_ehlo(f"SIZE {size}", [child])
+    look(lab, child, [SIZE])
+    respawn(lab, child, "agent", INARI_CRASH_AT="drift-switched")
+    wait_until(lambda: host.named("inari-agent"), "the agent to begin", 20, 0.05)
+    lab.api.publish({"devices": {child: {"drift.policy": "enforce"}}}, "put it back")
+    wait_until(lambda: not host.named("inari-agent"), "the agent to die", 90, 0.1)
+    injected("sigkill")
+    assert log().count("event=apply.reverted") == seen
+    lab.wait_ehlo(f"SIZE {right}", [child])  # the switch was made
+    if alone:
+        wait_until(lambda: log().count("event=helper.takeover"), "the helper to go back alone", 60, 0.2)
+        wait_until(lambda: value(lab, child) == size, "what was found", 20, 0.1)
+        lab.wait_ehlo(f"SIZE {size}", [child])
+    respawn(lab, child, "agent")
+    wait_until(lambda: log().count("event=apply.reverted") == seen + 1, "the way back", 30, 0.1)
+    wait_until(lambda: lab.log(child, "agent").count("event=drift.repaired") == mended + 1, "the second try", 90, 0.2)
+    with open(os.path.join(lab.root(child), "var/lib/inari/agent/state.json")) as f:
+        assert len(json.load(f)["drift"][SIZE]["tries"]) == 2  # both count against a fight
+    assert value(lab, child) == right
+    lab.wait_ehlo(f"SIZE {right}", [child])
+    look(lab, child, [])
+    assert condition(lab, child, "Drifted")["status"] == "False"
 
 
 @pytest.mark.lab

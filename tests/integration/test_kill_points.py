@@ -1,8 +1,9 @@
-"""SIGKILL at each single call that makes something last (killpoint.c): the helper's apply and revert, the parent's publish, its
-restore.  Not at random moments: at all of them, one after the other, before the call.  tests/run --faults: behind it too; without,
-each third of the parent's words to its database."""
+"""SIGKILL at each single call that makes something last (killpoint.c): the helper's apply, revert and repair of drift, the
+parent's publish, its restore.  Not at random moments: at all of them, one after the other, before the call.  tests/run --faults: behind it too; without,
+each fourth call of a repair and each third of the parent's words to its database."""
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,84 @@ def test_helper_at_each_call(device, injected, end, when):
     assert banner(d) == f"220 mx.example.test ESMTP n{rev if end == 'commit' else have}"
     injected("sigkill", len(calls))
     print(f"{len(calls)} kills {when} calls of apply and {end}: {calls}")
+
+
+BANNER, HELO, PROBE = "main.cf:smtpd_banner", "main.cf:smtpd_helo_required", "master.cf:127.0.0.1:10027/inet"
+TABLE = f"table:inari/{digest(1)[:16]}/relay_domains"
+
+
+def edit_by_hand(d):
+    """Four items of ours differ, and Postfix runs what was edited."""
+    text = d.read("main.cf")
+    for ours, theirs in (("ESMTP ours", "ESMTP edited"), ("smtpd_helo_required = yes", "smtpd_helo_required = no")):
+        text = text.replace(ours, theirs)
+    d.write("main.cf", text)
+    d.write("master.cf", re.sub(r"^(127.0.0.1:10027 +inet +\S+ +\S+ +\S+ +\S+ +)\S+", r"\g<1>7", d.read("master.cf"), flags=re.M))
+    d.write(TABLE.partition(":")[2], "evil.test relay\n")
+    d.postfix("reload")
+
+
+def differing(c):
+    return {f"{row['file']}:{row['item']}" for row in c.call("drift")["drift"]}
+
+
+@pytest.mark.parametrize("when", WHEN)
+def test_repair_at_each_call(device, injected, when):
+    """C5, C17: killed between any two calls of a repair and its commit: the files are as they were found, or with what was
+    named put back and the rest as found, never with a part of it; Postfix runs those; the configuration in force is still
+    known, and the next repair ends what this one did not.  (Without --faults: each fourth call.)"""
+    step = 1 if os.environ.get("INARI_FAULTS") else 4
+    d, n, calls, outcomes = device, random.randrange(step) + 1 - step, [], set()
+    killer = Killer(d.tmp, "inari-helper")
+    d.postfix("start")
+    d.start(**killer.env)
+    c = d.client()
+    apply(c, 1, smtp__banner_text="ours")
+    edit_by_hand(d)
+    found, wanted = {BANNER, HELO, PROBE, TABLE}, {BANNER, PROBE, TABLE}
+    assert differing(c) == found
+    files = d.read("main.cf"), d.read("master.cf")
+    mended = None
+    while True:
+        n += step
+        killer.arm(n, "files", when)
+        try:
+            said = c.call("repair", items=sorted(wanted))
+            assert {f"{row['file']}:{row['item']}" for row in said["repaired"]} == wanted
+            c.call("commit", digest=digest(1))
+        except (ConnectionError, HelperError):
+            pass
+        call = killer.struck()
+        now = d.read("main.cf"), d.read("master.cf")
+        if call is None:
+            break
+        calls.append(call)
+        assert n < MANY and d.helper.wait(10) in (-signal.SIGKILL, 137), f"{n}: {call}"
+        d.start(**killer.env)
+        c = d.client()
+        at = f"killed {when} call {n}, {call}, of {calls}"
+        now = d.read("main.cf"), d.read("master.cf")
+        assert not c.call("tx")["open"], at
+        left = differing(c)
+        assert left - {TABLE} in (found - {TABLE}, {HELO}), f"{at}: {left}"  # a table is put back before the switch
+        back = left == {HELO}
+        mended = now if back else mended
+        assert now == (mended if back else files), at
+        assert banner(d) == f"220 mx.example.test ESMTP {'ours' if back else 'edited'}", at
+        assert d.banner_digests() == (digest(1), digest(1)) and not leftovers(d), at
+        running = c.call("running")
+        assert running["on_disk"] == digest(1) and [x["digest"] for x in running["lkg"]] == [digest(1)], at
+        outcomes.add(back)
+        if back or TABLE not in left:  # once more from where it began
+            edit_by_hand(d)
+            assert differing(c) == found and (d.read("main.cf"), d.read("master.cf")) == files, at
+    assert differing(c) == {HELO} and banner(d).endswith("ours") and mended in (None, now)
+    assert n >= 50 and outcomes == {False, True}, (calls, outcomes)
+    assert {f"{row['file']}:{row['item']}" for row in c.call("repair")["repaired"]} == {HELO}  # the whole of it was kept
+    c.call("commit", digest=digest(1))
+    assert differing(c) == set()
+    injected("sigkill", len(calls))
+    print(f"{len(calls)} kills {when} calls of a repair and its commit: {calls}")
 
 
 @pytest.mark.parametrize("when", WHEN)
