@@ -166,6 +166,63 @@ def test_d9_revoked_while_held(settled, api):
     assert d.desired(etag=None, have="0.0").status_code == 403
 
 
+ROUTES = [("GET", "desired"), ("PUT", "status"), ("POST", "proposals"), ("POST", "kept"), ("GET", "commands"), ("POST", "keys"),
+          ("PUT", f"commands/{uuid.uuid4()}/result"), ("GET", f"commands/{uuid.uuid4()}/bundle"), ("DELETE", "self")]
+
+
+@pytest.mark.parametrize("barrier", ["state", "generation"])
+def test_d9_each_barrier_holds_alone(settled, parent, barrier):
+    """What a revocation does is two things, and either is enough: the state alone (its tokens would still be of the right
+    generation), the generation alone (the state would still be good).  Both end the held poll and shut every door."""
+    d = settled()
+    assert d.commands() is not None and d.access
+    what, status, problem = {"state": ("state = 'revoked'", 403, "device-revoked"),
+                             "generation": ("gen = gen + 1", 401, "token-invalid")}[barrier]
+
+    def set_to(values):  # as another parent would: the row, a number in the list of changes, a word to everybody
+        parent.postgres.psql(f"BEGIN; SELECT pg_advisory_xact_lock(8445, 1); UPDATE device SET {values} WHERE id = '{d.id}'; "
+                             f"INSERT INTO change (kind, id) VALUES ('device', '{d.id}'); NOTIFY inari_change; COMMIT")
+    held, t0 = Held(d), time.monotonic()
+    set_to(what)
+    r = held.result(t0)
+    assert r.status_code == status and word(r) == problem and held.seconds < 2, held.seconds
+    for method, path in ROUTES:
+        body = b"{}" if method in ("PUT", "POST") else None
+        kind = {"Content-Type": "application/jose+json"} if body else {}
+        r = d.call(method, f"/api/agent/v1/{path}", headers={**d.auth(), **kind}, data=body)
+        assert r.status_code == status and word(r) == problem, f"{method} {path}: {r.status_code} {r.text}"
+    if barrier == "state":
+        assert d.post_token().status_code == 403 and word(d.post_token()) == "device-revoked"
+        set_to("state = 'observing'")
+    else:
+        d.sign_in()
+    # Nothing else stood in the way: it would have been answered.
+    wait_until(lambda: d.desired(etag=None, have="0.0").status_code == 200, "the device to be served again", 5)
+
+
+def test_d9_a_revocation_sets_both_and_nothing_is_made_for_it(settled, api, parent):
+    """Whatever reads the table of bundles finds none that is newer than the revocation."""
+    d, other = settled(), settled()
+
+    def row(x):
+        return parent.postgres.psql("SELECT d.state, d.gen, d.desired_rev, d.offered_rev, d.pub, max(b.rev), count(b.rev) "
+                                    f"FROM device d LEFT JOIN bundle b ON b.device_id = d.id WHERE d.id = '{x.id}' GROUP BY d.id")[0]
+    state, gen, *made = row(d)
+    assert state == "observing"
+    api.ok("POST", f"/devices/{d.id}/revoke", {"reason": "stolen"})
+    assert row(d) == ["revoked", str(int(gen) + 1), *made]
+    before = row(other)
+    api.change(f"/devices/{d.id}", {"drift": "enforce"})
+    api.change(f"/devices/{other.id}", {"drift": "enforce"})
+    value = {"smtp.message_size_limit": 20_000_000 + int.from_bytes(os.urandom(3), "big")}
+    published = api.publish({"devices": {d.id: value, other.id: value}}, "after the revocation")
+    told = [x["id"] for x in published["devices"]]
+    assert other.id in told and d.id not in told, (told, d.id)
+    assert other.desired().status_code == 200 and int(row(other)[2]) > int(before[2])
+    assert row(d)[2:] == made
+    assert api.post(f"/devices/{d.id}/commands", json={"kind": "self-check"}).status_code == 409
+
+
 def test_parent_behind_never_goes_back(settled, api):
     d = settled()
     epoch, rev = d.have.split(".")

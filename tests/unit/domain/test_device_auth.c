@@ -323,6 +323,8 @@ static void access_tokens(void **state)
     assert_int_equal(use(&app, good, NOW), ERR_TOKEN_INVALID); /* an older generation */
     fleet_put_for_test(app.fleet, ID, DEV_REVOKED, 4);
     assert_int_equal(use(&app, good, NOW), ERR_DEVICE_REVOKED);
+    fleet_put_for_test(app.fleet, ID, DEV_REVOKED, 3); /* D9: by its state alone */
+    assert_int_equal(use(&app, good, NOW), ERR_DEVICE_REVOKED);
     assert_int_equal(use(&app, foreign, NOW),
                      ERR_TOKEN_INVALID); /* not a word before the MAC is proven */
     fleet_put_for_test(app.fleet, ID, DEV_RETIRED, 4);
