@@ -306,6 +306,7 @@ void drift_look(struct loop *l)
             log_event(LOG_LEVEL_WARN, "drift.repaired",
                       KV_INT("items", (int64_t)json_array_size(chosen)),
                       KV_STR("first", json_string_value(json_array_get(chosen, 0))));
+        edits_forget(l);
     }
     json_decref(l->work.drift);
     l->work.drift = json_incref(k.rows);

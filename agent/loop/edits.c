@@ -53,6 +53,13 @@ static void take(struct loop *l)
         edits_clear(l);
 }
 
+void edits_forget(struct loop *l)
+{
+    if (l->edits.fd >= 0)
+        take(l);
+    l->edits.hinted = false;
+}
+
 void edits_turn(struct loop *l)
 {
     int64_t now = clock_mono_ms();

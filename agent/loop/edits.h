@@ -2,8 +2,8 @@
  * edits.h - somebody wrote main.cf or master.cf: the look for drift comes within two seconds
  * instead of within a minute. Only a hint (inotify on the folder of Postfix's configuration). Where
  * it cannot be had, or the folder is exchanged for another, the regular look finds the same a
- * little later.  What our own helper writes hints too; that look finds nothing. Threads: the
- * loop's.
+ * little later.  A change that our own helper applies hints too; that look finds nothing. What a
+ * repair writes does not (edits_forget()). Threads: the loop's.
  */
 #pragma once
 
@@ -22,4 +22,8 @@ struct loop_edits {
 };
 
 void edits_turn(struct loop *l);
+/* After a repair, done or failed: its own writes are no hint.  Else what it did would be shown for
+ * two seconds only, and one that fails would use up its tries at once.  Who wrote at the same
+ * moment is found by the regular look. */
+void edits_forget(struct loop *l);
 void edits_clear(struct loop *l);
