@@ -6,6 +6,7 @@
 #include "domain/auth.h"
 #include "domain/device_auth.h"
 #include "domain/fleet_cache.h"
+#include "domain/fleet_figures.h"
 #include "domain/parent.h"
 #include "hand_over.h"
 #include "handlers/idempotent.h"
@@ -193,7 +194,7 @@ static enum err_code serve(struct parent *p, struct err *e)
         .files = p->files,
         .hooks = {auth_session, auth_api_token, auth_device_token, db_open, db_close,
                   db_statement_count, db_request_statement_count, idempotent_post, db_reached,
-                  usable},
+                  fleet_figures, usable},
         .conninfo = p->set.conninfo,
         .io_threads = (unsigned)p->set.io_threads,
         .workers = (unsigned)p->set.workers,

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LATE_MS = 3 * 60 * 1000, LOST_MS = 15 * 60 * 1000 };
 
 /* The newest of what this parent saw and what any parent flushed. */
 static int64_t last_seen(const struct app *app, const struct device *d, int64_t *ret_limited)
@@ -38,7 +37,7 @@ static const char *presence(int64_t seen_ms)
 
     if (seen_ms == 0)
         return "never";
-    return age < LATE_MS ? "online" : age < LOST_MS ? "late" : "lost";
+    return age < DEVICE_LATE_MS ? "online" : age < DEVICE_LOST_MS ? "late" : "lost";
 }
 
 static json_t *part(const json_t *status, const char *name)

@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 enum { FLEET_STALE_MS = 5 * 60 * 1000 };
+enum { DEVICE_LATE_MS = 3 * 60 * 1000, DEVICE_LOST_MS = 15 * 60 * 1000 }; /* not heard for so long it is called that */
 
 enum device_state { DEV_PENDING, DEV_REJECTED, DEV_OBSERVING, DEV_MANAGED, DEV_HELD, DEV_QUARANTINED, DEV_REVOKED, DEV_RETIRED, DEV_REATTACH };
 extern const char *const device_state_names[]; /* NULL-terminated */

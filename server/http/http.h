@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/strbuf.h"
 #include "http/hosts.h"
 #include "http/request.h"
 
@@ -28,6 +29,7 @@ struct http_hooks {
     /* Runs the handler of a POST on a worker; NULL: it is called as it is. */
     enum err_code (*post)(handler_fn handler, struct req *rq, struct reply *rp, struct err *e);
     bool (*db_reached)(void); /* what is known of the database now; asks nobody */
+    void (*figures)(struct app *app, struct strbuf *out); /* once ready: Prometheus text behind the listener's own; no SQL */
     bool (*usable)(struct app *app); /* once ready: is what polls are answered from still fresh enough? */
 };
 

@@ -91,6 +91,8 @@ enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
         {"process_cpu_seconds_total", "counter", "CPU time of the process.", cpu_seconds()},
     };
     metrics_write(h->metrics, more, COUNT_OF(more), &out);
+    if (h->cfg.hooks.figures != NULL && atomic_load(&h->ready))
+        h->cfg.hooks.figures(h->cfg.app, &out);
     if (strbuf_check(&out, e) != ERR_OK)
         return e->code;
     rp->text_n = out.n;

@@ -499,6 +499,51 @@ def test_poll_that_ends_amid_a_publication_gets_its_bundle(new_parent):
         assert [p.result()[-1] for p in polls] == [200] * len(devices)
 
 
+def figures(parent):
+    """{"inari_devices{state=\"managed\"}": 3, ...} of a scrape."""
+    text = parent.session().get("/metrics").text
+    assert re.fullmatch(r"(?:(?:# .*|[a-z_]+(?:\{.*\})? -?[0-9.e+]+)\n)*", text), "a line that Prometheus does not read"
+    return {name: float(value) for name, value in re.findall(r"^([a-z_]+(?:\{.*\})?) (\S+)$", text, re.M)}
+
+
+def test_metrics_of_the_fleet_are_what_the_api_says_and_cost_no_sql(new_parent):
+    parent = new_parent()
+    api = parent.token()
+
+    def states():
+        found = {}
+        for x in api.ok("GET", "/devices?limit=500")["items"]:
+            found[x["state"]] = found.get(x["state"], 0) + 1
+        return found
+
+    def shown(name, m):
+        return {k.split('"')[1]: int(v) for k, v in m.items() if k.startswith(name + "{") and v}
+    assert shown("inari_devices", figures(parent)) == {} and figures(parent)["inari_rollout_unended"] == 0
+    devices = [make_device(api, parent) for _ in range(4)]
+    for d in devices:
+        d.fetch()
+        assert d.put_status(d.status(running=False)).status_code == 204
+    api.change(f"/devices/{devices[0].id}", {"mode": "manage"})
+    api.ok("POST", f"/devices/{devices[1].id}/hold", {"reason": "r", "minutes": 30})
+    api.ok("POST", f"/devices/{devices[2].id}/revoke", {"reason": "r"})
+    api.ok("POST", f"/devices/{devices[3].id}/commands", {"kind": "self-check"})
+    m = wait_until(lambda: (m := figures(parent)) and m["inari_commands_waiting"] == 1 and m, "the order to be counted", 10, 0.1)
+    assert shown("inari_devices", m) == states() == {"managed": 1, "held": 1, "revoked": 1, "observing": 1}
+    assert shown("inari_devices_presence", m) == {"online": 3}  # a revoked one is not missed
+    assert m["inari_trust_document"] == m["inari_epoch"] == 1 and m["inari_fenced"] == m["inari_fleet_stale"] == 0
+    assert m["inari_revision_highest"] == max(x["desired"]["rev"] for x in api.ok("GET", "/devices")["items"])
+    assert time.time() < m["inari_certificate_end_seconds"] < time.time() + 12 * 366 * 86400
+    assert api.publish({"fleet": {"smtp.message_size_limit": 21000000}}, rollout={"strategy": "all", "shadow": "never"})
+    wait_until(lambda: figures(parent)["inari_rollout_unended"] == 1, "the rollout to be counted", 40, 0.2)
+    parent.stop()
+    parent.start()
+    assert shown("inari_devices", figures(parent)) == states() and shown("inari_devices_presence", figures(parent)) == {"unheard": 3}
+    before = statements(parent.session(), "inari_db_request_statements_total")
+    for _ in range(20):
+        figures(parent)
+    assert statements(parent.session(), "inari_db_request_statements_total") == before
+
+
 def test_many_held_polls_all_woken(settled, api):
     devices = [settled() for _ in range(20)]
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
