@@ -1,11 +1,12 @@
 #include "change.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "value.h"
 
 #include <stdlib.h>
 
-enum { FILE_MAX = 16 * 1024 * 1024 };
+enum { FILE_MAX = 16 * 1024 * 1024, SECRET_MAX = 4096 };
 
 static bool copy(char *to, size_t size, const char *from, size_t n)
 {
@@ -191,6 +192,46 @@ static enum cli_exit add_rows(const struct cli *c, json_t *rows, const char *val
     return EXIT_OK_;
 }
 
+/* Never from the command line, which every user of the host can read: KEY=@FILE, or KEY=@- for
+ * standard input. */
+static enum cli_exit set_secret(const struct cli *c, json_t *layer, const char *key,
+                                const char *value)
+{
+    AUTO_STR char *text = NULL;
+    struct slice rest, line;
+    struct err e = {0};
+    size_t n = 0;
+
+    if (value[0] == '\0') {
+        json_object_set_new(layer, key, json_string(""));
+        return EXIT_OK_;
+    }
+    if (value[0] != '@') {
+        complain(c, T_SECRET_FROM_FILE, key, key, key);
+        return EXIT_REFUSED;
+    }
+    if (strcmp(value, "@-") == 0)
+        text = read_secret(c, T_SECRET_PROMPT, false);
+    else if (file_read(value + 1, SECRET_MAX, &text, &n, &e) != ERR_OK)
+        text = NULL;
+    if (text == NULL) {
+        complain(c, T_READ_FILE, value + 1);
+        return EXIT_ERROR;
+    }
+    rest = slice_of(text);
+    line = slice_cut(&rest, '\n');
+    if (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    if (rest.n > 0 || line.n == 0) {
+        secret_wipe(text, strlen(text));
+        complain(c, T_SECRET_ONE_LINE, value + 1);
+        return EXIT_REFUSED;
+    }
+    json_object_set_new(layer, key, json_stringn(line.p, line.n));
+    secret_wipe(text, strlen(text));
+    return EXIT_OK_;
+}
+
 enum cli_exit change_set(const struct cli *c, json_t *layer, const char *arg)
 {
     struct assignment a;
@@ -208,6 +249,8 @@ enum cli_exit change_set(const struct cli *c, json_t *layer, const char *arg)
             complain(c, T_NOT_A_LIST, a.key, a.key);
             return EXIT_REFUSED;
         }
+        if (s->value.type == SET_SECRET)
+            return set_secret(c, layer, s->key, a.value);
         rc = value_parse(c, a.key, &s->value, a.value, &value);
         if (rc == EXIT_OK_)
             json_object_set_new(layer, s->key, value);

@@ -31,6 +31,48 @@ static void override_line(const struct cli *c, struct table *t, const json_t *it
     cell_json(c, t, item, "reason", COL_TEXT);
 }
 
+static void secret_line(const struct cli *c, struct table *t, const json_t *item, bool of_device)
+{
+    table_cell(t, json_str(item, "setting", ""));
+    cell_json(c, t, item, "pub", COL_VALUE);
+    cell_json(c, t, item, "author", COL_TEXT);
+    table_cell(t, json_str(item, of_device ? "given_at" : "created_at", ""));
+    table_cell(t, json_bool(item, "rotate", false)   ? tx(c, T_SECRET_ROTATE)
+                  : json_bool(item, "in_use", false) ? tx(c, T_SECRET_IN_USE)
+                                                     : "");
+}
+
+enum cli_exit verb_secrets(struct cli *c)
+{
+    const char *device = cli_opt(c, "device");
+    const enum text heads[] = {T_KEY, T_REVISION, T_AUTHOR, device == NULL ? T_AT : T_SECRET_GIVEN,
+                               T_STATE};
+    AUTO(table_free) struct table *t = table_new(COUNT_OF(heads));
+    AUTO_STR char *path = device == NULL ? strdup("/api/v1/secrets")
+                                         : apiclient_pathf("/api/v1/devices/%s/secrets", device);
+    AUTO(json_free) json_t *doc = NULL;
+    enum cli_exit rc = cli_get(c, path, &doc);
+    json_t *item;
+    size_t i;
+
+    if (rc != EXIT_OK_)
+        return rc;
+    if (c->json) {
+        print_json(doc);
+        return EXIT_OK_;
+    }
+    if (json_array_size(json_object_get(doc, "items")) == 0) {
+        say(c, T_NO_SECRETS);
+        return EXIT_OK_;
+    }
+    for (i = 0; i < COUNT_OF(heads); i++)
+        table_cell(t, tx(c, heads[i]));
+    json_array_foreach(json_object_get(doc, "items"), i, item)
+        secret_line(c, t, item, device != NULL);
+    table_print(t, stdout, 0);
+    return EXIT_OK_;
+}
+
 enum cli_exit verb_overrides(struct cli *c)
 {
     static const enum text heads[] = {T_LAYER,    T_KEY,    T_VALUE, T_FLEET_HAS,

@@ -22,12 +22,12 @@ const struct verb verbs[] = {
     {"set", "KEY=VALUE ... [--device NAME | --group NAME] [--force]", "device= group= draft= force", 1, -1, verb_set,
      {"edit your draft: print what it would change and every finding", "下書きを編集し、変更内容と検出事項をすべて表示する"},
      {"KEY=VALUE sets a plain setting (sizes like 40M, times like 5m, yes or no). Lists: KEY+=ROW[,ROW...] adds rows, KEY-=ROW[,ROW...] takes them out, "
-      "KEY+=@FILE reads rows from a file (one a line), KEY[ROW].FIELD=VALUE sets one member of a row, KEY[ROW]=JSON and KEY=JSON whole rows; KEY=ROW[,ROW...] makes the fleet's list exactly these. "
+      "KEY+=@FILE reads rows from a file (one a line), a secret comes from a file or standard input only (KEY=@FILE, KEY=@-), KEY[ROW].FIELD=VALUE sets one member of a row, KEY[ROW]=JSON and KEY=JSON whole rows; KEY=ROW[,ROW...] makes the fleet's list exactly these. "
       "Without --device or --group the value is set for the whole fleet. When anything is refused nothing is stored and the exit status is 3; --force keeps what only needs a reason (publish --force REASON). "
       "Nothing reaches a device before publish. Examples: inarictl set smtp.message_size_limit=40M; inarictl set smtp.relay_domains+=example.org; "
       "inarictl set 'smtp.routes[example.org].next_hop=[10.0.0.1]:25'",
       "KEY=VALUE で単一の設定 (40M のようなサイズ、5m のような時間、yes / no)。一覧は KEY+=ROW[,ROW...] で行を追加、KEY-=ROW[,ROW...] で削除、"
-      "KEY+=@FILE でファイルから (1 行に 1 件)、KEY[ROW].FIELD=VALUE で行の 1 項目、KEY[ROW]=JSON と KEY=JSON で行全体、KEY=ROW[,ROW...] で全体の一覧をちょうどその行にします。"
+      "KEY+=@FILE でファイルから (1 行に 1 件)、秘密情報はファイルまたは標準入力から (KEY=@FILE、KEY=@-)、KEY[ROW].FIELD=VALUE で行の 1 項目、KEY[ROW]=JSON と KEY=JSON で行全体、KEY=ROW[,ROW...] で全体の一覧をちょうどその行にします。"
       "--device も --group もなければ全体に設定します。1 つでも拒否されると何も保存せず、終了ステータスは 3 です。理由があれば強行できるものは --force で下書きに残せます (公開時に publish --force 理由)。publish するまでデバイスには反映されません。"}},
     {"preset", "[NAME [INPUT=VALUE ...] [--device NAME | --group NAME] [--force]]", "device= group= draft= force", 0, -1, verb_preset,
      {"the presets there are, or one of them into your draft", "プリセットの一覧、またはプリセットを下書きに入れる"},
@@ -61,6 +61,10 @@ const struct verb verbs[] = {
      {"which layer set a value, who, when and why, and what runs", "値をどのレイヤーで、誰が、いつ、なぜ設定したか、何が実行中かを表示する"}, {NULL, NULL}},
     {"overrides", "[--device NAME]", "device=", 0, 0, verb_overrides,
      {"what differs from the fleet: set by groups and devices, or in force on one device", "全体と異なる値を表示する (グループとデバイスの設定、または 1 台のデバイスで有効な値)"}, {NULL, NULL}},
+    {"secrets", "[--device NAME]", "device=", 0, 0, verb_secrets,
+     {"which secrets are set since when, or which ones a device knows; never what they are", "設定済みの秘密情報、または 1 台のデバイスが知っている秘密情報を表示する (値は表示しない)"},
+     {"Of a device that was revoked or retired: those that are still in use have to be changed, for it keeps what it was given.",
+      "失効または廃止したデバイスの場合、まだ使用中のものは変更してください。配布済みの値はデバイスに残っています。"}},
     {"export", "[FILE]", "", 0, 1, verb_export,
      {"the published configuration as one JSON document", "公開済みの設定を 1 つの JSON 文書として出力する"},
      {"Names instead of ids, no secrets; what is left out stands in it with the reason. Without FILE to standard output.",

@@ -10,7 +10,7 @@ import json
 import sys
 
 TYPES = ["bool", "int", "bytes", "duration", "port", "enum", "text", "address", "cidr", "host", "domain",
-         "hostport", "path", "mail", "list"]
+         "hostport", "path", "mail", "secret", "list"]
 SCOPES = {"fleet": 1, "group": 2, "device": 4}
 MEMBERS = {"key", "type", "default", "min", "max", "enum", "optional_empty", "row_key", "fields", "max_rows", "scope",
            "target", "apply", "needs", "facts", "advanced", "label", "help", "required", "name", "note", "area", "area_label"}
@@ -43,6 +43,9 @@ def check(s, key):
     if s["type"] == "enum":
         need(s.get("enum"), key, "an enum needs values")
         need(s.get("default") in [x["v"] for x in s["enum"]], key, "the default is none of the values")
+    if s["type"] == "secret":
+        need(s.get("optional_empty") and s.get("default") == "" and s.get("min", 0) >= 1 and "max" in s, key,
+             "a secret is empty by default and has bounds")
     if s["type"] in ("int", "bytes", "duration"):
         need("min" in s and "max" in s, key, "a number needs min and max")
         if "default" in s:
@@ -143,7 +146,7 @@ WORDS = {
         "port_text": "Owned by Inari on every managed device and reachable from the device itself only.",
         "types": {"bool": "true / false", "int": "number", "bytes": "bytes", "duration": "seconds", "port": "TCP port", "enum": "choice",
                   "text": "text", "address": "IP address", "cidr": "address or network", "host": "host name", "domain": "domain",
-                  "hostport": "next hop", "path": "path of a file", "mail": "mail address", "list": "list"},
+                  "hostport": "next hop", "path": "path of a file", "mail": "mail address", "secret": "secret, sealed; never shown again", "list": "list"},
         "layers": {"fleet": "fleet", "group": "group", "device": "device"},
         "port_names": {10025: "scan service (scan.port)", 10026: "re-injection (scan.reinject_port)", 10027: "probe listener, PROXY protocol v2",
                        10028: "sink of the test message (LMTP)", 10029: "digest listener"},
@@ -160,7 +163,7 @@ WORDS = {
         "port_text": "管理対象の装置で Inari が使用し、その装置自身からだけ接続できます。",
         "types": {"bool": "true / false", "int": "数値", "bytes": "バイト数", "duration": "秒数", "port": "TCP ポート", "enum": "選択",
                   "text": "文字列", "address": "IP アドレス", "cidr": "アドレスまたはネットワーク", "host": "ホスト名", "domain": "ドメイン",
-                  "hostport": "配送先", "path": "ファイルのパス", "mail": "メールアドレス", "list": "一覧"},
+                  "hostport": "配送先", "path": "ファイルのパス", "mail": "メールアドレス", "secret": "秘密情報（封印して保存、再表示なし）", "list": "一覧"},
         "layers": {"fleet": "フリート", "group": "グループ", "device": "装置"},
         "port_names": {10025: "検索サービス（scan.port）", 10026: "再投入（scan.reinject_port）", 10027: "プローブ用リスナー、PROXY プロトコル v2",
                        10028: "試験メールの受け口（LMTP）", 10029: "ダイジェスト用リスナー"},
@@ -179,7 +182,7 @@ def type_text(f, w):
     lo, hi = bounds(f)
     if f["type"] in ("int", "bytes", "duration", "port"):
         text += ", " + w["range"].format(lo, hi)
-    elif f["type"] == "text":
+    elif f["type"] in ("text", "secret"):
         text += ", " + w["chars"].format(lo, hi)
     elif f["type"] == "hostport" and hi > 1:
         text += ", " + w["hops"].format(hi)
@@ -241,7 +244,9 @@ def value_schema(f):
     if t == "enum":
         return {"type": "string", "enum": [x["v"] for x in f["enum"]]}
     s = {"type": "string", "x-inari-type": t}
-    if t == "text":
+    if t == "secret":
+        s.update(maxLength=hi, writeOnly=True)
+    elif t == "text":
         s.update(minLength=lo, maxLength=hi)
     elif not f.get("optional_empty"):
         s["minLength"] = 1

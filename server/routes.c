@@ -52,6 +52,8 @@ const struct route routes[] = {
     { "GET",    "/api/v1/settings/effective",           settings_effective_get, PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/devices/{id}/explain",         device_explain_get,     PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/devices/{id}/overrides",       device_overrides_get,   PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/devices/{id}/secrets",         device_secrets_get,     PERM_SETTINGS_READ,  0,       0 },
+    { "GET",    "/api/v1/secrets",                      secret_list_get,        PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/overrides",                    override_list_get,      PERM_SETTINGS_READ,  0,       0 },
     { "GET",    "/api/v1/config/export",                config_export_get,      PERM_SETTINGS_READ,  0,       0 },
     { "POST",   "/api/v1/config/import",                config_import_post,     PERM_SETTINGS_WRITE, 16 * MIB, 0 },

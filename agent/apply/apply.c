@@ -195,14 +195,15 @@ static void forget_prepared(struct helper *h)
 }
 
 /* The tables get their own new directory: nothing that runs looks at it before main.cf names it. */
-static enum err_code place_tables(struct helper *h, const struct plan *p, struct err *e)
+static enum err_code place_tables(struct helper *h, const struct plan *p, const json_t *secrets,
+                                  struct err *e)
 {
     char path[4200];
 
     if (p->n_tables == 0 || p->tables_dir == NULL)
         return ERR_OK;
     live_path(h, p->tables_dir, "", path, sizeof path);
-    return stage_tables(p, path, e);
+    return stage_tables(p, path, true, secrets, e);
 }
 
 /* --- the switch --- */
@@ -311,8 +312,10 @@ static enum err_code cross_over(struct helper *h, const struct rendition *r, con
     return rc;
 }
 
+static void prune_tables(struct helper *h);
+
 static enum err_code get_ready(struct helper *h, const struct rendition *r, const char *stage,
-                               struct err *e)
+                               const json_t *secrets, struct err *e)
 {
     struct journal_state *s = &h->j.s;
     char dir[4200];
@@ -326,11 +329,12 @@ static enum err_code get_ready(struct helper *h, const struct rendition *r, cons
     if (rc == ERR_OK)
         rc = keep_old(h, r, e);
     if (rc == ERR_OK)
-        rc = place_tables(h, r->plan, e);
+        rc = place_tables(h, r->plan, secrets, e);
     if (rc == ERR_OK)
         rc = prepare_files(h, stage, e);
     if (rc != ERR_OK) {
         forget_prepared(h);
+        prune_tables(h); /* no secret stays of a change that was not made */
         return rc;
     }
     (void)snprintf(s->to, sizeof s->to, "%s", r->digest);
@@ -345,7 +349,8 @@ static enum err_code get_ready(struct helper *h, const struct rendition *r, cons
     return ERR_OK;
 }
 
-enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_restarted, struct err *e)
+enum err_code apply_switch(struct helper *h, const char *digest, const json_t *secrets,
+                           bool *ret_restarted, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(256 * MIB);
     struct rendition r;
@@ -364,7 +369,7 @@ enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_resta
         return rc == ERR_NOT_FOUND ? err_set(e, ERR_CONFLICT, "%.16s is not staged", digest) : rc;
     if (!r.validated)
         return err_set(e, ERR_REFUSED, "%.16s was not validated", digest);
-    rc = get_ready(h, &r, stage, e);
+    rc = get_ready(h, &r, stage, secrets, e);
     if (rc != ERR_OK)
         return rc;
     rc = cross_over(h, &r, stage, ret_restarted, e);
@@ -378,6 +383,24 @@ enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_resta
 
 /* --- the end of a change --- */
 
+/* Does a directory of tables hold one that only root reads? */
+static bool has_secret(const char *dir)
+{
+    char path[4900];
+    bool found = false;
+    struct dirent *f;
+    struct stat st;
+    DIR *d = opendir(dir);
+
+    while (d != NULL && !found && (f = readdir(d)) != NULL) {
+        (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
+        found = lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) == 0;
+    }
+    if (d != NULL)
+        (void)closedir(d);
+    return found;
+}
+
 /* The tables of renderings that are neither in force nor the one before. */
 static void prune_tables(struct helper *h)
 {
@@ -389,9 +412,11 @@ static void prune_tables(struct helper *h)
     d = opendir(dir);
     while (d != NULL && (f = readdir(d)) != NULL) {
         bool used = f->d_name[0] == '.';
-        for (size_t i = 0; i < h->j.s.n_lkg && i < 2; i++)
-            used = used || strncmp(h->j.s.lkg[i].digest, f->d_name, 16) == 0;
         (void)snprintf(path, sizeof path, "%s/%s", dir, f->d_name);
+        /* all but a secret can be written again from the rendering */
+        for (size_t i = 0; i < h->j.s.n_lkg; i++)
+            used = used || (strncmp(h->j.s.lkg[i].digest, f->d_name, 16) == 0 &&
+                            (i < 2 || has_secret(path)));
         if (!used)
             (void)!file_remove_tree(path, NULL);
     }
@@ -669,6 +694,7 @@ enum err_code apply_recover(struct helper *h, struct err *e)
     case PHASE_STAGED: {
         enum err_code rc = file_remove_tree(stage, e);
         forget_prepared(h);
+        prune_tables(h);
         return rc == ERR_OK ? journal_end(&h->j, "dropped", "the helper ended before the switch", e)
                             : rc;
     }

@@ -27,9 +27,10 @@ bool apply_is_open(const struct helper *h);
 /* Switch to what is staged and validated under digest.  On any failure after the journal was
  * written everything is put back before this returns.  ERR_CONFLICT: nothing staged, a live file
  * changed since, or another change is open. ERR_REFUSED: not validated.  ERR_CHANGED_MEANWHILE:
- * the files were not the validated ones after the switch or after the reload (compare.h). */
-MUST_USE enum err_code apply_switch(struct helper *h, const char *digest, bool *ret_restarted,
-                                    struct err *e);
+ * the files were not the validated ones after the switch or after the reload (compare.h).
+ * secrets: texts for tables that hold some (secret_table.h), borrowed; NULL: those that are needed stand here already. */
+MUST_USE enum err_code apply_switch(struct helper *h, const char *digest, const json_t *secrets,
+                                    bool *ret_restarted, struct err *e);
 /* Are the live files still what was staged for the open change (compare.h)? */
 MUST_USE enum err_code apply_still_same(struct helper *h, struct err *e);
 /* ERR_CHANGED_MEANWHILE: the live files are no longer what was validated; the change stays open and

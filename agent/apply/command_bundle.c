@@ -105,6 +105,9 @@ static void add_tables(struct bundle *b, const char *dir, const char *under, int
             continue;
         if (S_ISDIR(st.st_mode) && depth > 0) {
             add_tables(b, path, name, depth - 1, left);
+        } else if (S_ISREG(st.st_mode) && (st.st_mode & 077) == 0) {
+            add(b, name, slice_of("[removed: a file that only root reads]\n"));
+            (*left)--;
         } else if (S_ISREG(st.st_mode)) {
             add_file(b, name, path, TABLE_MAX);
             (*left)--;

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "targets/postfix_cf.h"
+#include "targets/secret_table.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -99,6 +100,20 @@ static enum err_code compare_file(const struct helper *h, const char *stage, con
     return differs(live, (struct slice){want, n_want}, (struct slice){found, n_found}, e);
 }
 
+/* Neither of the two is shown or kept. */
+static enum err_code compare_secret(const struct helper *h, const char *name,
+                                    const struct plan_table *t, struct err *e)
+{
+    char live[4400];
+    enum err_code rc;
+
+    (void)snprintf(live, sizeof live, "%s/%s", h->s->postfix_config, name);
+    rc = check_inode(live, 0600, e);
+    if (rc == ERR_OK && !secret_table_ok(live, t))
+        rc = err_set(e, ERR_CHANGED_MEANWHILE, "\"%s\" is not what was written there", live);
+    return rc;
+}
+
 enum err_code compare_live(const struct helper *h, const struct rendition *r, const char *stage,
                            struct err *e)
 {
@@ -112,7 +127,8 @@ enum err_code compare_live(const struct helper *h, const struct rendition *r, co
                           (mode_t)h->j.s.old_master_mode, e);
     for (size_t i = 0; i < p->n_tables && p->tables_dir != NULL && rc == ERR_OK; i++) {
         (void)snprintf(name, sizeof name, "%s/%s", p->tables_dir, p->tables[i].name);
-        rc = compare_file(h, stage, name, REND_MANIFEST_MAX, 0644, e);
+        rc = p->tables[i].secret ? compare_secret(h, name, &p->tables[i], e)
+                                 : compare_file(h, stage, name, REND_MANIFEST_MAX, 0644, e);
     }
     return rc;
 }

@@ -110,7 +110,8 @@ static bool leave_tables(const struct helper *h, struct plan *p, const json_t *l
         size_t n;
         tables[i] = p->tables[i];
         (void)snprintf(item, sizeof item, "%s/%s", p->tables_dir, p->tables[i].name);
-        if (!named(left, "table", item))
+        if (!named(left, "table", item) ||
+            tables[i].secret) /* a secret is put back or stays the plan's */
             continue;
         (void)snprintf(path, sizeof path, "%s/%s", h->s->postfix_config, item);
         if (file_read(path, REND_MANIFEST_MAX, &text, &n, NULL) != ERR_OK)

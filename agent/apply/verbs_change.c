@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rand.h"
 #include "targets/mutate.h"
 #include "targets/postfix_cf.h"
 #include "targets/postfix_lint.h"
@@ -209,12 +210,35 @@ static enum err_code trial_stop(struct helper *h, const json_t *request, json_t 
     return ERR_OK;
 }
 
+/* {id of a box: text}, opened by the agent: never logged, never kept. */
+static enum err_code check_secrets(const json_t *secrets, struct err *e)
+{
+    const char *id;
+    json_t *v;
+
+    if (secrets != NULL && !json_is_object(secrets))
+        return err_field(e, ERR_INVALID, "/secrets", "\"secrets\" must be an object of strings");
+    json_object_foreach((json_t *)(uintptr_t)secrets, id, v)
+    {
+        if (!uuid_is_valid(id) || !json_is_string(v))
+            return err_field(e, ERR_INVALID, "/secrets",
+                             "\"secrets\" must be an object of strings");
+    }
+    return ERR_OK;
+}
+
 static enum err_code switch_to(struct helper *h, const json_t *request, json_t *answer,
                                struct err *e)
 {
+    const json_t *secrets = json_object_get(request, "secrets");
+    AUTO(json_free) json_t *bare = json_copy((json_t *)(uintptr_t)request);
     const char *digest;
     bool restarted = false;
-    enum err_code rc = verbs_digest(request, &digest, e);
+    enum err_code rc = check_secrets(secrets, e);
+
+    (void)json_object_del(bare, "secrets");
+    if (rc == ERR_OK)
+        rc = verbs_digest(bare, &digest, e);
 
     if (rc == ERR_OK && apply_is_open(h) && h->j.s.phase == PHASE_PROBING &&
         strcmp(h->j.s.to, digest) == 0)
@@ -222,7 +246,7 @@ static enum err_code switch_to(struct helper *h, const json_t *request, json_t *
     if (rc == ERR_OK)  /* a switch ends with a Postfix that runs */
         rc = desired_may_run(h, e);
     if (rc == ERR_OK)
-        rc = apply_switch(h, digest, &restarted, e);
+        rc = apply_switch(h, digest, secrets, &restarted, e);
     (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
     return rc;
 }
@@ -262,7 +286,8 @@ static enum err_code revert(struct helper *h, const json_t *request, json_t *ans
 /* A rendering of ours once more, on the files as they are now: staged, checked, switched; the trial
  * was when it came.  It stays open until it is committed or reverted. */
 static enum err_code put_in_force(struct helper *h, const struct rendition *of, const json_t *left,
-                                  struct arena *a, json_t *answer, struct err *e)
+                                  const json_t *secrets, struct arena *a, json_t *answer,
+                                  struct err *e)
 {
     const struct planned p = {of->digest, of->device_id,
                               of->epoch,  of->rev,
@@ -280,7 +305,7 @@ static enum err_code put_in_force(struct helper *h, const struct rendition *of, 
     if (rc == ERR_OK)
         rc = mark_valid(dir, &r, e);
     if (rc == ERR_OK)
-        rc = apply_switch(h, of->digest, &restarted, e);
+        rc = apply_switch(h, of->digest, secrets, &restarted, e);
     (void)json_object_set_new(answer, "restarted", json_boolean(restarted));
     return rc;
 }
@@ -305,7 +330,7 @@ static enum err_code restore(struct helper *h, const json_t *request, json_t *an
     rc = rendition_load(dir, a, &kept, e);
     if (rc != ERR_OK || strcmp(kept.digest, digest) != 0)
         return err_set(e, ERR_NOT_FOUND, "%.16s is not one of the kept configurations", digest);
-    return put_in_force(h, &kept, NULL, a, answer, e);
+    return put_in_force(h, &kept, NULL, NULL, a, answer, e);
 }
 
 static enum err_code service(struct helper *h, const json_t *request, json_t *answer, struct err *e)
@@ -362,6 +387,7 @@ static enum err_code read_items(const json_t *request, json_t **ret, struct err 
 
     (void)json_object_del(rest, "v");
     (void)json_object_del(rest, "verb");
+    (void)json_object_del(rest, "secrets");
     rc = jdec_object(rest, fields, JD_REFUSE_UNKNOWN, "", &in, e);
     json_array_foreach(in.items, i, v)
     {
@@ -378,6 +404,7 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
 {
     AUTO(arena_free) struct arena *a = NULL;
     AUTO(json_free) json_t *rows = json_array();
+    const json_t *secrets = json_object_get(request, "secrets");
     json_t *items = NULL, *back = json_array(), *left = json_array(), *v;
     struct rendition current;
     size_t i;
@@ -387,6 +414,8 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
     (void)json_object_set_new(answer, "left", left);
     if (rc == ERR_OK)
         rc = read_items(request, &items, e);
+    if (rc == ERR_OK)
+        rc = check_secrets(secrets, e);
     if (rc == ERR_OK)
         rc = not_open(h, e);
     if (rc == ERR_OK)
@@ -405,7 +434,7 @@ static enum err_code repair(struct helper *h, const json_t *request, json_t *ans
     if (json_array_size(back) == 0)
         return ERR_OK;
     (void)json_object_set_new(answer, "digest", json_string(current.digest));
-    return put_in_force(h, &current, left, a, answer, e);
+    return put_in_force(h, &current, left, secrets, a, answer, e);
 }
 
 static enum err_code disown(struct helper *h, const json_t *request, json_t *answer, struct err *e)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "loop/probe_smtp.h"
+#include "loop/sealed.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -355,14 +356,29 @@ static enum err_code end_trial(struct apply *a, enum err_code rc, const char *pr
     return rc;
 }
 
+/* Can they be opened?  What they say is wanted later, and only of a change that is made. */
+static enum err_code try_secrets(struct apply *a, const struct bundle *b)
+{
+    json_t *secrets = NULL;
+    struct err e = {0};
+    enum err_code rc = sealed_open(a->id, b, &secrets, &e);
+
+    sealed_wipe(secrets);
+    if (rc != ERR_OK)
+        set_problem(a, &e);
+    return rc;
+}
+
 /* Stage, validate, talk to the throw-away instance; a->problem says what was wrong. */
 static enum err_code prepare(struct apply *a, const struct bundle *b)
 {
     AUTO(json_free) json_t *staged = NULL;
     AUTO(json_free) json_t *trial = NULL;
     char problem[512] = "";
-    enum err_code rc = ask(a, "stage", with_settings(a, b), HELPER_SLOW_MS, &staged);
+    enum err_code rc = try_secrets(a, b);
 
+    if (rc == ERR_OK)
+        rc = ask(a, "stage", with_settings(a, b), HELPER_SLOW_MS, &staged);
     if (rc != ERR_OK)
         return rc;
     a->listeners = json_incref(json_object_get(staged, "listeners"));
@@ -377,14 +393,21 @@ static enum err_code prepare(struct apply *a, const struct bundle *b)
     return rc;
 }
 
-static enum apply_outcome switch_over(struct apply *a)
+static enum apply_outcome switch_over(struct apply *a, const struct bundle *b)
 {
     char problem[512];
+    json_t *secrets = NULL;
     struct err e = {0};
     enum err_code rc;
 
     enter_phase(a, "switching");
-    rc = ask(a, "switch", with_digest(a), HELPER_SLOW_MS, NULL);
+    rc = sealed_open(a->id, b, &secrets, &e);
+    if (rc != ERR_OK)
+        set_problem(a, &e);
+    else
+        rc = ask(a, "switch", json_pack("{s:s,s:O*}", "digest", a->digest, "secrets", secrets),
+                 HELPER_SLOW_MS, NULL);
+    sealed_wipe(secrets);
     if (rc != ERR_OK) {
         (void)err_set(&e, rc, "%s", json_str(a->problem, "detail", "the switch failed"));
         return apply_revert(a, &e);
@@ -418,7 +441,7 @@ enum apply_outcome apply_start(struct apply *a, const struct bundle *b)
         end(a, "observed");
         return APPLY_FINISHED;
     }
-    return switch_over(a);
+    return switch_over(a, b);
 }
 
 void apply_same(struct apply *a, const struct bundle *b)

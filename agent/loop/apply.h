@@ -10,6 +10,7 @@
 
 #include "common/agent_settings.h"
 #include "loop/bundle.h"
+#include "loop/identity.h"
 #include "loop/helper_link.h"
 #include "loop/probe_smtp.h"
 #include "loop/sink_lmtp.h"
@@ -33,6 +34,7 @@ struct apply {
     struct helper_link *helper;
     struct sink *sink;
     const char *device_id;
+    const struct identity *id; /* whose keys open a bundle's secrets */
     /* The attempt, for status.last_attempt. */
     char digest[65], jti[65];
     int64_t rev, pub;

@@ -56,7 +56,7 @@ struct payload {
     const char *fleet, *device, *content_digest, *jti, *min_agent;
     int64_t epoch, rev, pub;
     int mode;
-    json_t *crit, *sections, *drift, *device_facts, *apply;
+    json_t *crit, *sections, *drift, *device_facts, *apply, *secrets;
 };
 
 static enum bundle_refusal decode(const json_t *j, struct payload *p, struct err *e)
@@ -77,6 +77,7 @@ static enum bundle_refusal decode(const json_t *j, struct payload *p, struct err
         JDEC_OBJECT(struct payload, drift, JD_NULL_OK),
         JDEC_OBJECT(struct payload, device_facts, JD_NULL_OK),
         JDEC_OBJECT(struct payload, apply, JD_NULL_OK),
+        JDEC_OBJECT(struct payload, secrets, JD_NULL_OK),
         JDEC_END,
     };
     return jdec_object(j, fields, JD_ALLOW_UNKNOWN, "", p, e) == ERR_OK ? BUNDLE_OK
@@ -179,6 +180,7 @@ static void fill(struct bundle *b, const struct payload *p)
     b->drift = drift_word(json_str(p->drift, "postfix", ""));
     b->drift_items = json_object_get(p->drift, "items");
     b->settings = json_object_get(postfix, "settings");
+    b->sealed = p->secrets;
     b->placement = json_str(p->device_facts, "placement", NULL);
     b->apply_deadline_s = bounded(p->apply, "apply_deadline_s", 60, 3600);
     b->probe_soak_s = bounded(p->apply, "probe_soak_s", 0, 3600);

@@ -23,6 +23,7 @@ struct bundle {
     enum bundle_drift drift;   /* of every item that has no word of its own */
     const json_t *drift_items; /* {"main.cf:myhostname":"report"}, or NULL */
     const json_t *settings;    /* of section postfix */
+    const json_t *sealed;      /* {id of a secret: JWE to this device's key}, or NULL; no part of the content */
     const char *placement;     /* device_facts, or NULL */
     int64_t apply_deadline_s, probe_soak_s, confirm_window_s;
 };

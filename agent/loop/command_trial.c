@@ -75,7 +75,8 @@ static void try_it(struct loop *l, struct order *o, const struct bundle *b)
     struct apply a = {.settings = l->apply.settings,
                       .helper = l->apply.helper,
                       .sink = l->apply.sink,
-                      .device_id = l->apply.device_id};
+                      .device_id = l->apply.device_id,
+                      .id = l->apply.id};
 
     if (apply_start(&a, b) == APPLY_AWAY) {
         o->next = clock_mono_ms() + HELPER_AGAIN_MS;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/loop.h"
+#include "loop/sealed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,9 +126,14 @@ static enum err_code put_back(struct loop *l, const json_t *names, json_t **ret,
     AUTO(json_free) json_t *answer = NULL, *end = NULL;
     char problem[512], digest[65];
     struct err why = {0};
-    enum err_code rc = helper_ask(&l->helper, "repair", json_pack("{s:O*}", "items", names),
-                                  HELPER_SLOW_MS, &answer, e);
+    json_t *secrets = NULL;
+    enum err_code rc = sealed_open(&l->id, &l->work.bundle, &secrets, e);
 
+    if (rc == ERR_OK)
+        rc = helper_ask(&l->helper, "repair",
+                        json_pack("{s:O*,s:O*}", "items", names, "secrets", secrets),
+                        HELPER_SLOW_MS, &answer, e);
+    sealed_wipe(secrets);
     if (rc != ERR_OK)
         return rc;
     (void)snprintf(digest, sizeof digest, "%s", json_str(answer, "digest", ""));

@@ -73,6 +73,7 @@ static enum err_code loop_open(struct loop *l, const struct agent_settings *s, s
     l->apply.settings = s;
     l->apply.helper = &l->helper;
     l->apply.device_id = l->id.device_id;
+    l->apply.id = &l->id;
     l->apply.phase = "idle";
     uuid7(l->boot);
     l->started_mono = clock_mono_ms();

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "targets/secret_table.h"
 #include "base/hash.h"
 #include "targets/mutate.h"
 #include "targets/postfix_cf.h"
@@ -199,7 +200,8 @@ static enum err_code one_table(const struct plan_table *t, const char *path, str
 }
 
 /* First all written, then all fsynced: one commit of the file system instead of one a file. */
-enum err_code stage_tables(const struct plan *p, const char *dir, struct err *e)
+enum err_code stage_tables(const struct plan *p, const char *dir, bool live, const json_t *secrets,
+                           struct err *e)
 {
     char path[4300], parent[4200];
     enum err_code rc;
@@ -214,7 +216,8 @@ enum err_code stage_tables(const struct plan *p, const char *dir, struct err *e)
         rc = err_errno(e, ERR_STORAGE, errno, "could not set the mode of \"%s\"", dir);
     for (size_t i = 0; i < p->n_tables && rc == ERR_OK; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", dir, p->tables[i].name);
-        rc = one_table(&p->tables[i], path, e);
+        rc = live && p->tables[i].secret ? secret_table_write(dir, &p->tables[i], secrets, e)
+                                         : one_table(&p->tables[i], path, e);
     }
     for (size_t i = 0; i < p->n_tables && rc == ERR_OK; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", dir, p->tables[i].name);
@@ -318,7 +321,7 @@ static enum err_code write_files(const char *dir, const struct plan *plan, struc
     stage_cool(path);
     (void)snprintf(path, sizeof path, "%s/etc/%s", dir,
                    plan->tables_dir == NULL ? "" : plan->tables_dir);
-    return rc == ERR_OK ? stage_tables(plan, path, e) : rc;
+    return rc == ERR_OK ? stage_tables(plan, path, false, NULL, e) : rc;
 }
 
 static enum err_code fill(const struct postfix *p, const struct stage_request *rq, const char *dir,

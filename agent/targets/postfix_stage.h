@@ -26,8 +26,10 @@ MUST_USE enum err_code postfix_stage(const struct postfix *p, const struct stage
  * root), no link. */
 MUST_USE enum err_code stage_read_live(const struct agent_settings *s, const char *name, char **ret,
                                        size_t *ret_n, mode_t *ret_mode, struct err *e);
-/* Write the tables of a plan below dir (created); existing ones are replaced. */
-MUST_USE enum err_code stage_tables(const struct plan *p, const char *dir, struct err *e);
+/* Write the tables of a plan below dir (created); existing ones are replaced.  live: those with secrets get their texts
+ * (secret_table.h; secrets as there); else they stay as the plan has them, which is all a trial needs: it sends nothing. */
+MUST_USE enum err_code stage_tables(const struct plan *p, const char *dir, bool live, const json_t *secrets,
+                                    struct err *e);
 /* Postfix reads a file again until its last change is two seconds ago ("pausing to let file cool
  * down"), and every command and daemon would wait for that: give what we wrote whole a time a
  * little in the past. */

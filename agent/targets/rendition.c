@@ -52,8 +52,9 @@ static json_t *plan_json(const struct plan *p)
 
     for (size_t i = 0; i < p->n_tables; i++)
         (void)json_array_append_new(tables,
-                                    json_pack("{s:s,s:s,s:s}", "name", p->tables[i].name, "type",
-                                              p->tables[i].type, "content", p->tables[i].content));
+                                    json_pack("{s:s,s:s,s:s,s:b}", "name", p->tables[i].name,
+                                              "type", p->tables[i].type, "content",
+                                              p->tables[i].content, "secret", p->tables[i].secret));
     for (size_t i = 0; i < p->n_listeners; i++)
         (void)json_array_append_new(listeners,
                                     json_pack("{s:s,s:I,s:i}", "address", p->listeners[i].address,
@@ -150,7 +151,8 @@ static const struct plan_table *tables(const json_t *j, size_t *n, struct arena 
     *n = v == NULL ? 0 : json_array_size(j);
     for (size_t i = 0; i < *n; i++) {
         const json_t *t = json_array_get(j, i);
-        v[i] = (struct plan_table){text(t, "name", a), text(t, "type", a), text(t, "content", a)};
+        v[i] = (struct plan_table){text(t, "name", a), text(t, "type", a), text(t, "content", a),
+                                   json_bool(t, "secret", false)};
     }
     return v;
 }

@@ -56,6 +56,7 @@ static const char *type_word(enum setting_type t)
         [SET_TEXT] = "text",         [SET_ADDRESS] = "address", [SET_CIDR] = "cidr",
         [SET_HOST] = "host",         [SET_DOMAIN] = "domain",   [SET_HOSTPORT] = "hostport",
         [SET_PATH] = "path",         [SET_MAIL] = "mail",       [SET_LIST] = "list",
+        [SET_SECRET] = "secret",
     };
     return words[t];
 }
@@ -65,7 +66,7 @@ static void field_json(json_t *o, const struct setting_field *fd, enum lang lang
 {
     (void)json_object_set_new(o, "type", json_string(type_word(fd->type)));
     if (fd->type == SET_INT || fd->type == SET_BYTES || fd->type == SET_DURATION ||
-        fd->type == SET_PORT || fd->type == SET_TEXT) {
+        fd->type == SET_PORT || fd->type == SET_TEXT || fd->type == SET_SECRET) {
         (void)json_object_set_new(o, "min", json_integer(fd->min));
         (void)json_object_set_new(o, "max", json_integer(fd->max));
     }

@@ -23,7 +23,8 @@ enum setting_type {
     SET_TEXT /* one line, printable */, SET_ADDRESS /* IP address */, SET_CIDR, SET_HOST, SET_DOMAIN,
     SET_HOSTPORT /* "[host]:port", "host", "[1.2.3.4]:25" : a next hop in Postfix's words, or empty */,
     SET_PATH /* absolute path of a file already on the device */,
-    SET_MAIL /* "user@domain", or "@domain" for all of it */, SET_LIST
+    SET_MAIL /* "user@domain", or "@domain" for all of it */,
+    SET_SECRET /* write-only: in every layer and plan only CATALOG_SEALED and the id of a sealed box, or empty */, SET_LIST
 };
 
 enum setting_apply { APPLY_RELOAD, APPLY_RESTART };
@@ -65,6 +66,15 @@ const struct setting *catalog_at(size_t i);            /* in key order */
 const struct setting *catalog_find(const char *key);   /* NULL: no such setting */
 json_t *catalog_json(enum lang lang);                  /* array for GET /api/v1/catalog; new reference */
 json_t *catalog_defaults(void);                        /* every key with its default; new reference */
+
+/* What stands for a secret wherever settings are kept or shown: these words and the UUID of its box (domain/secret.h).  It
+ * says nothing of the text, not even whether two are the same. */
+#define CATALOG_SEALED "sealed:"
+enum { CATALOG_SEALED_SIZE = sizeof CATALOG_SEALED - 1 + 36 + 1 /* with NUL */ };
+bool catalog_is_sealed(const char *text);
+/* A secret as somebody gives it: length and characters, so that it fits in one line of a daemon's file.  false: a finding
+ * was added, which never holds the text. */
+MUST_USE bool catalog_secret_ok(const struct setting *s, struct slice text, const char *pointer, struct findings *f);
 
 /* Check one value (markers allowed) or a whole layer; every fault becomes a finding at "<at>/<key>/...".
  * Values are also NORMALISED in place where the type says so (lower-case domains, canonical CIDRs). */

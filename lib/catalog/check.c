@@ -1,5 +1,7 @@
 #include "catalog/catalog_private.h"
 
+#include "base/rand.h"
+
 #include <stdio.h>
 
 bool catalog_is_marker(const json_t *v, const char *word)
@@ -25,6 +27,7 @@ static void bad_type(const struct setting_field *fd, const char *name, const cha
         [SET_HOSTPORT] = "string ([host]:port)",
         [SET_PATH] = "string (path)",
         [SET_MAIL] = "string (mail address)",
+        [SET_SECRET] = "string (a secret)",
         [SET_LIST] = "object {key: row}",
     };
     (void)finding_add(f, F_V_TYPE, pointer, name, words[fd->type], NULL, NULL);
@@ -62,9 +65,48 @@ static void check_scalar(const struct setting_field *fd, json_t *v, const char *
             check_number(fd, v, name, pointer, f);
     } else if (!json_is_string(v)) {
         bad_type(fd, name, pointer, f);
+    } else if (fd->type == SET_SECRET) {
+        /* whoever takes settings from people seals first: a text that comes here is nobody's */
+        if (in.n > 0 && !catalog_is_sealed(in.p))
+            bad_type(fd, name, pointer, f);
     } else if (catalog_text(fd, in, name, pointer, out, f) && strcmp(out, in.p) != 0) {
         (void)json_string_set(v, out);
     }
+}
+
+bool catalog_is_sealed(const char *text)
+{
+    return strlen(text) == CATALOG_SEALED_SIZE - 1 &&
+           strncmp(text, CATALOG_SEALED, strlen(CATALOG_SEALED)) == 0 &&
+           text[strspn(text, CATALOG_SEALED "0123456789abcdef-")] == '\0' &&
+           uuid_is_valid(text + strlen(CATALOG_SEALED));
+}
+
+bool catalog_secret_ok(const struct setting *s, struct slice text, const char *pointer,
+                       struct findings *f)
+{
+    const struct setting_field *fd = &s->value;
+    char is[24], lo[24], hi[24];
+
+    if ((int64_t)text.n < fd->min || (int64_t)text.n > fd->max) {
+        (void)snprintf(is, sizeof is, "%zu", text.n);
+        (void)snprintf(lo, sizeof lo, "%lld", (long long)fd->min);
+        (void)snprintf(hi, sizeof hi, "%lld", (long long)fd->max);
+        (void)finding_add(f, F_V_LENGTH, pointer, s->key, is, lo, hi);
+        return false;
+    }
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c >= ' ' && c < 0x7f)
+            continue;
+        (void)finding_add(f, c < 0x80 ? F_V_CONTROL : F_V_ASCII, pointer, s->key, NULL, NULL, NULL);
+        return false;
+    }
+    if (text.p[0] == ' ' || text.p[text.n - 1] == ' ') {
+        (void)finding_add(f, F_V_BLANKS, pointer, s->key, NULL, NULL, NULL);
+        return false;
+    }
+    return true;
 }
 
 static const struct setting_field *field_of(const struct setting *s, const char *name)

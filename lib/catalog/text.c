@@ -319,6 +319,7 @@ bool catalog_text(const struct setting_field *fd, struct slice in, const char *n
     case SET_BYTES:
     case SET_DURATION:
     case SET_PORT:
+    case SET_SECRET:
     case SET_LIST:
         break;
     }

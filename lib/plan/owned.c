@@ -99,6 +99,18 @@ static const char *const derived[] = {
     "smtpd_use_tls",
 };
 
+static const char *const signing_in[] = {
+    "smtp_sasl_auth_enable",
+    "smtp_sasl_mechanism_filter",
+    "smtp_sasl_password_maps",
+    "smtp_sasl_path",
+    "smtp_sasl_security_options",
+    "smtp_sasl_tls_security_options",
+    "smtp_sasl_tls_verified_security_options",
+    "smtp_sasl_type",
+    "smtp_sender_dependent_authentication",
+};
+
 const char *const plan_owned_services[] = {
     "smtp/inet",
     "inari-cleanup/unix",
@@ -115,15 +127,18 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-const char *const *plan_owned(struct arena *a, size_t *ret_n)
+const char *const *plan_owned(struct arena *a, bool auth, size_t *ret_n)
 {
-    const char **all = arena_alloc(a, (COUNT_OF(derived) + catalog_count()) * sizeof *all);
+    const char **all =
+        arena_alloc(a, (COUNT_OF(derived) + COUNT_OF(signing_in) + catalog_count()) * sizeof *all);
     size_t n = 0;
 
     if (all == NULL)
         return NULL;
     for (size_t i = 0; i < COUNT_OF(derived); i++)
         all[n++] = derived[i];
+    for (size_t i = 0; auth && i < COUNT_OF(signing_in); i++)
+        all[n++] = signing_in[i];
     for (size_t i = 0; i < catalog_count(); i++) {
         if (catalog_at(i)->param[0] != '\0')
             all[n++] = catalog_at(i)->param;

@@ -82,7 +82,7 @@ static struct plan *finish(struct plan_builder *b)
     p->n_tables = b->n_tables;
     p->listeners = copy(b->a, b->listeners, b->n_listeners * sizeof *b->listeners);
     p->n_listeners = b->n_listeners;
-    p->owned = plan_owned(b->a, &p->n_owned);
+    p->owned = plan_owned(b->a, plan_has_auth(b), &p->n_owned);
     p->owned_services = owned_services(b, &p->n_owned_services);
     p->tables_dir = b->dir;
     p->mail_path = b->mail_path;
@@ -112,6 +112,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_add_tls(b);
     plan_add_tables(b);
     plan_add_services(b);
+    plan_add_auth(b);
     plan_check_relay(b);
     plan_check_ports(b);
     plan_check_loops(b);
@@ -119,6 +120,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_check_limits(b);
     plan_check_version(b);
     plan_check_drift(b);
+    plan_check_auth(b);
     if (!b->oom)
         p = finish(b);
     if (b->oom || p == NULL || json_failures() != failed) /* a default may be missing */

@@ -57,7 +57,8 @@ struct plan_service { /* one owned master.cf service */
 struct plan_table { /* a lookup table of ours, <config_directory>/inari/<digest16>/<name> */
     const char *name;    /* "relay_domains" */
     const char *type;    /* "texthash", "cidr" */
-    const char *content; /* whole file */
+    const char *content; /* whole file; of a secret one with CATALOG_SEALED and an id where each text belongs */
+    bool secret;         /* the device puts the texts in; mode 0600 */
 };
 enum plan_role { ROLE_PUBLIC /* clients */, ROLE_SUBMISSION, ROLE_REINJECT /* 10026 */, ROLE_PROBE /* PROXY v2, loopback */,
                  ROLE_DIGEST /* banner shows the digests */ };

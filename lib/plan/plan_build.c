@@ -180,7 +180,7 @@ const char *plan_table(struct plan_builder *b, const char *name, const char *typ
     if (copy == NULL || b->n_tables == PLAN_TABLES_MAX)
         b->oom = true;
     else
-        b->tables[b->n_tables++] = (struct plan_table){name, type, copy};
+        b->tables[b->n_tables++] = (struct plan_table){name, type, copy, false};
     return plan_table_ref(b, name, type);
 }
 

@@ -65,6 +65,9 @@ void plan_add_params(struct plan_builder *b);   /* params.c */
 void plan_add_tls(struct plan_builder *b);      /* tls.c */
 void plan_add_tables(struct plan_builder *b);   /* tables.c */
 void plan_add_services(struct plan_builder *b); /* services.c */
+void plan_add_auth(struct plan_builder *b);     /* auth.c */
+/* Does this device sign in at its relayhost? */
+bool plan_has_auth(const struct plan_builder *b);
 
 /* The transport of a route's "tls" member: "smtp" or one of ours. */
 const char *plan_route_transport(const char *tls);
@@ -72,8 +75,9 @@ const char *plan_route_transport(const char *tls);
 /* --- ownership (owned.c) --- */
 extern const char *const plan_owned_services[];
 extern const size_t plan_n_owned_services;
-/* Every owned parameter name, sorted, in the arena. */
-const char *const *plan_owned(struct arena *a, size_t *ret_n);
+/* Every owned parameter name, sorted, in the arena.  auth: those of signing in too; a device that signs in by its own
+ * main.cf, as it was found, keeps that until the settings say something about it. */
+const char *const *plan_owned(struct arena *a, bool auth, size_t *ret_n);
 
 /* --- invariants --- */
 void plan_check_relay(struct plan_builder *b);   /* P02, P05: relay.c */
@@ -83,6 +87,7 @@ void plan_check_tls(struct plan_builder *b);     /* P07: tls.c */
 void plan_check_limits(struct plan_builder *b);  /* P04, P09: limits.c */
 void plan_check_version(struct plan_builder *b); /* P10: version.c */
 void plan_check_drift(struct plan_builder *b);   /* P14: drift.c */
+void plan_check_auth(struct plan_builder *b);    /* P15: auth.c */
 /* P03, P04, P05, P12, P14 on the finished plan, whatever made it. */
 void plan_verify(const struct plan *p, struct findings *f);
 

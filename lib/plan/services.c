@@ -192,6 +192,8 @@ static void route_transports(struct plan_builder *b)
             struct plan_service *s =
                 plan_service(b, plan_route_transport(levels[i]), "unix", "-", "smtp");
             plan_option(b, s, "smtp_tls_security_level", "%s", levels[i]);
+            if (plan_has_auth(b)) /* the password is the relayhost's, with the TLS of all mail */
+                plan_option(b, s, "smtp_sasl_auth_enable", "%s", "no");
         }
     }
 }

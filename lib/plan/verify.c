@@ -363,8 +363,25 @@ static void check_owned(const struct plan *p, struct findings *f)
         (void)finding_add(f, F_P14_MAILLOG_FILE, "/settings", NULL, NULL, NULL, NULL);
 }
 
+/* --- P15 --- */
+static void check_auth(const struct plan *p, struct findings *f)
+{
+    static const char *const enforced[] = {"encrypt", "verify", "secure"};
+    const char *auth = value_of(p->params, p->n_params, "smtp_sasl_auth_enable");
+    const char *level = value_of(p->params, p->n_params, "smtp_tls_security_level");
+    const char *to = value_of(p->params, p->n_params, "relayhost");
+    bool ok = auth == NULL || strcmp(auth, "no") == 0;
+
+    for (size_t i = 0; i < COUNT_OF(enforced); i++)
+        ok = ok || (level != NULL && strcmp(level, enforced[i]) == 0);
+    if (!ok)
+        (void)finding_add(f, F_P15_NO_TLS, "/settings/smtp_tls.outbound", to == NULL ? "" : to,
+                          "smtp_tls.outbound", level == NULL ? "none" : level, NULL);
+}
+
 void plan_verify(const struct plan *p, struct findings *f)
 {
+    check_auth(p, f);
     check_programs(p, f);
     check_smuggling(p, f);
     check_chain(p, f);

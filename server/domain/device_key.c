@@ -5,6 +5,7 @@
 #include "proto/proto.h"
 #include "store/fleet_store.h"
 #include "store/identity_store.h"
+#include "store/secret_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,6 +164,28 @@ static enum err_code promote_tx(struct db *db, void *ctx, struct err *e)
     return rc == ERR_OK ? audit(db, &p->o, "device.key_rotate", before.kid, e) : rc;
 }
 
+static enum err_code reseal_tx(struct db *db, void *ctx, struct err *e)
+{
+    const struct promotion *p = ctx;
+
+    return issue_reissue(db, p->o.app, &p->o.device_id, 1, p->o.a, e);
+}
+
+/* What is sealed to the key before still opens (the device keeps it); a failure here is made up for
+ * by the next bundle. */
+static void seal_anew(struct db *db, struct promotion *p)
+{
+    struct err e = {0};
+    bool any = false;
+    enum err_code rc = secret_store_any(db, p->o.device_id, &any, &e);
+
+    if (rc == ERR_OK && any)
+        rc = tx_run(db, "device.reseal", reseal_tx, p, &e);
+    if (rc != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "device.not_resealed", KV_STR("device", p->o.device_id),
+                  KV_STR("problem", e.msg));
+}
+
 enum err_code device_key_promote(struct db *db, struct app *app, const char *kid,
                                  const char *address, struct arena *a, struct device *d,
                                  struct err *e)
@@ -175,6 +198,7 @@ enum err_code device_key_promote(struct db *db, struct app *app, const char *kid
     rc = tx_run(db, "device.key_rotate", promote_tx, &p, e);
     if (rc != ERR_OK)
         return rc;
+    seal_anew(db, &p);
     log_event(LOG_LEVEL_INFO, "device.key_rotated", KV_STR("device", d->id), KV_STR("kid", kid));
     (void)issue_committed(db, app, NULL); /* tokens of the old key end here at once */
     return ERR_OK;

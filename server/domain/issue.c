@@ -8,6 +8,7 @@
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 #include "domain/recovery.h"
+#include "domain/secret.h"
 #include "proto/proto.h"
 #include "store/bundle_store.h"
 #include "store/fleet_store.h"
@@ -17,7 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PUT_BUNDLES = 128, PUT_BYTES = 4 * 1024 * 1024 /* stored at a time, whichever is less */ };
+enum {
+    MADE_FOR_SIZE = 96,
+    PUT_BUNDLES = 128,
+    PUT_BYTES = 4 * 1024 * 1024 /* stored at a time, whichever is less */
+};
 
 /* The content of one set of layers, rendered once however many devices share it. */
 struct rendering {
@@ -29,6 +34,8 @@ struct rendering {
     char digest[PROTO_DIGEST_SIZE];
     json_t *drift;  /* the effective drift.policy and drift.items: no part of the content */
     char items[17]; /* digest of the items, "": none */
+    struct secret_box *secrets; /* what the content names, to be sealed for each device apart */
+    size_t n_secrets;
 };
 
 struct issue {
@@ -173,6 +180,9 @@ static enum err_code render(struct issue *is, const char *device_id, const struc
         !proto_content_digest(sections, r->digest) ||
         (r->sections = json_canonical(sections)) == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = secret_boxes(is->db, effective, is->a, &r->secrets, &r->n_secrets, e);
+    if (rc != ERR_OK)
+        return rc;
     r->content = is->content;
     if (key != NULL) {
         r->next = is->renderings;
@@ -210,13 +220,16 @@ static enum err_code rendering_for(struct issue *is, const char *device_id,
     return render(is, device_id, m, n_m, key, ret, e);
 }
 
-static const char *made_for(const struct bundle_target *t, const struct rendering *r, char buf[64])
+static const char *made_for(const struct bundle_target *t, const struct rendering *r,
+                            char buf[MADE_FOR_SIZE])
 {
     const char *word =
         strcmp(t->drift, "inherit") == 0 ? json_str(r->drift, "drift.policy", "report") : t->drift;
 
-    (void)snprintf(buf, 64, "%s,%s,%s%s%s", t->mode, t->placement, word,
-                   r->items[0] == '\0' ? "" : ",", r->items);
+    /* A renewed key: what was sealed to the one before is sealed anew. */
+    (void)snprintf(buf, MADE_FOR_SIZE, "%s,%s,%s%s%s%s%.16s", t->mode, t->placement, word,
+                   r->items[0] == '\0' ? "" : ",", r->items,
+                   r->n_secrets == 0 ? "" : ",key=", r->n_secrets == 0 ? "" : t->kid);
     return buf;
 }
 
@@ -245,7 +258,7 @@ static enum err_code choose(struct issue *is, struct err *e)
     for (size_t i = 0; i < is->n_targets && rc == ERR_OK; i++) {
         const struct bundle_target *t = &is->targets[i];
         struct rendering *r = NULL;
-        char now[64];
+        char now[MADE_FOR_SIZE];
         size_t first;
         while (m < is->n_members && strcmp(is->members[m].device_id, t->id) < 0)
             m++; /* of a device that gets nothing */
@@ -293,6 +306,20 @@ static json_t *make_payload(const struct issue *is, const struct bundle_target *
     return j;
 }
 
+/* Its own copy of each secret, for its key alone. */
+static enum err_code add_secrets(const struct issue *is, const struct bundle_target *t,
+                                 const struct rendering *r, json_t *payload, struct err *e)
+{
+    json_t *sealed = NULL;
+    enum err_code rc = r->n_secrets == 0 ? ERR_OK
+                                         : secret_seal_for(is->db, is->app, t->id, t->enc_jwk,
+                                                           r->secrets, r->n_secrets, &sealed, e);
+
+    if (rc == ERR_OK && sealed != NULL && json_object_set_new(payload, "secrets", sealed) != 0)
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+    return rc;
+}
+
 /* The canonical text of a payload with its sections, which are long and the same for many devices.
  */
 static char *payload_text(const json_t *payload, const char *sections)
@@ -337,13 +364,18 @@ static enum err_code make_bundle(struct issue *is, const struct bundle_target *t
                                  struct err *e)
 {
     AUTO(json_free) json_t *payload = make_payload(is, t, r, rev);
-    AUTO_STR char *text = payload == NULL ? NULL : payload_text(payload, r->sections);
+    AUTO_STR char *text = NULL;
     AUTO_STR char *jws = NULL;
-    char etag[SHA256_HEX_SIZE], now[64];
+    char etag[SHA256_HEX_SIZE], now[MADE_FOR_SIZE];
     struct bundle_new *new = &b->v[b->n];
     enum err_code rc;
     size_t n;
 
+    rc = payload == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                         : add_secrets(is, t, r, payload, e);
+    if (rc != ERR_OK)
+        return rc;
+    text = payload_text(payload, r->sections);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     rc = jose_jws_sign(keyring_bundle_key(is->app->keys), PROTO_TYP_BUNDLE, slice_of(text), false,
@@ -542,6 +574,10 @@ enum err_code issue_trial(struct db *db, struct app *app, const struct issue_tri
     if (rc != ERR_OK)
         return rc;
     payload = make_payload(&is, &is.targets[0], r, 1);
+    rc = payload == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                         : add_secrets(&is, &is.targets[0], r, payload, e);
+    if (rc != ERR_OK)
+        return rc;
     (void)json_object_set_new(payload, "mode", json_string("dry-run"));
     (void)json_object_set_new(payload, "jti", json_string(jti));
     text = payload == NULL ? NULL : payload_text(payload, r->sections);

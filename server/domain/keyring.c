@@ -78,6 +78,43 @@ enum err_code keyring_add_key(struct db *db, const struct keyring *k, const stru
     return keyring_add_private(db, k->seal_key, key, use, e);
 }
 
+_Static_assert((int)KEYRING_BOX_EXTRA == (int)SEAL_OVERHEAD, "one size of box");
+
+/* Apart from signing keys, which are boxes under the same key file. */
+static void box_name(const char *id, char buf[64])
+{
+    (void)snprintf(buf, 64, "secret/%s", id);
+}
+
+enum err_code keyring_box(const struct keyring *k, const char *id, struct slice text,
+                          unsigned char *box, struct err *e)
+{
+    char name[64];
+
+    box_name(id, name);
+    return seal_box(k->seal_key, name, text, box, e);
+}
+
+enum err_code keyring_unbox(const struct keyring *k, const char *id, struct slice box,
+                            unsigned char *plain, struct err *e)
+{
+    char name[64];
+
+    box_name(id, name);
+    return seal_open(k->seal_key, name, box, plain, e);
+}
+
+void keyring_blind(const struct keyring *k, struct slice text, char out[SHA256_HEX_SIZE])
+{
+    static const char use[] = "blind digests";
+    unsigned char key[SHA256_SIZE], mac[SHA256_SIZE];
+
+    hmac_sha256((struct slice){(const char *)k->seal_key, SEAL_KEY_SIZE}, slice_of(use), key);
+    hmac_sha256((struct slice){(const char *)key, sizeof key}, text, mac);
+    hex_encode(mac, sizeof mac, out);
+    secret_wipe(key, sizeof key);
+}
+
 void token_key_make(struct token_key *t)
 {
     char id[UUID_TEXT_SIZE];

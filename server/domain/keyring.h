@@ -53,6 +53,16 @@ MUST_USE enum err_code keyring_add_key(struct db *db, const struct keyring *k, c
 int64_t keyring_trust_n(const struct keyring *k);
 const char *keyring_trust(const struct keyring *k, int64_t n); /* NULL: no such document */
 
+/* A small secret under the parent's key file, bound to its id (seal.h).  box: text.n + KEYRING_BOX_EXTRA bytes; plain:
+ * box.n - KEYRING_BOX_EXTRA, which the caller wipes.  ERR_SIGNATURE: another key file or id, or changed. */
+enum { KEYRING_BOX_EXTRA = 28 };
+MUST_USE enum err_code keyring_box(const struct keyring *k, const char *id, struct slice text, unsigned char *box,
+                                   struct err *e);
+MUST_USE enum err_code keyring_unbox(const struct keyring *k, const char *id, struct slice box, unsigned char *plain,
+                                     struct err *e);
+/* A digest that nobody can try guesses against who has the database alone. */
+void keyring_blind(const struct keyring *k, struct slice text, char out[SHA256_HEX_SIZE]);
+
 /* HS256 with the newest token key; *ret: heap. */
 MUST_USE enum err_code keyring_token_sign(struct keyring *k, const json_t *claims, char **ret, struct err *e);
 /* With the key the token names, when it is one of ours; times are the caller's to check.  *ret: new reference. */

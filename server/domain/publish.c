@@ -10,6 +10,7 @@
 #include "store/bundle_store.h"
 #include "store/revision_store.h"
 #include "store/rollout_store.h"
+#include "store/secret_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -312,6 +313,8 @@ static enum err_code store(struct db *db, struct publication *p, json_t *checked
     if (!json_digest(p->content, digest))
         return no_memory(e);
     rc = revision_store_insert(db, &row, e);
+    if (rc == ERR_OK)
+        rc = secret_store_published(db, row.pub, e);
     if (rc == ERR_OK)
         rc = revision_store_set_origins(db, p->diff, row.pub, e);
     if (rc == ERR_OK)

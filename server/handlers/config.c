@@ -1,5 +1,6 @@
 /* /api/v1/config: the whole configuration as one document. */
 #include "domain/config_doc.h"
+#include "domain/secret.h"
 
 #include "handlers/common.h"
 #include "handlers/settings.h"
@@ -38,7 +39,10 @@ enum err_code config_import_post(struct req *rq, struct reply *rp, struct err *e
                                           .lang = rq->lang,
                                           .dry_run = rq->dry_run,
                                           .f = &rp->findings};
-        rc = config_import(rq->db, &how, &draft, e);
+        rc = secret_take(rq->db, rq->app, json_object_get(in.document, "content"),
+                         "/document/content", !rq->dry_run, &by, &rp->findings, e);
+        if (rc == ERR_OK)
+            rc = config_import(rq->db, &how, &draft, e);
     }
     if (rc != ERR_OK)
         return rc;

@@ -1,6 +1,7 @@
 #include "domain/draft.h"
 
 #include "domain/publish.h"
+#include "domain/secret.h"
 #include "handlers/common.h"
 #include "handlers/settings.h"
 
@@ -65,9 +66,9 @@ static bool any_owner(const struct req *rq)
 }
 
 /* The changes themselves, or {"changes":{...}}: the draft as a resource. */
-static enum err_code patch_of(const struct req *rq, const json_t **ret, struct err *e)
+static enum err_code patch_of(const struct req *rq, json_t **ret, struct err *e)
 {
-    const json_t *changes = json_object_get(rq->json, "changes");
+    json_t *changes = json_object_get(rq->json, "changes");
 
     *ret = rq->json;
     if (changes == NULL)
@@ -83,13 +84,14 @@ static enum err_code patch_of(const struct req *rq, const json_t **ret, struct e
 enum err_code draft_patch(struct req *rq, struct reply *rp, struct err *e)
 {
     const struct actor by = req_actor(rq);
-    const json_t *patch = NULL;
-    json_t *changed = NULL;
+    json_t *patch = NULL, *changed = NULL;
     int64_t version = 0;
     enum err_code rc = seen_version(rq, &version, e);
 
     if (rc == ERR_OK)
         rc = patch_of(rq, &patch, e);
+    if (rc == ERR_OK)
+        rc = secret_take(rq->db, rq->app, patch, "/changes", !rq->dry_run, &by, &rp->findings, e);
     if (rc == ERR_OK)
         rc = draft_edit(rq->db, rq->param[0], version, patch, &by, any_owner(rq), rq->lang,
                         rq->dry_run, &rp->findings, &changed, e);

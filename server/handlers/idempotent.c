@@ -2,6 +2,7 @@
 
 #include "base/strbuf.h"
 #include "domain/idempotency.h"
+#include "domain/keyring.h"
 
 #include <stdlib.h>
 
@@ -43,6 +44,7 @@ enum err_code idempotent_post(handler_fn handler, struct req *rq, struct reply *
 {
     const char *key = req_header(rq, "Idempotency-Key");
     AUTO_STRBUF struct strbuf text = STRBUF_INIT(REQUEST_MAX);
+    char blind[SHA256_HEX_SIZE];
     struct idempotency x;
     enum err_code rc;
 
@@ -50,8 +52,12 @@ enum err_code idempotent_post(handler_fn handler, struct req *rq, struct reply *
         (rq->who.kind != WHO_ACCOUNT && rq->who.kind != WHO_TOKEN))
         return handler(rq, rp, e);
     rc = request_text(rq, &text, e);
-    if (rc == ERR_OK)
-        rc = idempotency_begin(rq->db, rq->who.id, key, strbuf_slice(&text), rq->arena, &x, e);
+    if (rc ==
+        ERR_OK) { /* the body may hold a password: what is kept must not tell it to who tries */
+        keyring_blind(rq->app->keys, strbuf_slice(&text), blind);
+        secret_wipe(text.p, text.n);
+        rc = idempotency_begin(rq->db, rq->who.id, key, slice_of(blind), rq->arena, &x, e);
+    }
     if (rc != ERR_OK)
         return rc;
     if (x.replay)

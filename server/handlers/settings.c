@@ -2,6 +2,7 @@
 
 #include "domain/override.h"
 #include "domain/revision.h"
+#include "domain/secret.h"
 #include "catalog/preset.h"
 #include "handlers/common.h"
 
@@ -64,6 +65,22 @@ enum err_code override_list_get(struct req *rq, struct reply *rp, struct err *e)
 {
     json_t *j = NULL;
     enum err_code rc = override_list(rq->db, rq->lang, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code secret_list_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = secret_list(rq->db, NULL, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code device_secrets_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = secret_list(rq->db, rq->param[0], &j, e);
 
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }

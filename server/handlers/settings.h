@@ -10,6 +10,8 @@ enum err_code settings_effective_get(struct req *rq, struct reply *rp, struct er
 enum err_code device_explain_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code override_list_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code device_overrides_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code device_secrets_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code secret_list_get(struct req *rq, struct reply *rp, struct err *e);
 
 enum err_code config_export_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code config_import_post(struct req *rq, struct reply *rp, struct err *e);

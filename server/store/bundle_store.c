@@ -28,7 +28,7 @@ enum err_code bundle_store_lock(struct db *db, struct err *e)
     "SELECT d.id, d.name, d.mode, d.placement, d.drift, d.state = 'held', "                        \
     "coalesce(b.content_digest, ''),"                                                              \
     " coalesce(b.etag, ''), coalesce(b.mode, ''), d.desired_rev, d.pub, "                          \
-    "array_to_string(d.urgent, ',') FROM device d LEFT JOIN "                                      \
+    "array_to_string(d.urgent, ','), d.kid, d.enc_jwk::text FROM device d LEFT JOIN "              \
     "bundle b "                                                                                    \
     "ON b.device_id = d.id"                                                                        \
     " AND b.rev = d.desired_rev WHERE d.state IN ('observing', 'managed', 'held', 'quarantined')"
@@ -39,9 +39,10 @@ static const struct stmt SOME_TARGETS = {"bundle_targets", 1,
 static void read_targets(const struct rows *r, int i, void *item)
 {
     *(struct bundle_target *)item = (struct bundle_target){
-        rows_text(r, i, 0), rows_text(r, i, 1), rows_text(r, i, 2), rows_text(r, i, 3),
-        rows_text(r, i, 4), rows_bool(r, i, 5), rows_text(r, i, 6), rows_text(r, i, 7),
-        rows_text(r, i, 8), rows_int(r, i, 9),  rows_int(r, i, 10), rows_text(r, i, 11)};
+        rows_text(r, i, 0),  rows_text(r, i, 1), rows_text(r, i, 2), rows_text(r, i, 3),
+        rows_text(r, i, 4),  rows_bool(r, i, 5), rows_text(r, i, 6), rows_text(r, i, 7),
+        rows_text(r, i, 8),  rows_int(r, i, 9),  rows_int(r, i, 10), rows_text(r, i, 11),
+        rows_text(r, i, 12), rows_text(r, i, 13)};
 }
 
 enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena *a,

@@ -10,9 +10,10 @@ MUST_USE enum err_code bundle_store_lock(struct db *db, struct err *e);
 struct bundle_target { /* a device that gets configuration, with its newest bundle */
     const char *id, *name, *mode, *placement, *drift;
     bool held;
-    const char *digest, *etag, *made_for; /* "" no bundle yet; made_for: "mode,placement,drift[,items]" */
+    const char *digest, *etag, *made_for; /* "" no bundle yet; made_for: "mode,placement,drift[,items][,key]" */
     int64_t rev, pub;   /* pub: the publication it is entitled to */
     const char *urgent; /* and those on top of it, "6,8"; "" none (combine.h) */
+    const char *kid, *enc_jwk; /* of its key in force: what secrets are sealed to, as JSON text */
 };
 /* In order of id; ids: array text, NULL: all. */
 MUST_USE enum err_code bundle_store_targets(struct db *db, const char *ids, struct arena *a, struct bundle_target **ret,

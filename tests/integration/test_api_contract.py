@@ -144,6 +144,7 @@ def test_answers_are_as_described(parent, api, device, described):
 
     # the configuration as a whole
     go("GET", "/overrides")
+    go("GET", "/secrets")
     whole = go("GET", "/config/export")
     go("POST", "/config/import?dry_run=true", {"document": whole})
     go.delete(f"/drafts/{go('POST', '/config/import', {'document': whole})['id']}")
@@ -151,7 +152,7 @@ def test_answers_are_as_described(parent, api, device, described):
     # one device from every side
     at = f"/devices/{device.name}"
     for path in ("", "/status", "/effective", "/plan", "/bundle", "/explain?path=smtp.message_size_limit",
-                 "/explain?path=smtp.relay_domains", "/overrides"):
+                 "/explain?path=smtp.relay_domains", "/overrides", "/secrets"):
         go("GET", at + path)
     assert device.propose({"smtp.message_size_limit": 10485760}).status_code == 204
     go("GET", f"{at}/proposal")

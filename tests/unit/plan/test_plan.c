@@ -172,6 +172,36 @@ static void test_direct(void **state)
     done(&m);
 }
 
+/* Signing in: what it takes and no text; a device that does not keeps what it was found with. */
+static void test_auth(void **state)
+{
+    struct made m = make("{'smtp.relayhost':'[198.18.0.9]:587, [198.18.0.10]','smtp_tls.outbound':'encrypt',"
+                         "'smtp.relayhost_user':'mx1@example.test','smtp.relayhost_password':"
+                         "'sealed:01932e7c-7b1f-7000-8000-00000000000a',"
+                         "'smtp.routes':{'example.test':{'next_hop':'[198.18.0.9]:587','tls':'none'}}}",
+                         NULL);
+    struct made none = make("{}", NULL);
+    const struct plan_service *s;
+
+    (void)state;
+    assert_clean(&m);
+    assert_string_equal(param(m.plan, "smtp_sasl_auth_enable"), "yes");
+    assert_string_equal(param(m.plan, "smtp_sasl_password_maps"),
+                        "texthash:${config_directory}/inari/0123456789abcdef/relayhost_password");
+    assert_string_equal(table(m.plan, "relayhost_password"),
+                        "[198.18.0.9]:587 mx1@example.test:sealed:01932e7c-7b1f-7000-8000-00000000000a\n"
+                        "[198.18.0.10] mx1@example.test:sealed:01932e7c-7b1f-7000-8000-00000000000a\n");
+    s = service(m.plan, "inari-smtp-none");
+    assert_non_null(s);
+    assert_string_equal(s->options[s->n_options - 1].name, "smtp_sasl_auth_enable");
+    assert_string_equal(s->options[s->n_options - 1].value, "no");
+    assert_null(param(none.plan, "smtp_sasl_auth_enable"));
+    for (size_t i = 0; i < none.plan->n_owned; i++)
+        assert_int_not_equal(strncmp(none.plan->owned[i], "smtp_sasl", 9), 0);
+    done(&m);
+    done(&none);
+}
+
 static void test_plain(void **state)
 {
     struct made m = make("{'path.mode':'plain','scan.timeout':120}", NULL);
@@ -187,6 +217,8 @@ static void test_plain(void **state)
 }
 
 /* --- one configuration (and, where it takes facts, one device) for every invariant --- */
+#define SEALED "'sealed:01932e7c-7b1f-7000-8000-00000000000a'"
+#define AUTH "'smtp.relayhost_user':'mx1','smtp.relayhost_password':" SEALED ","
 struct broken {
     const char *layer;
     const char *facts; /* NULL: own_facts */
@@ -253,6 +285,12 @@ static const struct broken broken[] = {
     {"{'smtp.routes':{'a.test':{'next_hop':'$x'}}}", NULL, "P12.control", "/settings/smtp.routes/a.test", false},
     {"{'smtp.forbid_unauth_pipelining':false}", NULL, "P12.smuggling", "/settings/smtp.forbid_unauth_pipelining", false},
     {"{'smtp.forbid_bare_newline':'no'}", NULL, "P12.smuggling", "/settings/smtp.forbid_bare_newline", false},
+    {"{" AUTH "'smtp.relayhost':'[198.18.0.9]:587'}", NULL, "P15.no-tls", "/settings/smtp_tls.outbound", false},
+    {"{" AUTH "'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'none'}", NULL, "P15.no-tls", "/settings/smtp_tls.outbound", false},
+    {"{" AUTH "'smtp_tls.outbound':'encrypt'}", NULL, "P15.incomplete", "/settings/smtp.relayhost", false},
+    {"{'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'encrypt','smtp.relayhost_user':'u'}", NULL, "P15.incomplete", "/settings/smtp.relayhost_password", false},
+    {"{'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'encrypt','smtp.relayhost_password':" SEALED "}", NULL, "P15.incomplete", "/settings/smtp.relayhost_user", false},
+    {"{'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'encrypt','smtp.relayhost_user':'a:b','smtp.relayhost_password':" SEALED "}", NULL, "V.character", "/settings/smtp.relayhost_user", false},
     {"{'smtp.relay_domains':{'x.inari.invalid':{}}}", NULL, "V.reserved", "/settings/smtp.relay_domains/x.inari.invalid", false},
 };
 
@@ -540,6 +578,7 @@ static void test_placement(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_auth),
         cmocka_unit_test(test_direct), cmocka_unit_test(test_plain),    cmocka_unit_test(test_broken),
         cmocka_unit_test(test_fine),   cmocka_unit_test(test_verify),   cmocka_unit_test(test_owned),
         cmocka_unit_test(test_fleet),  cmocka_unit_test(test_no_facts), cmocka_unit_test(test_placement), cmocka_unit_test(test_warnings),

@@ -41,6 +41,8 @@ static const char *const hostile[] = {"a\nb", "x\nsmtpd_relay_restrictions = per
                                       "0.0.0.0/0 permit", "#", " x", "tcp:127.0.0.1:1", "proxy:mysql:/x", "\xc2\x85", "", "a\r\n.\r\n", "{ x }"};
 static const int64_t ports[] = {25, 2525, 10025, 10026, 10027, 10028, 10029, 22, 1, 65535};
 
+#define SEALED CATALOG_SEALED "01932e7c-7b1f-7000-8000-00000000000a"
+
 static json_t *text(const struct setting_field *fd)
 {
     if (below(12) == 0)
@@ -67,6 +69,8 @@ static json_t *text(const struct setting_field *fd)
         return json_string(PICK(users));
     case SET_CIDR:
         return json_string(PICK(networks));
+    case SET_SECRET:
+        return json_string(SEALED);
     case SET_TEXT:
     case SET_BOOL:
     case SET_INT:
@@ -119,6 +123,13 @@ static json_t *layer(void)
     }
     if (below(2) == 0)
         (void)json_object_set_new(o, "path.mode", json_string("plain"));
+    if (below(6) == 0) { /* signing in takes four of them */
+        static const char *const levels[] = {"none", "may", "encrypt"};
+        (void)json_object_set_new(o, "smtp.relayhost", json_string("[198.18.0.9]:587, [198.18.0.10]:587"));
+        (void)json_object_set_new(o, "smtp.relayhost_user", json_string("mx1@example.test"));
+        (void)json_object_set_new(o, "smtp.relayhost_password", json_string(SEALED));
+        (void)json_object_set_new(o, "smtp_tls.outbound", json_string(PICK(levels)));
+    }
     return o;
 }
 
@@ -228,6 +239,27 @@ static void clean_and_owned(const struct plan *p)
     }
 }
 
+/* A password goes to the relayhost only, over TLS that is enforced, and no text of it is in the plan. */
+static size_t signed_in;
+static void password_over_tls_only(const struct plan *p)
+{
+    const char *auth = value_of(p->params, p->n_params, "smtp_sasl_auth_enable");
+    const char *level = value_of(p->params, p->n_params, "smtp_tls_security_level");
+
+    for (size_t i = 0; i < p->n_tables; i++)
+        assert_true(p->tables[i].secret == (strstr(p->tables[i].content, CATALOG_SEALED) != NULL));
+    if (auth == NULL)
+        return;
+    signed_in++;
+    assert_true(strcmp(level, "encrypt") == 0 || strcmp(level, "verify") == 0);
+    assert_string_equal(value_of(p->params, p->n_params, "smtp_sasl_security_options"), "noplaintext, noanonymous");
+    for (size_t i = 0; i < p->n_services; i++) {
+        const struct plan_service *s = &p->services[i];
+        if (strcmp(s->command, "smtp") == 0)
+            assert_string_equal(value_of(s->options, s->n_options, "smtp_sasl_auth_enable"), "no");
+    }
+}
+
 /* The same settings in another order of their members. */
 static json_t *shuffled(const json_t *o)
 {
@@ -293,6 +325,7 @@ static bool once(void)
     one_owner_a_port(p);
     relays_for_listed_only(p, all);
     clean_and_owned(p);
+    password_over_tls_only(p);
     deterministic(p, all, a);
     return true;
 }
