@@ -100,8 +100,11 @@ class Process:
         with open(self.log_path, errors="replace") as f:
             return f.read()
 
-    def end(self, sig=signal.SIGTERM, timeout=20):
+    ENDS_WITHIN = 20  # seconds
+
+    def end(self, sig=signal.SIGTERM, timeout=None):
         """Signal and wait; the exit status (negative: the signal it died of)."""
+        timeout = timeout or self.ENDS_WITHIN
         if self.p is None:
             return None
         if self.p.poll() is None:
@@ -123,6 +126,7 @@ class Process:
 
 class Postgres(Process):
     """The embedded database as deploy/inari-postgres makes it."""
+    ENDS_WITHIN = 180  # its last checkpoint syncs every file written since; behind a hundred restores these are many
 
     def __init__(self, folder, script=None, client="inari"):
         super().__init__("postgres", folder)
