@@ -47,19 +47,26 @@ static enum err_code open_it(struct maillog_follow *f, struct err *e)
     return ERR_OK;
 }
 
-/* The end was reached: is there another file under the name, or does this one begin anew? */
+/* The end was reached: is there another file under the name, or does this one begin anew?  Who
+ * writes the log goes on with the old file until it is told (logrotate makes the new one first): as
+ * long as there is nothing in the new one, and whatever was added to the old one until then. */
 static enum err_code at_end(struct maillog_follow *f, bool *ret_go_on, struct err *e)
 {
     struct stat here, there;
+    bool other = stat(f->path, &there) == 0 && there.st_size > 0 &&
+                 (there.st_dev != f->dev || there.st_ino != f->ino);
 
     *ret_go_on = false;
-    if (fstat(f->fd, &here) == 0 && here.st_size < f->at) {
+    if (fstat(f->fd, &here) != 0)
+        return ERR_OK;
+    if (here.st_size < f->at) {
         go_to(f, 0);
         *ret_go_on = here.st_size > 0;
         return ERR_OK;
     }
-    if (stat(f->path, &there) != 0 || (there.st_dev == f->dev && there.st_ino == f->ino))
-        return ERR_OK; /* between two names, or nothing new */
+    if (!other || here.st_size > f->at)
+        return ERR_OK; /* between two names, or nothing new; what came just now: with the next step
+                        */
     maillog_follow_close(f);
     *ret_go_on = true;
     return open_it(f, e);

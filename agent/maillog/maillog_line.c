@@ -246,20 +246,37 @@ static int64_t delays(struct slice s)
     return sum;
 }
 
+/* Where the '>' of an address is that begins at the start of s; s.n: it has none.  A local part in
+ * quotes may hold anything. */
+static size_t address_end(struct slice s)
+{
+    size_t i = 0;
+
+    if (s.n > 0 && s.p[0] == '"')
+        for (i = 1; i < s.n && s.p[i] != '"'; i++)
+            i += s.p[i] == '\\';
+    return i >= s.n ? s.n : i + find(from(s, i), ">, ");
+}
+
 /* "to=<r>, orig_to=<..>, relay=h[a]:25, delay=0.1, delays=a/b/c/d, dsn=2.0.0, status=sent (text)".
- * A recipient may hold anything in quotes, so the fields are looked for behind it, and before the
- * text of the next hop. */
+ * Who sends mail chooses the addresses and the next hop the text: the fields are looked for between
+ * them. */
 static void attempted(struct slice text, struct maillog_line *l)
 {
-    size_t to_end = find(text, ">, "), status;
-    struct slice rest, word;
+    struct slice to = from(text, 4), rest, word;
+    size_t end = address_end(to), status;
 
-    if (to_end == text.n || (status = find(text, ", status=")) == text.n)
+    rest = from(to, end + 1);
+    if (slice_starts(rest, ", orig_to=<")) {
+        rest = from(rest, 11);
+        rest = from(rest, address_end(rest) + 1);
+    }
+    if ((status = find(rest, ", status=")) == rest.n)
         return;
-    rest = from((struct slice){text.p, status}, to_end + 1);
-    word = until(from(text, status + 9), ' ');
+    word = until(from(rest, status + 9), ' ');
+    rest.n = status;
     l->kind = MAILLOG_ATTEMPTED;
-    l->to = (struct slice){text.p + 4, to_end < 4 ? 0 : to_end - 4};
+    l->to = (struct slice){to.p, end};
     l->relay = after(rest, ", relay=", ',');
     l->latency_ms = delays(after(rest, ", delays=", ','));
     l->status = slice_is(word, "sent")                                   ? MAILLOG_SENT

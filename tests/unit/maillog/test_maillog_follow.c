@@ -48,13 +48,18 @@ static int end(void **state)
     return 0;
 }
 
-static void add(const char *text)
+static void add_to(const char *name, const char *text)
 {
-    FILE *o = fopen(path, "ae");
+    FILE *o = fopen(name, "ae");
 
     assert_non_null(o);
     assert_true(fputs(text, o) >= 0);
     assert_int_equal(fclose(o), 0);
+}
+
+static void add(const char *text)
+{
+    add_to(path, text);
 }
 
 static void note(void *ctx, struct slice line)
@@ -107,6 +112,26 @@ static void rotated(void **state)
     assert_int_equal(truncate(path, 0), 0);
     add("5\n");
     assert_string_equal(see(), "5|");
+}
+
+/* logrotate with "create": the new file is there before rsyslog is told to take it. */
+static void rotated_before_the_writer_knows(void **state)
+{
+    (void)state;
+    add("one\n");
+    assert_string_equal(see(), "one|");
+    assert_int_equal(rename(path, old), 0);
+    add("");
+    assert_string_equal(see(), "");
+    add_to(old, "two\n");
+    assert_string_equal(see(), "two|");
+    add_to(old, "thr");
+    assert_string_equal(see(), "");
+    add_to(old, "ee\n");
+    add("four\n");
+    assert_string_equal(see(), "three|four|");
+    add("five\n");
+    assert_string_equal(see(), "five|");
 }
 
 static void bounds(void **state)
@@ -184,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(grows, begin, end),
         cmocka_unit_test_setup_teardown(rotated, begin, end),
+        cmocka_unit_test_setup_teardown(rotated_before_the_writer_knows, begin, end),
         cmocka_unit_test_setup_teardown(bounds, begin, end),
         cmocka_unit_test_setup_teardown(begins_near_the_end, begin, end),
         cmocka_unit_test_setup_teardown(far_behind_is_said, begin, end),

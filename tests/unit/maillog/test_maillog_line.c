@@ -136,6 +136,13 @@ static void attempts(void **state)
         {"to=<\", relay=x, delays=9/9/9/9,\"@d>, relay=none, delay=3, delays=3/0/0/0.2, dsn=5.4.4, "
          "status=expired, returned",
          MAILLOG_STATUS_OTHER, 200, "\", relay=x, delays=9/9/9/9,\"@d", "none"},
+        /* whoever sends mail may write such addresses */
+        {"to=<\"a\\\">, relay=x, status=bounced (\"@d>, relay=h[::1]:25, delay=1, delays=0/0/0/1, "
+         "dsn=2.0.0, status=sent (250)",
+         MAILLOG_SENT, 1000, "\"a\\\">, relay=x, status=bounced (\"@d", "h[::1]:25"},
+        {"to=<u@d>, orig_to=<\">, relay=x, delays=9/9/9/9, status=bounced (\"@d>, relay=none, "
+         "delay=1, delays=0/0/0/1, dsn=4.0.0, status=deferred (x, status=sent)",
+         MAILLOG_DEFERRED, 1000, "u@d", "none"},
         {"to=<u@d>, relay=none, delay=3, dsn=5.4.4, status=sent (x)", MAILLOG_SENT, -1, "u@d",
          "none"},
         {"to=<u@d>, relay=none, delay=3, delays=0/x/0/0, dsn=5.4.4, status=sent (x)", MAILLOG_SENT,
