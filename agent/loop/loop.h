@@ -100,7 +100,8 @@ struct loop_work {
                        * before it is committed */
     bool needs_parent; /* the last change lost us the parent: not again before it answers */
     int64_t next_check, next_relay, next_observe, next_facts, next_lkg;
-    json_t *running; /* helper's "running", or NULL */
+    unsigned unclear; /* looks in a row that did not see what runs */
+    json_t *running;  /* helper's "running", or NULL */
     json_t *drift, *facts, *proposal;
     char main_digest[65], master_digest[65];
     bool recovered; /* what a dead process left behind has been dealt with */

@@ -625,16 +625,39 @@ static bool end_left_open(struct loop *l, int64_t now)
     return true;
 }
 
+/* Postfix runs and said nothing of what it runs. */
+static bool was_mute(const struct loop *l)
+{
+    return disk_digest(l)[0] != '\0' && l->work.main_digest[0] == '\0' &&
+           strcmp(json_str(l->work.running, "state", ""), "stopped") != 0;
+}
+
+/* A helper that was just started again, a Postfix that was too busy to answer: the device is not
+ * shown as one that does not run what it was given until the next look, a minute later. */
+static void look_sooner(struct loop *l, bool clear)
+{
+    int64_t pause = LOOP_HELPER_RETRY_MS;
+
+    for (unsigned i = 0; i < l->work.unclear && pause < LOOP_CHECK_MS; i++)
+        pause *= 2;
+    l->work.unclear = clear ? 0 : l->work.unclear + 1;
+    if (!clear && clock_mono_ms() + pause < l->work.next_check)
+        l->work.next_check = clock_mono_ms() + pause;
+}
+
 static void look_again(struct loop *l, int64_t now)
 {
     if (now >= l->work.next_facts)
         refresh_facts(l);
     if (now >= l->work.next_check) {
         l->work.next_check = now + LOOP_CHECK_MS;
-        if (refresh_running(l) && !end_left_open(l, now)) {
+        if (!refresh_running(l)) {
+            look_sooner(l, false);
+        } else if (!end_left_open(l, now)) {
             show_service(l);
             show_drain(l);
             look_at_managed(l, now);
+            look_sooner(l, !was_mute(l));
         }
     }
     if (!manages(l) && now >= l->work.next_observe) {

@@ -1,10 +1,12 @@
 """Fault cases of the apply transaction and of the pair, on the lab: real parent, agent, helper and Postfix.
 
 The ids are those of the protocol's fault table (docs/internals/wire.md names the documents they speak of)."""
+import contextlib
 import os
 import random
 import re
 import shutil
+import signal
 import time
 import uuid
 
@@ -161,6 +163,23 @@ def test_broken_bundle_before_the_first_has_soaked(healthy_lab, child):
     attempt(lab, child, pub, ("committed",), 60)
     new = wait_until(lambda: (k := last_good(lab, child)) != good and k, "the new last good one", 30)
     assert new["pub"] == pub and kept() - known == {new["digest"]}, "no trace of the broken ones"
+
+
+def test_a_postfix_that_was_too_busy_to_answer_is_asked_again_soon(healthy_lab, child):
+    """One look that saw nothing makes the device "applying"; the next one comes within seconds, not with the minute."""
+    lab, host = healthy_lab, healthy_lab.lab.host(child)
+    lab.wait_in_sync([child])
+    silent = [int(lab.execute(child, "cat", "/var/spool/postfix/pid/master.pid").stdout), *host.named("smtpd")]
+    for pid in silent:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        lab.execute(child, "sh", "-c", ": >>/etc/postfix/main.cf")  # nothing changes, but it looks at once
+        wait_until(lambda: device(lab, child)["sync"] == "applying", "the look that sees nothing", 40)
+    finally:
+        for pid in silent:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    lab.wait_in_sync([child], timeout=30)
 
 
 def test_not_taken_is_never_called_running(healthy_lab, child):
