@@ -49,6 +49,10 @@ def test_a_found_value_becomes_the_devices_own(api, device):
     say(device, row("message_size_limit", "50000000", "33554432"))
     assert post(api, device, "adopt", seen="none").status_code == 428
     assert post(api, device, "adopt", seen='"1"').status_code == 412
+    looked = api.get(f"/devices/{device.name}/drift").headers["ETag"]
+    say(device, row("message_size_limit", "50000000", "1000000"))
+    assert post(api, device, "adopt", seen=looked).status_code == 412, "another value than the one that was looked at"
+    say(device, row("message_size_limit", "50000000", "33554432"))
     tried = post(api, device, "adopt", query="?dry_run=true", items=["main.cf:message_size_limit"])
     assert tried.status_code == 200 and drafts_of(api, device) == []
     made = post(api, device, "adopt", items=["main.cf:message_size_limit"])
@@ -87,6 +91,7 @@ def test_networks_take_the_place_of_those_in_force(api, device):
     ("message_size_limit", "main.cf", "plenty", "P14.drift-value", "smtp.message_size_limit"),
     ("message_size_limit", "main.cf", "$other", "P14.drift-value", "smtp.message_size_limit"),
     ("message_size_limit", "main.cf", None, "P14.drift-value", "smtp.message_size_limit"),
+    ("smtpd_tls_cert_file", "main.cf", "/etc/${mail_name}.pem", "P14.drift-value", "smtp_tls.cert_file"),
     ("message_size_limit", "main.cf", "17", "V.range", "smtp.message_size_limit"),
     ("mynetworks", "main.cf", "!10.0.0.0/8", "P14.drift-value", "smtp.relay_networks"),
     ("smtpd_relay_restrictions", "main.cf", "permit", "P14.drift-derived", "smtpd_relay_restrictions"),

@@ -254,6 +254,60 @@ def test_g3_silence_after_the_fetch_is_a_failure(fleet, six):
     fleet.catch_up()
 
 
+@pytest.mark.slow
+def test_g3_who_asks_and_does_not_take_it_is_a_failure_and_who_was_interrupted_tries_again(fleet, six):
+    d = six[0]
+    made = fleet.publish([d], **{**WAVES, "apply_deadline_s": 60})
+    d.fetch()
+    good = d.status()
+    halfway = {**good, "running": {"postfix": {"digest": "0" * 64, "state": "running"}},
+               "last_attempt": {**good["last_attempt"], "phase": "switch", "result": "interrupted"}}
+    assert d.put_status(halfway).status_code == 204
+    fleet.until(made, lambda r: r["counts"].get("fetched"), "the engine to see it")
+    time.sleep(1.2)  # two passes
+    assert fleet.see(made)["state"] == "running", "the device tries once more by itself"
+    d.put_status()
+    fleet.until(made, lambda r: r["state"] == "baking", "it to be confirmed")
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    # it polls, and never says that it has it
+    made = fleet.publish([d], strategy="waves", waves=["1"], apply_deadline_s=60, offline_after_s=300)
+    time.sleep(0.1)
+    assert d.desired().status_code == 200
+    fleet.forward(50)
+    time.sleep(1.2)
+    assert fleet.see(made)["counts"] == {"offered": 1}, "it is there, and has time yet"
+    fleet.forward(15)
+    r = fleet.until(made, lambda r: r["state"] == "halted", "the halt")
+    assert [(x["state"], x["reason"]) for x in r["devices"]] == [("timed-out", "deadline")]
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
+def test_g4_a_canary_that_is_away_proves_nothing_and_the_next_wave_counts_as_the_first(fleet, six):
+    made = fleet.publish(six, **{**WAVES, "canary_bake_s": 0, "bake_s": 0, "max_unavailable": "100%", "offline_after_s": 300})
+    first = fleet.devices[next(i for i, s in fleet.states(made).items() if s == "offered")]
+    first.online = False
+    try:
+        for _ in range(2):  # the others are heard halfway
+            fleet.forward(155)
+        r = fleet.until(made, lambda r: r["wave"] == 1 and r["counts"].get("offered"), "the second wave")
+        assert r["counts"] == {"skipped": 1, "offered": 2, "queued": 3}
+        bad = [x["id"] for x in r["devices"] if x["state"] == "offered"]
+        fleet.take(bad[0], ok=False)
+        r = fleet.until(made, lambda r: r["state"] == "halted", "the halt by a single failure")
+        assert r["counts"] == {"skipped": 1, "offered": 1, "reverted": 1, "queued": 3}
+        # and whoever was on the way is given back what it had
+        on_the_way = fleet.devices[bad[1]]
+        assert on_the_way.desired().status_code == 200
+        on_the_way.fetch()
+        assert settings(on_the_way) == fleet.size - 1
+    finally:
+        first.online = True
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.forward(1)
+    fleet.catch_up()
+
+
 def test_g4_offline_devices_do_not_block_and_catch_up(fleet, six):
     away = six[2]
     away.online = False
@@ -490,6 +544,16 @@ def test_revert_that_changes_no_device_ends(fleet, six):
     r = fleet.until(made, lambda r: r["state"] == "reverted", "the end of it")
     back = next(x for x in fleet.api.ok("GET", "/rollouts?limit=5")["items"] if x["reverts"] == made["rollout_id"])
     assert back["state"] == "completed" and back["counts"] == {} and r["ended_at"]
+    fleet.catch_up()
+
+
+def test_what_a_person_halts_is_not_taken_back_by_itself(fleet, six):
+    made = fleet.publish(six, **{**WAVES, "on_failure": "revert"})
+    at = f"/rollouts/{made['rollout_id']}"
+    assert fleet.api.ok("POST", f"{at}/halt", {"reason": "let me look"})["state"] == "halted"
+    time.sleep(1.2)  # two passes of the engine
+    assert fleet.see(made)["state"] == "halted"
+    fleet.api.ok("POST", f"{at}/cancel", {})
     fleet.catch_up()
 
 

@@ -10,7 +10,7 @@ import pytest
 from ctllib import Ctl
 from parentlib import wait_until
 from test_agent_api_poll import statements
-from test_rollout_api import KEY, WAVES, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
+from test_rollout_api import KEY, WAVES, Child, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
 
 
 def test_what_is_taken_back_is_what_the_device_had_not_what_the_fleet_has(fleet, six):  # noqa: F811
@@ -266,6 +266,11 @@ def test_g14_an_expedited_change_goes_first_and_brings_nothing_else_along(fleet,
     # each device has the change on top of what it had: the canary of the other one keeps that, nobody else got it
     for d in six:
         assert values(d) == (new if d.id == first else old, text)
+    late = Child(fleet.parent.base, fleet.parent.ca, f"mx-{uuid.uuid4().hex[:6]}")
+    late.enrol(fleet.join)
+    late.fetch()
+    assert values(late)[1] == text, "what a newcomer is given first holds it"
+    late.leave()
     back = fleet.until(slow, lambda r: r["waits"] is None, "the other one to go on")
     assert (back["state"], back["wave"], back["counts"]) == ("baking", 0, {"confirmed": 1, "queued": 5})
     fleet.forward(380)  # 200 and 380: not yet
@@ -285,6 +290,81 @@ def test_g14_an_expedited_change_goes_first_and_brings_nothing_else_along(fleet,
     # the next whole publication holds both
     fleet.run(fleet.publish([six[0]], strategy="all"))
     assert values(six[0]) == (fleet.size, text)
+    # and what it says of the same setting counts: nothing older lies on top of it any more
+    fleet.run(fleet.api.publish({"fleet": {"smtp.banner_text": f"later-{text}"}}, rollout={"strategy": "all"}))
+    assert {values(d)[1] for d in six} == {f"later-{text}"}
+    fleet.run(fleet.api.publish({"fleet": {"smtp.banner_text": {"$inherit": True}}}, rollout={"strategy": "all"}))
+
+
+def test_g14_only_so_many_expedited_changes_lie_on_top_of_a_revision(fleet, six):  # noqa: F811
+    psql, at = fleet.parent.postgres.psql, f"WHERE id = '{six[0].id}'"
+    was = psql(f"SELECT urgent FROM device {at}")[0][0]
+    many = "{" + ",".join(psql("SELECT max(pub) FROM revision")[0] * 63) + "}"  # publishing 63 times would be the other way
+    psql(f"UPDATE device SET urgent = '{many}' {at}")
+    draft = fleet.api.ok("POST", "/drafts", {"title": "one too many"})
+    try:
+        fleet.api.change(f"/drafts/{draft['id']}", {"devices": {six[1].id: {KEY: fleet.size + 1}}})
+        r = fleet.api.post(f"/drafts/{draft['id']}/publish", json={"reason": "now", "rollout": URGENT})
+        assert r.status_code == 409 and r.json()["errors"][0]["pointer"] == "/rollout/expedite", r.text
+        assert "63 expedited changes" in r.json()["errors"][0]["message"] + r.json()["detail"]
+    finally:
+        psql(f"UPDATE device SET urgent = '{was}' {at}")
+        fleet.api.request("DELETE", f"/drafts/{draft['id']}", headers={"If-Match": "*"})
+
+
+def test_who_is_quarantined_or_held_is_passed_over_and_catches_up(fleet, six):  # noqa: F811
+    psql, odd = fleet.parent.postgres.psql, six[:2]
+    for d, state in zip(odd, ("quarantined", "held")):
+        psql(f"UPDATE device SET state = '{state}' WHERE id = '{d.id}'")
+    try:
+        made = fleet.publish(six, **{**WAVES, "waves": ["1"], "canary_bake_s": 0, "bake_s": 0})
+        serve(fleet, made)
+        r = fleet.until(made, lambda r: r["state"] == "completed", "the end")
+        assert {x["id"]: (x["state"], x["reason"]) for x in r["devices"] if x["state"] != "confirmed"} == {
+            odd[0].id: ("skipped", "quarantined"), odd[1].id: ("skipped", "held")}
+    finally:
+        for d in odd:
+            psql(f"UPDATE device SET state = 'managed' WHERE id = '{d.id}'")
+    fleet.forward(1)
+    for d in odd:
+        fleet.catches_up(d)
+
+
+def test_g14_what_a_device_is_at_comes_to_its_end_first(fleet, six):  # noqa: F811
+    one, text = six[0], f"urgent{uuid.uuid4().hex[:6]}.example.org"
+    slow = fleet.publish([one], **WAVES)
+    fleet.take(one.id, silent=True)
+    fleet.until(slow, lambda r: r["counts"].get("fetched"), "the engine to see it")
+    urgent = fleet.api.publish({"devices": {one.id: {"smtp.banner_text": text}}}, rollout=URGENT)
+    time.sleep(1.2)  # two passes of the engine
+    assert fleet.see(urgent)["counts"] == {"queued": 1} and one.desired().status_code == 304
+    one.put_status()
+    serve(fleet, urgent)
+    assert values(one) == (fleet.size, text) and fleet.see(urgent)["counts"] == {"confirmed": 1}
+    assert waiting(fleet, slow)["counts"] == {"confirmed": 1}
+    for made in (urgent, slow):
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.api.publish({"devices": {one.id: {"smtp.banner_text": {"$inherit": True}}}}, rollout={"strategy": "all"})
+    fleet.catch_up()
+
+
+def test_g14_a_failure_halts_also_what_stands_aside(fleet, six):  # noqa: F811
+    one, other = six[:2]
+    slow = fleet.publish([one], **WAVES)
+    fleet.take(one.id, silent=True)
+    fleet.until(slow, lambda r: r["counts"].get("fetched"), "the engine to see it")
+    urgent = fleet.api.publish({"devices": {other.id: {"smtp.banner_text": "urgent.example.org"}}}, rollout=URGENT)
+    waiting(fleet, slow)
+    good = one.status()
+    one.put_status({**good, "running": {"postfix": {"digest": "0" * 64, "state": "running"}},
+                    "last_attempt": {**good["last_attempt"], "result": "reverted",
+                                     "problem": {"title": "refused", "detail": "late", "errors": []}}})
+    r = fleet.until(slow, lambda r: r["state"] == "halted", "the halt")
+    assert r["reason"] == "failures" and fleet.see(urgent)["state"] == "running", "without waiting for the other's end"
+    for made in (urgent, slow):
+        fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+    fleet.api.publish({"devices": {other.id: {"smtp.banner_text": {"$inherit": True}}}}, rollout={"strategy": "all"})
+    fleet.catch_up()
 
 
 @pytest.mark.slow
@@ -596,5 +676,18 @@ def test_f11_all_late_at_once_is_one_alarm_about_the_parent_and_nobody_is_judged
     fleet.until(made, lambda r: r["state"] == "baking", "the wave to be over")
     words = [a["action"] for a in fleet.api.ok("GET", "/audit?action=fleet.&limit=10")["items"]]
     assert words[:2] == ["fleet.heard", "fleet.silent"] and psql("SELECT count(*) FROM meta WHERE key = 'silence'") == [["0"]]
+    # half of them are away: those devices, not the parent; two thirds are too many
+    end = time.monotonic() + 11
+    while time.monotonic() < end:
+        ask(six[:3])
+        assert condition()["status"] == "True", condition()
+        time.sleep(0.5)
+    wait_until(lambda: ask(six[:2]) or condition()["status"] == "False", "the alarm", 30, 0.5)
+    # a person does not want to wait: it bakes on, and is not stopped again
+    waiting(fleet, made, "silence")
+    assert fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/resume", {"reason": "a holiday"})["state"] == "baking"
+    time.sleep(1.2)  # two passes of the engine
+    assert condition()["status"] == "False" and fleet.see(made)["state"] == "baking"
+    wait_until(lambda: ask(six) or condition()["status"] == "True", "them to be heard", 20, 0.5)
     fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
     fleet.catch_up()
