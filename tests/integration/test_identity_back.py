@@ -239,6 +239,7 @@ def test_a_silent_device_of_that_name_and_a_new_machine(device, api, parent):
     plain = again(old, api, name=f"{old.name}-x")
     assert plain.answer.status_code == 201
     # a revoked device's place: looked at first
+    api.change(f"/devices/{old.id}", {"mode": "manage"})
     api.ok("POST", f"/devices/{old.id}/revoke", {"reason": "stolen"})
     silent(parent, old.id)
     back = again(old, api)

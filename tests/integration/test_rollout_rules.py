@@ -569,6 +569,18 @@ class Nobody:
         self.psql("SELECT pg_notify('inari_change', 'rollout')")
 
 
+def test_g8_who_took_it_since_the_engines_last_look_keeps_it(fleet, six):  # noqa: F811
+    made, size = fleet.publish(six, **WAVES), fleet.size
+    one = fleet.devices[next(i for i, s in fleet.states(made).items() if s == "offered")]
+    with Nobody(fleet):
+        fleet.take(one.id)
+        newer = fleet.publish(six, **WAVES, approval=True)
+        assert fleet.see(made)["state"] == "superseded"
+        assert one.desired().status_code == 304 and settings(one) == size, "it was taken back for nothing"
+    fleet.api.ok("POST", f"/rollouts/{newer['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
 def test_g14_it_goes_first_also_when_the_fleet_is_heard_again(fleet, six):  # noqa: F811
     slow = fleet.publish(six, **WAVES)
     urgent = banner(fleet, f"u{uuid.uuid4().hex[:6]}.example.org")
