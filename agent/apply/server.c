@@ -15,14 +15,13 @@
 #include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 /* A peer that began a frame must finish it; one that stopped reading must not block us. */
-enum { FRAME_MS = 10000, WAKE_MS = 500, LOCK_TRY_MS = 20, LOCK_TRIES = 100 };
+enum { FRAME_MS = 10000, WAKE_MS = 500 };
 
 enum err_code server_lock(struct server *s, const struct agent_settings *set, struct err *e)
 {
@@ -35,14 +34,10 @@ enum err_code server_lock(struct server *s, const struct agent_settings *set, st
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (s->lock_fd < 0)
         return err_errno(e, ERR_STORAGE, errno, "could not open \"%s\"", path);
-    /* One that was killed keeps its files for a moment after its name is gone from /proc. */
-    for (int i = 0; flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0; i++) {
-        if (i == LOCK_TRIES)
-            return err_set(e, ERR_CONFLICT, "another inari-helper already serves \"%s\"",
-                           set->helper_state);
-        (void)poll(NULL, 0, LOCK_TRY_MS);
-    }
-    return ERR_OK;
+    return file_lock(s->lock_fd)
+               ? ERR_OK
+               : err_set(e, ERR_CONFLICT, "another inari-helper already serves \"%s\"",
+                         set->helper_state);
 }
 
 static void give_to_group(const char *path, const char *group)

@@ -7,7 +7,6 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 static const struct passwd *agent_user(const struct agent_settings *s)
@@ -50,7 +49,7 @@ enum err_code place_lock(const struct agent_settings *s, int *ret_fd, struct err
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(e, ERR_STORAGE, errno, "could not open \"%s\"", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    if (!file_lock(fd))
         return err_set(e, ERR_CONFLICT, "another inari-agent holds \"%s\"", path);
     *ret_fd = TAKE_FD(fd);
     return ERR_OK;

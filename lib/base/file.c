@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +19,8 @@ enum err_code file_read(const char *path, size_t max, char **ret, size_t *ret_n,
     size_t n = 0, size;
 
     if (fd < 0)
-        return err_errno(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORAGE, errno, "could not open \"%s\"", path);
+        return err_errno(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORAGE, errno,
+                         "could not open \"%s\"", path);
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return err_set(e, ERR_STORAGE, "cannot read \"%s\": not a regular file", path);
     if ((uintmax_t)st.st_size > max)
@@ -87,7 +90,8 @@ enum err_code file_write_atomic(const char *path, struct slice data, mode_t mode
     (void)snprintf(dir, sizeof dir, "%s", path);
     (void)unlink(tmp);
     {
-        AUTO_FD int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0700);
+        AUTO_FD int fd =
+            open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode & 0700);
         if (fd < 0)
             return err_errno(e, ERR_STORAGE, errno, "could not create \"%s\"", tmp);
         if (fchmod(fd, mode) != 0)
@@ -139,8 +143,21 @@ enum err_code file_remove_tree(const char *path, struct err *e)
     struct stat st;
 
     if (lstat(path, &st) != 0)
-        return errno == ENOENT ? ERR_OK : err_errno(e, ERR_STORAGE, errno, "could not look at \"%s\"", path);
+        return errno == ENOENT ? ERR_OK
+                               : err_errno(e, ERR_STORAGE, errno, "could not look at \"%s\"", path);
     if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
         return err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", path);
     return ERR_OK;
+}
+
+bool file_lock(int fd)
+{
+    enum { TRIES = 100, TRY_MS = 20 };
+
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (i == TRIES)
+            return false;
+        (void)poll(NULL, 0, TRY_MS);
+    }
+    return true;
 }

@@ -18,3 +18,6 @@ MUST_USE enum err_code file_mkdirs(const char *path, mode_t mode, struct err *e)
 MUST_USE enum err_code file_fsync_dir(const char *path, struct err *e);
 /* Remove a tree; what is not there is no error.  Symbolic links are removed, never followed. */
 MUST_USE enum err_code file_remove_tree(const char *path, struct err *e);
+/* Take the exclusive lock (flock) of an open file; up to 2 s are waited, because a holder that was killed keeps its files
+ * for a moment after its name is gone from /proc.  false: somebody holds it who lives. */
+MUST_USE bool file_lock(int fd);

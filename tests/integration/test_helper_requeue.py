@@ -160,7 +160,7 @@ def test_what_lies_in_the_spool_is_data(device, sink):
         return [f for d, _, names in os.walk(os.path.join(device.spool, "deferred")) for f in names
                 if os.path.isfile(os.path.join(d, f)) and not os.path.islink(os.path.join(d, f))
                 and b"nosuchtransport:[127.0.0.1]" in open(os.path.join(d, f), "rb").read()]
-    wait_until(stuck, "the message to be stuck")
+    wait_until(stuck, "the message to be stuck", 30)
     assert c.call("revert")["healthy"]
 
     # Not lost: mostly delivered at once; but postsuper itself, which Postfix runs too, may stop in the middle of such a

@@ -8,6 +8,7 @@
 #include "base/rand.h"
 #include "base/settings.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -26,9 +28,15 @@ static void test_numbers(void **state)
         const char *in;
         bool ok;
         uint64_t want;
-    } t[] = {{"0", true, 0},     {"18446744073709551615", true, UINT64_MAX}, {"18446744073709551616", false, 0},
-             {"", false, 0},     {"+1", false, 0},                           {"-1", false, 0},
-             {"1 ", false, 0},   {"0x1", false, 0},                          {"99999999999999999999", false, 0},
+    } t[] = {{"0", true, 0},
+             {"18446744073709551615", true, UINT64_MAX},
+             {"18446744073709551616", false, 0},
+             {"", false, 0},
+             {"+1", false, 0},
+             {"-1", false, 0},
+             {"1 ", false, 0},
+             {"0x1", false, 0},
+             {"99999999999999999999", false, 0},
              {"007", true, 7}};
 
     (void)state;
@@ -50,10 +58,18 @@ static void test_text(void **state)
         const char *in;
         size_t n;
         bool utf8, text;
-    } t[] = {{"abc", 3, true, true},           {"a\nb", 3, true, false},        {"a\0b", 3, true, false},
-             {"\xc3\xa9", 2, true, true},       {"\xc0\xaf", 2, false, false},   {"\xed\xa0\x80", 3, false, false},
-             {"\xf4\x90\x80\x80", 4, false, false}, {"\xe3\x81", 2, false, false}, {"\x7f", 1, true, false},
-             {"\xc2\x85", 2, true, false},      {"\xe2\x80\xa8", 3, true, false}, {"", 0, true, true}};
+    } t[] = {{"abc", 3, true, true},
+             {"a\nb", 3, true, false},
+             {"a\0b", 3, true, false},
+             {"\xc3\xa9", 2, true, true},
+             {"\xc0\xaf", 2, false, false},
+             {"\xed\xa0\x80", 3, false, false},
+             {"\xf4\x90\x80\x80", 4, false, false},
+             {"\xe3\x81", 2, false, false},
+             {"\x7f", 1, true, false},
+             {"\xc2\x85", 2, true, false},
+             {"\xe2\x80\xa8", 3, true, false},
+             {"", 0, true, true}};
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(t); i++) {
@@ -154,7 +170,8 @@ static void test_encodings(void **state)
         assert_memory_equal(raw, back, len);
     }
     assert_false(b64u_decode(slice_of("QQ=="), back, sizeof back, &n));
-    assert_false(b64u_decode(slice_of("QR"), back, sizeof back, &n)); /* unused bits set: a second spelling */
+    assert_false(b64u_decode(slice_of("QR"), back, sizeof back,
+                             &n)); /* unused bits set: a second spelling */
     assert_false(b64u_decode(slice_of("Q+"), back, sizeof back, &n));
     char hex[SHA256_HEX_SIZE];
     sha256_hex(slice_of("abc"), hex);
@@ -292,7 +309,8 @@ static void test_clock_file(void **state)
 #endif
 }
 
-/* A self-signed certificate with the given extension, common name "cn.test", from -1 to +1 day of 2026-01-01; and its key. */
+/* A self-signed certificate with the given extension, common name "cn.test", from -1 to +1 day of
+ * 2026-01-01; and its key. */
 static char *make_pem(const char *names, EVP_PKEY *key)
 {
     X509 *x = X509_new();
@@ -304,7 +322,9 @@ static char *make_pem(const char *names, EVP_PKEY *key)
     assert_int_equal(X509_set_version(x, 2), 1);
     assert_int_equal(ASN1_TIME_set_string(X509_getm_notBefore(x), "20251231000000Z"), 1);
     assert_int_equal(ASN1_TIME_set_string(X509_getm_notAfter(x), "20260102000000Z"), 1);
-    assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"cn.test", -1, -1, 0), 1);
+    assert_int_equal(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
+                                                (const unsigned char *)"cn.test", -1, -1, 0),
+                     1);
     if (names != NULL) {
         X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
         assert_non_null(ext);
@@ -337,14 +357,16 @@ static char *key_pem(EVP_PKEY *key)
 static void test_pem(void **state)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256"), *other = EVP_EC_gen("P-256");
-    AUTO_STR char *with = make_pem("DNS:mx1.test,DNS:*.mx.test,IP:192.0.2.1", key), *bare = make_pem(NULL, key);
+    AUTO_STR char *with = make_pem("DNS:mx1.test,DNS:*.mx.test,IP:192.0.2.1", key),
+                  *bare = make_pem(NULL, key);
     AUTO_STR char *key_text = key_pem(key), *other_text = key_pem(other), *both = NULL;
     struct pem_info i;
 
     (void)state;
     pem_look(slice_of(with), &i);
     assert_true(i.is_cert && !i.is_key && !i.key_matches);
-    assert_true(i.not_before_ms == INT64_C(1767139200000) && i.not_after_ms == INT64_C(1767312000000));
+    assert_true(i.not_before_ms == INT64_C(1767139200000) &&
+                i.not_after_ms == INT64_C(1767312000000));
     assert_int_equal(i.n_names, 2); /* not the common name, not the address */
     assert_string_equal(i.name[0], "mx1.test");
     assert_string_equal(i.name[1], "*.mx.test");
@@ -368,13 +390,56 @@ static void test_pem(void **state)
     EVP_PKEY_free(other);
 }
 
+/* Another process holds the lock for ms and ends. */
+static pid_t hold_lock(const char *path, unsigned ms)
+{
+    int ready[2];
+    char c;
+    pid_t pid;
+
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        bool got = file_lock(fd);
+        (void)!write(ready[1], got ? "y" : "n", 1);
+        (void)usleep(ms * 1000);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &c, 1), 1);
+    assert_int_equal(c, 'y');
+    (void)close(ready[0]);
+    (void)close(ready[1]);
+    return pid;
+}
+
+static void test_lock_of_one_that_is_dying(void **state)
+{
+    char path[] = "/tmp/inari-lock-XXXXXX";
+    int fd = mkstemp(path), other;
+    pid_t pid;
+
+    (void)state;
+    assert_true(fd >= 0);
+    pid = hold_lock(path, 300);
+    assert_true(file_lock(fd)); /* it ends while we wait */
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    other = open(path, O_RDWR | O_CLOEXEC);
+    assert_false(file_lock(other)); /* we live */
+    (void)close(other);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers),   cmocka_unit_test(test_text),         cmocka_unit_test(test_strbuf_limit),
-        cmocka_unit_test(test_arena),     cmocka_unit_test(test_times),        cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_atomic_write), cmocka_unit_test(test_settings),  cmocka_unit_test(test_findings),
-        cmocka_unit_test(test_clock_file), cmocka_unit_test(test_pem),
+        cmocka_unit_test(test_numbers),      cmocka_unit_test(test_text),
+        cmocka_unit_test(test_strbuf_limit), cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_times),        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_atomic_write), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_findings),     cmocka_unit_test(test_clock_file),
+        cmocka_unit_test(test_pem),          cmocka_unit_test(test_lock_of_one_that_is_dying),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
