@@ -59,6 +59,7 @@ static const char usage[] =
     "                   --reason, --root-key and --passphrase-file as above\n"
     "  --stolen         with rotate-key: the key before counts for nothing from now on\n"
     "  --receipt        with rotate-key: the key of enrolment receipts too\n"
+    "  rotate-root      another root key, handed down by the present one; options as new-epoch\n"
     "  backup FILE      everything the parent is, in one encrypted file (see inarid backup "
     "--help)\n"
     "  check-backup FILE, restore FILE, restore --undo\n"
@@ -351,6 +352,8 @@ static int as_parent(struct parent *p, const struct order *o)
         return operate_complain(&e);
     if (strcmp(o->word, "rotate-key") == 0)
         return operate_rotate_key(&p->set, &p->app, &o->epoch);
+    if (strcmp(o->word, "rotate-root") == 0)
+        return operate_rotate_root(&p->set, &p->app, &o->epoch);
     return strcmp(o->word, "new-epoch") == 0 ? operate_new_epoch(&p->set, &p->app, &o->epoch)
                                              : operate_make_join(&p->set, &p->app);
 }
@@ -360,7 +363,7 @@ static int command(struct parent *p, const struct order *o)
     const char *word = o->word;
 
     if (strcmp(word, "make-join") == 0 || strcmp(word, "new-epoch") == 0 ||
-        strcmp(word, "rotate-key") == 0)
+        strcmp(word, "rotate-key") == 0 || strcmp(word, "rotate-root") == 0)
         return as_parent(p, o);
     if (strcmp(word, "migrate") == 0)
         return operate_migrate(&p->set);
@@ -373,13 +376,13 @@ static bool known_command(const struct order *o)
 {
     static const char *const words[] = {"migrate", "reset-admin", "make-join"};
     const struct new_epoch *n = &o->epoch;
-    bool rotate = strcmp(o->word, "rotate-key") == 0;
+    bool rotate = strcmp(o->word, "rotate-key") == 0, root = strcmp(o->word, "rotate-root") == 0;
     bool epoch = n->reason != NULL || n->root_key != NULL || n->passphrase_file != NULL ||
                  n->keep || n->receipt || n->stolen;
 
-    if (rotate ? n->keep : n->receipt || n->stolen)
+    if (rotate ? n->keep : n->receipt || n->stolen || (root && n->keep))
         return false;
-    if (rotate || strcmp(o->word, "new-epoch") == 0)
+    if (rotate || root || strcmp(o->word, "new-epoch") == 0)
         return n->reason != NULL && n->reason[0] != '\0' && strlen(n->reason) <= REASON_MAX &&
                !o->force;
     for (size_t i = 0; i < COUNT_OF(words) && !o->force && !epoch; i++)

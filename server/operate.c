@@ -199,3 +199,48 @@ int operate_rotate_key(const struct inarid_settings *set, struct app *app,
     (void)printf("%lld devices are given what they have, signed anew\n", (long long)r.devices);
     return EXIT_SUCCESS;
 }
+
+/* The heir is kept, and its passphrase shown, before a document names it: whatever ends this
+ * program, there is a root key that somebody has. */
+static enum err_code succeed(struct db *db, struct app *app, const struct new_epoch *n,
+                             struct root_heir *heir, int64_t *ret_n, struct err *e)
+{
+    const struct actor by = ACTOR_SYSTEM;
+    AUTO(jose_key_free) struct jose_key *root = NULL;
+    enum err_code rc = open_keys(db, app, n, &root, e);
+
+    if (rc == ERR_OK)
+        rc = keyring_root_heir(app, heir, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)printf("the root key that follows: %s\n  its passphrase, shown only now: %s\n",
+                 heir->path, heir->passphrase);
+    if (fflush(stdout) != 0)
+        return err_set(e, ERR_STORAGE, "the passphrase could not be shown: nothing was changed");
+    return trust_replace_root(db, app, root, heir->key, &by, n->reason, ret_n, e);
+}
+
+int operate_rotate_root(const struct inarid_settings *set, struct app *app,
+                        const struct new_epoch *n)
+{
+    AUTO(db_close) struct db *db = db_open(set->conninfo, "inarid rotate-root");
+    struct root_heir heir = {.key = NULL};
+    struct err e = {.code = ERR_NO_MEMORY, .msg = "out of memory"};
+    int64_t trust = 0;
+    enum err_code rc = db == NULL ? e.code : succeed(db, app, n, &heir, &trust, &e);
+
+    if (rc == ERR_OUTCOME_UNKNOWN) { /* its file stays, under its own name */
+        (void)printf("whether a trust document names it is not known: inarictl trust says it\n");
+        jose_key_free(heir.key);
+        secret_wipe(heir.passphrase, sizeof heir.passphrase);
+    } else {
+        keyring_root_heir_end(app, &heir, rc == ERR_OK);
+    }
+    keyring_free(app->keys);
+    app->keys = NULL;
+    if (rc != ERR_OK)
+        return operate_complain(&e);
+    (void)printf("trust document %lld names it; it lies in %s now, the one before beside it\n",
+                 (long long)trust, heir.path);
+    return EXIT_SUCCESS;
+}

@@ -29,3 +29,6 @@ int operate_make_join(const struct inarid_settings *set, struct app *app);
 int operate_new_epoch(const struct inarid_settings *set, struct app *app, const struct new_epoch *n);
 /* A new bundle key, signed into the next trust document by the root key (domain/trust.h).  app as above. */
 int operate_rotate_key(const struct inarid_settings *set, struct app *app, const struct new_epoch *n);
+/* Another root key, handed down by the present one in the next trust document.  Prints its passphrase, once, before any
+ * device hears of it.  app as above. */
+int operate_rotate_root(const struct inarid_settings *set, struct app *app, const struct new_epoch *n);

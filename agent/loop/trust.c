@@ -1,11 +1,12 @@
 #include "loop/trust.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TRUST_KEYS_MAX = 16 };
+enum { TRUST_KEYS_MAX = 16, ROOT_CHANGE_MAX = 2048 };
 
 struct trust_entry {
     char use[16];
@@ -68,6 +69,38 @@ static bool strings(const json_t *a, size_t least)
     return true;
 }
 
+/* t names another root key than the one that is pinned: only that one says who comes after it, for
+ * this very document. */
+static enum err_code is_heir(const struct trust *t, const struct jose_key *pinned, struct err *e)
+{
+    const char *text = json_str(t->doc, "root_change", NULL);
+    AUTO(json_free) json_t *rest = json_copy(t->doc);
+    AUTO(json_free) json_t *word = NULL;
+    struct jose_jws jws = {0};
+    char digest[SHA256_HEX_SIZE];
+    enum err_code rc;
+
+    if (text == NULL)
+        return err_set(e, ERR_SIGNATURE,
+                       "it names another root key than the one pinned at enrolment");
+    rc = jose_jws_parse(slice_of(text), ROOT_CHANGE_MAX, PROTO_TYP_ROOT, &jws, e);
+    if (rc == ERR_OK)
+        rc = jose_jws_verify(&jws, pinned, e);
+    if (rc == ERR_OK)
+        rc = json_in_parse((struct slice){jws.payload, jws.payload_n}, ROOT_CHANGE_MAX, &word, e);
+    jose_jws_clear(&jws);
+    if (rc != ERR_OK)
+        return err_wrap(e, "root_change");
+    if (rest == NULL || json_object_del(rest, "root_change") != 0 || !json_digest(rest, digest))
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (strcmp(json_str(word, "fleet", ""), trust_fleet(t)) != 0 ||
+        json_int(word, "n", 0) != trust_number(t) ||
+        strcmp(json_str(word, "digest", ""), digest) != 0)
+        return err_set(e, ERR_SIGNATURE,
+                       "the root key pinned at enrolment has signed another change than this one");
+    return ERR_OK;
+}
+
 /* root NULL: the one the document itself names. */
 static enum err_code read_doc(struct slice text, const struct jose_key *root, struct trust **ret,
                               struct err *e)
@@ -86,12 +119,12 @@ static enum err_code read_doc(struct slice text, const struct jose_key *root, st
     rc = json_in_parse((struct slice){jws.payload, jws.payload_n}, PROTO_TRUST_MAX, &t->doc, e);
     if (rc == ERR_OK)
         rc = jose_key_from_jwk(json_object_get(t->doc, "root"), &t->root, e);
-    if (rc == ERR_OK)
-        rc = jose_jws_verify(&jws, root == NULL ? t->root : root, e);
+    if (rc ==
+        ERR_OK) /* whoever signs for a root key has it; whether it is ours is the next question */
+        rc = jose_jws_verify(&jws, t->root, e);
     jose_jws_clear(&jws);
     if (rc == ERR_OK && root != NULL && strcmp(jose_key_kid(root), jose_key_kid(t->root)) != 0)
-        rc =
-            err_set(e, ERR_SIGNATURE, "it names another root key than the one pinned at enrolment");
+        rc = is_heir(t, root, e);
     if (rc == ERR_OK && (json_int(t->doc, "n", 0) < 1 || json_str(t->doc, "issuer", NULL) == NULL ||
                          json_str(t->doc, "fleet", NULL) == NULL ||
                          !strings(json_object_get(t->doc, "tls_pins"), 1) ||

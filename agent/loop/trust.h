@@ -2,7 +2,8 @@
  * trust.h - the trust documents: which keys may sign bundles and receipts, which TLS keys the
  * parent may show. Source:   docs/internals/wire.md.  The root key found in the first document is
  * pinned at enrolment; document n+1 counts only when that same root key signed it and its number is
- * exactly one higher. Threads:  immutable once made.
+ * exactly one higher, or when it names another root key that signed it and "root_change" in it is
+ * the word of the one before for this very document.  Threads: immutable once made.
  */
 #pragma once
 

@@ -9,6 +9,7 @@
 #define PROTO_TYP_ENROL "inari-enrol+jws"      /* child -> parent, by the new device key */
 #define PROTO_TYP_RECEIPT "inari-receipt+jws"  /* parent -> child, by the receipt key */
 #define PROTO_TYP_TRUST "inari-trust+jws"      /* trust document n, by the root key */
+#define PROTO_TYP_ROOT "inari-root+jws"        /* inside a trust document, compact, by the root key before */
 #define PROTO_TYP_BUNDLE "inari-bundle+jws"    /* parent -> child, by a bundle key */
 #define PROTO_TYP_STATUS "inari-status+jws"    /* child -> parent, by the device key */
 #define PROTO_TYP_PROPOSAL "inari-proposal+jws"/* child -> parent, by the device key */

@@ -51,7 +51,7 @@ static enum err_code raise_tx(struct db *db, void *ctx, struct err *e)
     if (rc == ERR_OK) /* whoever is issuing now ends first, in the old epoch */
         rc = bundle_store_lock(db, e);
     if (rc == ERR_OK)
-        rc = keyring_trust_sign(x->app, x->root, x->r.trust, x->r.epoch, NULL, &jws, e);
+        rc = keyring_trust_sign(x->app, x->root, NULL, x->r.trust, x->r.epoch, NULL, &jws, e);
     if (rc == ERR_OK)
         rc = key_store_trust_add(db, x->r.trust, jws, e);
     if (rc == ERR_OK && !x->keep)

@@ -11,12 +11,17 @@
 #include "jose/jose.h"
 #include "store/db.h"
 
-enum { KEYRING_NONCE_TTL_S = 300, KEYRING_TOKEN_ROTATE_S = 24 * 3600, KEYRING_TRUST_MAX = 64 };
+enum {
+    KEYRING_NONCE_TTL_S = 300,
+    KEYRING_TOKEN_ROTATE_S = 24 * 3600,
+    KEYRING_TRUST_MAX = 64,
+    KEYRING_PASSPHRASE_SIZE = 48
+};
 
 /* What the first start made and an administrator must note down. */
 struct keyring_first {
     bool made;                /* this was the first start of the fleet */
-    char root_passphrase[48]; /* opens <state>/root.key.pem; shown once; the caller wipes it */
+    char root_passphrase[KEYRING_PASSPHRASE_SIZE]; /* opens <state>/root.key.pem; shown once; the caller wipes it */
 };
 
 /* At start, after the migrations and after app->{state_dir,issuer,addresses,tls_pins} are set: makes fleet id, epoch,
@@ -78,9 +83,22 @@ bool keyring_nonce_ok(struct keyring *k, const char *nonce, int64_t now_ms);
 MUST_USE enum err_code keyring_root_open(const struct app *app, const char *path, const char *passphrase,
                                          struct jose_key **ret, struct err *e);
 /* The newest trust document with number n and that epoch, and this host's pins added to its own, signed by root.
+ * heir: the root key from then on; it signs, and root says in "root_change" that it may; NULL: none.
  * keys: its list of keys; NULL: as it is.  *ret: JWS, heap. */
-MUST_USE enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root, int64_t n, int64_t epoch,
-                                          const json_t *keys, char **ret, struct err *e);
+MUST_USE enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root, const struct jose_key *heir,
+                                          int64_t n, int64_t epoch, const json_t *keys, char **ret, struct err *e);
+
+/* A root key that is to follow the present one: made, and kept in path, before any document names it, so that there is
+ * never a root key that nobody has. */
+struct root_heir {
+    struct jose_key *key;
+    char path[600];
+    char passphrase[KEYRING_PASSPHRASE_SIZE];
+};
+MUST_USE enum err_code keyring_root_heir(const struct app *app, struct root_heir *ret, struct err *e);
+/* in_force: a document names it: its file becomes <state>/root.key.pem (path says it), the one before is kept under its
+ * time.  Else its file is removed.  Wipes the passphrase. */
+void keyring_root_heir_end(const struct app *app, struct root_heir *h, bool in_force);
 
 /* For unit tests: a ring with fresh keys that no database knows. */
 MUST_USE struct keyring *keyring_new_for_test(void);

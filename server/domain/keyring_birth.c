@@ -9,8 +9,6 @@
 #include "proto/proto.h"
 #include "store/key_store.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -48,53 +46,6 @@ static enum err_code make_trust(struct birth *b, struct err *e)
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     return jose_jws_sign(b->root, PROTO_TYP_TRUST, slice_of(text), false, &b->trust_jws, e);
-}
-
-/* 6 groups of 5 letters and digits that cannot be misread: 147 bits. */
-static void make_passphrase(char out[48])
-{
-    static const char alphabet[] = "abcdefghjkmnpqrstuvwxyz23456789";
-    size_t n = 0;
-
-    for (int g = 0; g < 6; g++) {
-        if (g > 0)
-            out[n++] = '-';
-        for (int i = 0; i < 5; i++)
-            out[n++] = alphabet[rand_below(sizeof alphabet - 1)];
-    }
-    out[n] = '\0';
-}
-
-static enum err_code write_root(const struct birth *b, const char *passphrase, struct err *e)
-{
-    char path[512], old[600];
-    AUTO_STR char *pem = NULL;
-    BIO *in = NULL, *out = BIO_new(BIO_s_mem());
-    EVP_PKEY *pkey = NULL;
-    char *data = NULL;
-    long n = 0;
-    enum err_code rc = jose_key_to_pem(b->root, &pem, e);
-
-    if (rc == ERR_OK) {
-        in = BIO_new_mem_buf(pem, -1);
-        pkey = in == NULL ? NULL : PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
-        if (out == NULL || pkey == NULL ||
-            PEM_write_bio_PKCS8PrivateKey(out, pkey, EVP_aes_256_cbc(), passphrase,
-                                          (int)strlen(passphrase), NULL, NULL) != 1)
-            rc = err_set(e, ERR_INTERNAL, "could not encode the root key");
-        secret_wipe(pem, strlen(pem));
-    }
-    if (rc == ERR_OK) {
-        n = BIO_get_mem_data(out, &data);
-        (void)snprintf(path, sizeof path, "%s/root.key.pem", b->app->state_dir);
-        (void)snprintf(old, sizeof old, "%s.%lld", path, (long long)clock_wall_s());
-        (void)rename(path, old); /* of an earlier fleet: never destroyed */
-        rc = file_write_atomic(path, (struct slice){data, (size_t)n}, 0600, e);
-    }
-    EVP_PKEY_free(pkey);
-    BIO_free(in);
-    BIO_free(out);
-    return rc;
 }
 
 enum err_code keyring_add_private(struct db *db, const unsigned char *seal_key,
@@ -151,15 +102,15 @@ enum err_code keyring_first_start(struct db *db, struct app *app, const unsigned
     b.bundle = jose_key_new();
     b.receipt = jose_key_new();
     token_key_make(&b.token);
-    make_passphrase(first->root_passphrase);
+    keyring_passphrase(first->root_passphrase);
     rc = b.root == NULL || b.bundle == NULL || b.receipt == NULL
              ? err_set(e, ERR_NO_MEMORY, "out of memory")
              : ERR_OK;
     if (rc == ERR_OK)
         rc = make_trust(&b, e);
     if (rc == ERR_OK)
-        rc = write_root(&b, first->root_passphrase,
-                        e); /* before the commit: a root nobody kept is worse */
+        rc = keyring_root_keep(app, b.root, first->root_passphrase,
+                               e); /* before the commit: a root nobody kept is worse */
     if (rc == ERR_OK)
         rc = tx_run(db, "fleet.create", birth_tx, &b, e);
     if (rc == ERR_OK && b.made) {

@@ -21,3 +21,11 @@ MUST_USE enum err_code keyring_add_private(struct db *db, const unsigned char *s
 /* Fleet id, epoch, keys and trust document 1, unless another parent was faster. */
 MUST_USE enum err_code keyring_first_start(struct db *db, struct app *app, const unsigned char *seal_key,
                                            struct keyring_first *first, struct err *e);
+
+void keyring_passphrase(char out[KEYRING_PASSPHRASE_SIZE]);
+/* A root key under a passphrase, 0600. */
+MUST_USE enum err_code keyring_root_write(const struct jose_key *key, const char *path, const char *passphrase,
+                                          struct err *e);
+/* The same as <state>/root.key.pem; one of an earlier fleet is kept under its time. */
+MUST_USE enum err_code keyring_root_keep(const struct app *app, const struct jose_key *key, const char *passphrase,
+                                         struct err *e);

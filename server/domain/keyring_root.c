@@ -1,13 +1,17 @@
 /* The fleet's root key: opened for one signature by a program at the parent's host, then gone. */
 #include "domain/keyring_private.h"
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/rand.h"
 #include "proto/proto.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { PEM_MAX = 16 * KIB };
 
@@ -124,6 +128,103 @@ enum err_code keyring_root_open(const struct app *app, const char *path, const c
     return rc;
 }
 
+/* 6 groups of 5 letters and digits that cannot be misread: 147 bits. */
+void keyring_passphrase(char out[KEYRING_PASSPHRASE_SIZE])
+{
+    static const char alphabet[] = "abcdefghjkmnpqrstuvwxyz23456789";
+    size_t n = 0;
+
+    for (int g = 0; g < 6; g++) {
+        if (g > 0)
+            out[n++] = '-';
+        for (int i = 0; i < 5; i++)
+            out[n++] = alphabet[rand_below(sizeof alphabet - 1)];
+    }
+    out[n] = '\0';
+}
+
+enum err_code keyring_root_write(const struct jose_key *key, const char *path,
+                                 const char *passphrase, struct err *e)
+{
+    AUTO_STR char *pem = NULL;
+    BIO *in = NULL, *out = BIO_new(BIO_s_mem());
+    EVP_PKEY *pkey = NULL;
+    char *data = NULL;
+    long n = 0;
+    enum err_code rc = jose_key_to_pem(key, &pem, e);
+
+    if (rc == ERR_OK) {
+        in = BIO_new_mem_buf(pem, -1);
+        pkey = in == NULL ? NULL : PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+        if (out == NULL || pkey == NULL ||
+            PEM_write_bio_PKCS8PrivateKey(out, pkey, EVP_aes_256_cbc(), passphrase,
+                                          (int)strlen(passphrase), NULL, NULL) != 1)
+            rc = err_set(e, ERR_INTERNAL, "could not encode the root key");
+        secret_wipe(pem, strlen(pem));
+    }
+    if (rc == ERR_OK) {
+        n = BIO_get_mem_data(out, &data);
+        rc = file_write_atomic(path, (struct slice){data, (size_t)n}, 0600, e);
+    }
+    EVP_PKEY_free(pkey);
+    BIO_free(in);
+    BIO_free(out);
+    return rc;
+}
+
+/* Never over another: the one before is kept under its time. */
+static void set_aside(const char *path)
+{
+    char old[600];
+    int64_t at = clock_wall_s();
+
+    do /* link() never takes the place of a file, as rename() does */
+        (void)snprintf(old, sizeof old, "%s.%lld", path, (long long)at++);
+    while (link(path, old) != 0 && errno == EEXIST);
+    if (access(old, F_OK) == 0)
+        (void)unlink(path);
+    else /* no hard links here, or nothing to set aside */
+        (void)rename(path, old);
+}
+
+enum err_code keyring_root_keep(const struct app *app, const struct jose_key *key,
+                                const char *passphrase, struct err *e)
+{
+    char path[512];
+
+    (void)snprintf(path, sizeof path, "%s/root.key.pem", app->state_dir);
+    set_aside(path);
+    return keyring_root_write(key, path, passphrase, e);
+}
+
+enum err_code keyring_root_heir(const struct app *app, struct root_heir *ret, struct err *e)
+{
+    *ret = (struct root_heir){.key = jose_key_new()};
+    if (ret->key == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    (void)snprintf(ret->path, sizeof ret->path, "%s/root-%.8s.key.pem", app->state_dir,
+                   jose_key_kid(ret->key));
+    keyring_passphrase(ret->passphrase);
+    return keyring_root_write(ret->key, ret->path, ret->passphrase, e);
+}
+
+void keyring_root_heir_end(const struct app *app, struct root_heir *h, bool in_force)
+{
+    char path[512];
+
+    if (h->key != NULL && !in_force)
+        (void)unlink(h->path); /* it signs nothing */
+    if (h->key != NULL && in_force) {
+        (void)snprintf(path, sizeof path, "%s/root.key.pem", app->state_dir);
+        set_aside(path);
+        if (rename(h->path, path) == 0)
+            (void)snprintf(h->path, sizeof h->path, "%s", path);
+    }
+    jose_key_free(h->key);
+    h->key = NULL;
+    secret_wipe(h->passphrase, sizeof h->passphrase);
+}
+
 static bool has(const json_t *list, const char *text)
 {
     size_t i;
@@ -137,8 +238,31 @@ static bool has(const json_t *list, const char *text)
     return false;
 }
 
-enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root, int64_t n,
-                                 int64_t epoch, const json_t *keys, char **ret, struct err *e)
+/* The word of the root key before: whom it made its heir, in this document and no other. */
+static enum err_code hand_down(const struct jose_key *root, const struct jose_key *heir,
+                               json_t *doc, struct err *e)
+{
+    AUTO(json_free) json_t *word = NULL;
+    AUTO_STR char *text = NULL;
+    AUTO_STR char *jws = NULL;
+    char digest[SHA256_HEX_SIZE];
+    enum err_code rc;
+
+    if (json_object_set_new(doc, "root", jose_key_to_jwk(heir)) != 0 || !json_digest(doc, digest))
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    word = json_pack("{s:O,s:O,s:s}", "fleet", json_object_get(doc, "fleet"), "n",
+                     json_object_get(doc, "n"), "digest", digest);
+    text = word == NULL ? NULL : json_canonical(word);
+    rc = text == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                      : jose_jws_sign(root, PROTO_TYP_ROOT, slice_of(text), true, &jws, e);
+    if (rc == ERR_OK && json_object_set_new(doc, "root_change", json_string(jws)) != 0)
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
+    return rc;
+}
+
+enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *root,
+                                 const struct jose_key *heir, int64_t n, int64_t epoch,
+                                 const json_t *keys, char **ret, struct err *e)
 {
     AUTO(json_free) json_t *doc = document(app->keys, keyring_trust_n(app->keys), e);
     json_t *pins = json_object_get(doc, "tls_pins");
@@ -146,6 +270,7 @@ enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *r
 
     if (doc == NULL)
         return e->code;
+    (void)json_object_del(doc, "root_change"); /* it was about the document before */
     (void)json_object_set_new(doc, "n", json_integer(n));
     (void)json_object_set_new(doc, "epoch", json_integer(epoch));
     if (keys != NULL)
@@ -154,8 +279,11 @@ enum err_code keyring_trust_sign(const struct app *app, const struct jose_key *r
         if (!has(pins, *p) && json_array_append_new(pins, json_string(*p)) != 0)
             return err_set(e, ERR_NO_MEMORY, "out of memory");
     }
+    if (heir != NULL && hand_down(root, heir, doc, e) != ERR_OK)
+        return e->code;
     text = json_canonical(doc);
     if (text == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    return jose_jws_sign(root, PROTO_TYP_TRUST, slice_of(text), false, ret, e);
+    return jose_jws_sign(heir != NULL ? heir : root, PROTO_TYP_TRUST, slice_of(text), false, ret,
+                         e);
 }

@@ -93,8 +93,8 @@ static enum err_code add_document(struct db *db, struct rotation *x, struct err 
     if (rc == ERR_OK)
         rc = next_keys(x, json_object_get(doc, "keys"), &keys, e);
     if (rc == ERR_OK)
-        rc = keyring_trust_sign(x->app, x->root, x->r.trust, json_int(doc, "epoch", 1), keys, &jws,
-                                e);
+        rc = keyring_trust_sign(x->app, x->root, NULL, x->r.trust, json_int(doc, "epoch", 1), keys,
+                                &jws, e);
     return rc == ERR_OK ? key_store_trust_add(db, x->r.trust, jws, e) : rc;
 }
 
@@ -164,6 +164,64 @@ enum err_code trust_rotate(struct db *db, struct app *app, const struct jose_key
               KV_STR("before", x.before[0]), KV_STR("stolen", o->stolen ? "yes" : "no"));
     (void)issue_committed(db, app, &ignored);
     *ret = x.r;
+    return ERR_OK;
+}
+
+/* --- another root key --- */
+
+struct succession {
+    struct app *app;
+    const struct jose_key *root, *heir;
+    const struct actor *by;
+    const char *reason;
+    int64_t n;
+};
+
+/* Bundles stay as they are: they are signed by the bundle key, which stays too. */
+static enum err_code succeed_tx(struct db *db, void *ctx, struct err *e)
+{
+    const struct succession *x = ctx;
+    AUTO(json_free) json_t *doc = NULL;
+    AUTO(json_free) json_t *jwk = jose_key_to_jwk(x->heir);
+    AUTO(json_free)
+    json_t *detail = json_pack("{s:s,s:I,s:s,s:s}", "reason", x->reason, "trust", (json_int_t)x->n,
+                               "kid", jose_key_kid(x->heir), "before", jose_key_kid(x->root));
+    AUTO_STR char *jws = NULL;
+    enum err_code rc = jwk == NULL || detail == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                                     : recovery_lock(db, x->app, e);
+
+    if (rc == ERR_OK)
+        rc = keyring_trust_open(x->app->keys, &doc, e);
+    if (rc == ERR_OK)
+        rc = keyring_trust_sign(x->app, x->root, x->heir, x->n, json_int(doc, "epoch", 1), NULL,
+                                &jws, e);
+    if (rc == ERR_OK)
+        rc = key_store_add(db, jose_key_kid(x->heir), "root", (struct slice){NULL, 0}, jwk, e);
+    if (rc == ERR_OK)
+        rc = key_store_trust_add(db, x->n, jws, e);
+    if (rc == ERR_OK)
+        rc = fleet_store_note(db, "trust", "keys", e);
+    return rc == ERR_OK ? audit_append(db, x->by, "trust.root", "parent", detail, e) : rc;
+}
+
+enum err_code trust_replace_root(struct db *db, struct app *app, const struct jose_key *root,
+                                 const struct jose_key *heir, const struct actor *by,
+                                 const char *reason, int64_t *ret_n, struct err *e)
+{
+    struct succession x = {app, root, heir, by, reason, keyring_trust_n(app->keys) + 1};
+    struct err ignored;
+    enum err_code rc;
+
+    if (x.n > KEYRING_TRUST_MAX)
+        return err_set(e, ERR_REFUSED, "there are %d trust documents already, which is the most",
+                       KEYRING_TRUST_MAX);
+    rc = tx_run(db, "trust.root", succeed_tx, &x, e);
+    if (rc != ERR_OK)
+        return rc;
+    log_event(LOG_LEVEL_WARN, "trust.root_replaced", KV_INT("trust", x.n),
+              KV_STR("kid", jose_key_kid(heir)), KV_STR("before", jose_key_kid(root)));
+    (void)issue_committed(db, app, &ignored);
+    *ret_n = x.n;
     return ERR_OK;
 }
 

@@ -24,6 +24,11 @@ struct trust_result {
  * ERR_CONFLICT: another was faster. */
 MUST_USE enum err_code trust_rotate(struct db *db, struct app *app, const struct jose_key *root, const struct actor *by,
                                     const struct trust_order *o, struct trust_result *ret, struct err *e);
+/* In one transaction: the trust document that names heir as the fleet's root key, signed by it and handed down by root, and
+ * the audit entry.  Nothing is issued: bundles are signed by the bundle key.  Errors as above. */
+MUST_USE enum err_code trust_replace_root(struct db *db, struct app *app, const struct jose_key *root,
+                                          const struct jose_key *heir, const struct actor *by, const char *reason,
+                                          int64_t *ret_n, struct err *e);
 /* {"n","fleet","epoch","issuer","root","keys":[{"kid","use","not_after","in_force"}],"tls_pins","addresses"}; new
  * reference. */
 MUST_USE enum err_code trust_describe(const struct app *app, json_t **ret, struct err *e);

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 
@@ -24,6 +25,17 @@ def rotate(parent, *args, phrase=None, check=True):
         f.write((phrase or root_passphrase(parent)) + "\n")
     os.chmod(path, 0o644)
     return tool(parent, "rotate-key", "--passphrase-file", path, *args, check=check)
+
+
+def replace_root(parent, phrase, *args, check=True):
+    """The words of inarid rotate-root, and the passphrase of the root key that followed."""
+    path = os.path.join(parent.dir, "phrase")
+    with open(path, "w") as f:
+        f.write(phrase + "\n")
+    os.chmod(path, 0o644)
+    r = tool(parent, "rotate-root", "--passphrase-file", path, *args, check=check)
+    said = re.search(r"shown only now: (\S+)", r.stdout)
+    return r, said and said.group(1)
 
 
 def stolen_key(parent, use="bundle"):
@@ -180,3 +192,55 @@ def test_what_is_published_while_the_key_is_replaced_is_signed_by_the_new_one(ne
     wire.walk()
     assert wire.trust["n"] == 2 and len(wire.keys("bundle")) == 1
     assert wire.fetch()["sections"]["postfix"]["settings"]["smtp.message_size_limit"] == 23000000
+
+
+def test_another_root_key_and_nobody_is_left_behind(new_parent, workdir, programs):
+    """A child that was away for two of them walks over both; who joins afterwards as well; the key before signs nothing more."""
+    parent = new_parent()
+    api = parent.token()
+    wire = wireclient.Device(parent.base, parent.ca, "wire")
+    wire.enrol(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    a = new_agent(workdir, "root", programs)
+    assert a.command("join", "--join", api.ok("POST", "/enrolment-tokens", {"name": "t"})["join"]).returncode == 0
+    first, before = root_passphrase(parent), api.ok("GET", "/trust")
+    files = set(os.listdir(parent.state))
+
+    refused, _ = replace_root(parent, "wrong", "--reason", "x", check=False)
+    assert refused.returncode == 1 and "passphrase does not open" in refused.stderr
+    assert replace_root(parent, first, check=False)[0].returncode == 2
+    assert replace_root(parent, first, "--reason", "x", "--stolen", check=False)[0].returncode == 2
+    assert set(os.listdir(parent.state)) == files and api.ok("GET", "/trust") == before
+    phrases = [first]
+    for n in (2, 3):
+        r, phrase = replace_root(parent, phrases[-1], "--reason", f"yearly {n}")
+        assert f"trust document {n}" in r.stdout
+        phrases.append(phrase)
+        wait_until(lambda: api.ok("GET", "/trust")["n"] == n, "the running parent to follow", 10)
+    now = api.ok("GET", "/trust")
+    assert now["root"] != before["root"] and now["keys"] == before["keys"]
+    entry = api.ok("GET", "/audit?action=trust.root&limit=1")["items"][0]
+    assert entry["detail"]["kid"] == now["root"] and entry["detail"]["reason"] == "yearly 3"
+    left = sorted(set(os.listdir(parent.state)) - files)
+    assert len(left) == 2 and all(name.startswith("root.key.pem.") for name in left), left
+    assert not any(p in parent.log() for p in phrases)
+
+    # the root key of now signs, the one before does not, whatever its file is called
+    r = rotate(parent, "--reason", "x", "--root-key", os.path.join(parent.state, left[0]), phrase=phrases[0], check=False)
+    assert r.returncode == 1 and "is not the root key of this fleet" in r.stderr
+    assert "trust document 4" in rotate(parent, "--reason", "after it", phrase=phrases[-1]).stdout
+    wait_until(lambda: api.ok("GET", "/trust")["n"] == 4, "the running parent to follow", 10)
+    assert "root_change" not in json.loads(wireclient.unb64u(json.loads(wire.call("GET", "/api/agent/v1/trust/4").content)["payload"]))
+    wire.walk()
+    assert wire.trust["n"] == 4 and wire.fetch()
+    a.start()
+    wait_until(lambda: "event=trust.next n=4" in a.log(), "the agent to walk over all of them", 60)
+    wait_until(lambda: observed(a).get("rev"), "its bundle, signed by the newest bundle key", 30)
+    a.stop()
+    a.start()  # what it keeps is whole
+    wait_until(lambda: a.condition("Authenticated")["status"] == "True", "to be back", 60)
+    a.stop()
+    late = new_agent(workdir, "rootlate", programs)
+    assert late.command("join", "--join", api.ok("POST", "/enrolment-tokens", {"name": "t"})["join"]).returncode == 0
+    late.start()
+    wait_until(lambda: observed(late).get("rev"), "the bundle of one that joined afterwards", 60)
+    late.stop()

@@ -149,9 +149,14 @@ class Device:
         return self.take(self.post_enrolment(token, **members))
 
     def walk(self):
-        """The trust documents after ours, each signed by the root we pinned; the epoch the newest one allows."""
+        """The trust documents after ours, each signed by the root we pinned or the one it made its heir; the epoch the newest allows."""
         while (r := self.call("GET", f"{AGENT}/trust/{self.trust['n'] + 1}")).status_code == 200:
-            _, after = open_jws(r.content, "inari-trust+jws", [self.trust["root"]])
+            after = json.loads(unb64u(json.loads(r.content)["payload"]))
+            open_jws(r.content, "inari-trust+jws", [after["root"]])
+            if after["root"] != self.trust["root"]:
+                _, word = open_jws(after["root_change"], "inari-root+jws", [self.trust["root"]])
+                rest = {k: v for k, v in after.items() if k != "root_change"}
+                assert word == {"fleet": self.trust["fleet"], "n": after["n"], "digest": hashlib.sha256(dumps(rest)).hexdigest()}
             assert after["n"] == self.trust["n"] + 1 and after["fleet"] == self.trust["fleet"]
             self.trust = after
         assert r.status_code == 404, r.text

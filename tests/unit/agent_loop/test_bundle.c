@@ -32,17 +32,41 @@ static char *sign(const struct jose_key *k, const char *typ, const json_t *doc, 
     return jws;
 }
 
-static char *trust_doc_in(const char *fleet, int n, int epoch, const struct jose_key *named_root,
-                          const struct jose_key *signer)
+static json_t *trust_json(const char *fleet, int n, int epoch, const struct jose_key *named_root)
 {
-    AUTO(json_free)
-    json_t *doc = json_pack(
+    return json_pack(
         "{s:i,s:s,s:i,s:o,s:[o,o,o],s:[s],s:s,s:[s]}", "n", n, "fleet", fleet, "epoch", epoch,
         "root", jose_key_to_jwk(named_root), "keys", key_row(bundle_key, "bundle", NULL),
         key_row(old_key, "bundle", "2020-01-01T00:00:00Z"), key_row(stranger, "receipt", NULL),
         "tls_pins", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU", "issuer",
         "https://parent.example:8445", "addresses", "https://parent.example:8445");
+}
+
+static char *trust_doc_in(const char *fleet, int n, int epoch, const struct jose_key *named_root,
+                          const struct jose_key *signer)
+{
+    AUTO(json_free) json_t *doc = trust_json(fleet, n, epoch, named_root);
+
     return sign(signer, PROTO_TYP_TRUST, doc, false);
+}
+
+/* Document n that names heir, with the word of giver for document said_n of said_fleet; changed
+ * after that word when pins is not NULL. */
+static char *trust_heir(int n, const struct jose_key *heir, const struct jose_key *giver,
+                        const char *said_fleet, int said_n, const char *pin)
+{
+    AUTO(json_free) json_t *doc = trust_json(FLEET, n, 1, heir);
+    AUTO(json_free) json_t *word = NULL;
+    AUTO_STR char *jws = NULL;
+    char digest[SHA256_HEX_SIZE];
+
+    assert_true(json_digest(doc, digest));
+    word = json_pack("{s:s,s:i,s:s}", "fleet", said_fleet, "n", said_n, "digest", digest);
+    jws = sign(giver, PROTO_TYP_ROOT, word, true);
+    json_object_set_new(doc, "root_change", json_string(jws));
+    if (pin != NULL)
+        json_array_append_new(json_object_get(doc, "tls_pins"), json_string(pin));
+    return sign(heir, PROTO_TYP_TRUST, doc, false);
 }
 
 static char *trust_doc_of(int n, int epoch, const struct jose_key *named_root,
@@ -306,6 +330,40 @@ static void trust_chain(void **state)
     assert_null(none);
 }
 
+/* Another root key counts when the one that is pinned has said so, of this document and no other.
+ */
+static void root_is_handed_down(void **state)
+{
+    AUTO_STR char *second = trust_heir(2, stranger, root, FLEET, 2, NULL);
+    AUTO_STR char *third = trust_doc(3, stranger, stranger);
+    AUTO_STR char *back = trust_doc(3, root, root);
+    AUTO_STR char *on = trust_heir(3, old_key, stranger, FLEET, 3, NULL);
+    char *wrong[] = {
+        trust_heir(2, stranger, stranger, FLEET, 2, NULL), /* said by itself */
+        trust_heir(2, stranger, bundle_key, FLEET, 2, NULL),
+        trust_heir(2, stranger, root, DEVICE, 2, NULL),
+        trust_heir(2, stranger, root, FLEET, 3, NULL),
+        trust_heir(2, stranger, root, FLEET, 2, "bad-pin"),
+        trust_heir(3, stranger, root, FLEET, 3, NULL), /* not the next one */
+    };
+    AUTO(trust_free) struct trust *next = NULL;
+    AUTO(trust_free) struct trust *after = NULL;
+    AUTO(trust_free) struct trust *last = NULL;
+    AUTO(trust_free) struct trust *none = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(wrong); i++) {
+        if (trust_next(trust, slice_of(wrong[i]), &none, NULL) != ERR_SIGNATURE)
+            fail_msg("%zu was believed", i);
+        free(wrong[i]);
+    }
+    assert_int_equal(trust_next(trust, slice_of(second), &next, NULL), ERR_OK);
+    assert_int_equal(trust_next(next, slice_of(back), &none, NULL), ERR_SIGNATURE);
+    assert_int_equal(trust_next(next, slice_of(third), &after, NULL), ERR_OK);
+    assert_int_equal(trust_next(next, slice_of(on), &last, NULL), ERR_OK);
+    assert_int_equal(trust_number(last), 3);
+}
+
 /* F4, F5: a lower revision counts in an epoch that the root key has signed, once; after it neither
  * the old epoch nor what is below it. */
 static void new_epoch(void **state)
@@ -365,10 +423,15 @@ static void versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good),      cmocka_unit_test(bit_flips),
-        cmocka_unit_test(refusals),  cmocka_unit_test(too_large_or_deep),
-        cmocka_unit_test(freshness), cmocka_unit_test(trust_chain),
-        cmocka_unit_test(new_epoch), cmocka_unit_test(versions),
+        cmocka_unit_test(good),
+        cmocka_unit_test(bit_flips),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(too_large_or_deep),
+        cmocka_unit_test(freshness),
+        cmocka_unit_test(trust_chain),
+        cmocka_unit_test(root_is_handed_down),
+        cmocka_unit_test(new_epoch),
+        cmocka_unit_test(versions),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
