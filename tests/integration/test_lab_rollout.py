@@ -45,7 +45,7 @@ def test_g2_canary_fails_live_and_nobody_else_is_touched(healthy_lab, broken_hel
     sender = lab.sender(mark, 30, 5, lasting=True)
     size = new_size()
     made = lab.api.publish({"fleet": {KEY: size}}, "breaks live",
-                           rollout={"strategy": "waves", "waves": ["1"], "canary_bake_s": 5, "bake_s": 0})
+                           rollout={"strategy": "waves", "waves": ["1"], "canary_bake_s": 1, "bake_s": 0, "guard_messages": 0})
     halted = wait_until(lambda: (r := see(lab, made))["state"] == "halted" and r, "the halt", 60, 0.2)
     assert halted["shadow"]["counts"] == {"passed": 3}, "what breaks only live nobody can see before"
     canary = next(d["name"] for d in halted["devices"] if d["state"] == "reverted")
