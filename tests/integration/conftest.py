@@ -38,7 +38,7 @@ SHARE_A_PORT = {"test_recovery", "test_agent_api_poll", "test_agent_join", "test
 
 
 # Files that take longest begin first, so that none of them runs on alone at the end.
-LONGEST = ["test_helper_apply", "test_backup", "test_rollout_api", "test_inarictl"]
+LONGEST = ["test_helper_apply", "test_backup", "test_rollout_api", "test_rollout_rules", "test_inarictl"]
 
 
 @pytest.hookimpl(tryfirst=True)

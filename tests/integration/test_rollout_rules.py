@@ -12,6 +12,8 @@ from parentlib import wait_until
 from test_agent_api_poll import statements
 from test_rollout_api import KEY, WAVES, Child, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
 
+pytestmark = pytest.mark.slow  # two minutes together
+
 
 def test_what_is_taken_back_is_what_the_device_had_not_what_the_fleet_has(fleet, six):  # noqa: F811
     own = six[0]
@@ -367,7 +369,6 @@ def test_g14_a_failure_halts_also_what_stands_aside(fleet, six):  # noqa: F811
     fleet.catch_up()
 
 
-@pytest.mark.slow
 def test_g14_the_urgent_canary_refuses_and_the_other_waits_for_a_person(fleet, six):  # noqa: F811
     old, before = fleet.size, values(six[0])[1]
     slow = fleet.publish(six, **WAVES)
@@ -392,7 +393,6 @@ def test_g14_the_urgent_canary_refuses_and_the_other_waits_for_a_person(fleet, s
     fleet.catch_up()
 
 
-@pytest.mark.slow
 def test_g14_taken_back_it_leaves_what_was_there(fleet, six):  # noqa: F811
     """Also where a rollout on its way says something else of the same setting."""
     base, theirs, ours = (f"{w}{uuid.uuid4().hex[:6]}.example.org" for w in ("base", "theirs", "ours"))
@@ -420,7 +420,6 @@ def test_g14_taken_back_it_leaves_what_was_there(fleet, six):  # noqa: F811
     fleet.catch_up()
 
 
-@pytest.mark.slow
 def test_g14_what_is_published_meanwhile_waits_and_devices_that_were_away_catch_up(fleet, six):  # noqa: F811
     away, text = six[3], f"urgent{uuid.uuid4().hex[:6]}.example.org"
     away.online = False
@@ -650,7 +649,6 @@ def test_g6_two_waves_over_their_limits_in_one_pass_halt_once_and_for_good(fleet
 
 # --- a fleet that falls silent: F11 ---
 
-@pytest.mark.slow
 def test_f11_all_late_at_once_is_one_alarm_about_the_parent_and_nobody_is_judged(fleet, six):  # noqa: F811
     """All of them ask once more, and then none does for longer than the rollout would wait for one."""
     psql = fleet.parent.postgres.psql

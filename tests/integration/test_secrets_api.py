@@ -122,6 +122,7 @@ def test_sealed_for_each_device_and_shown_to_nobody(parent, api, devices):
     nowhere(parent, first)
 
 
+@pytest.mark.slow
 def test_bad_secrets_are_refused_without_repeating_them(parent, api, devices):
     for bad, finding in (("wo\nrd-" + uuid.uuid4().hex, "V.control"), ("x\0" + uuid.uuid4().hex, None), (" lead" + uuid.uuid4().hex, "V.blanks"),
                          ("パス" + uuid.uuid4().hex, "V.ascii"), ("y" * 256, "V.length")):
