@@ -42,7 +42,7 @@ static enum err_code scopes_check(const json_t *scopes, unsigned perms, struct e
             return err_field(e, ERR_INVALID, pointer,
                              "scopes are settings:read, settings:write, publish, device:read, "
                              "device:write, enrol, "
-                             "audit:read, admin and command");
+                             "audit:read, admin, command and events:read");
         if ((perms & bit) == 0)
             return err_field(e, ERR_FORBIDDEN, pointer, "your account does not have \"%s\" itself",
                              json_string_value(word));

@@ -15,7 +15,7 @@ static const char *const role_words[] = {"viewer", "operator", "admin"};
 
 unsigned role_perms(const char *role)
 {
-    unsigned perms = PERM_SETTINGS_READ | PERM_DEVICE_READ | PERM_AUDIT_READ;
+    unsigned perms = PERM_SETTINGS_READ | PERM_DEVICE_READ | PERM_AUDIT_READ | PERM_EVENTS_READ;
 
     if (strcmp(role, role_words[0]) == 0)
         return perms;

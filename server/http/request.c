@@ -17,7 +17,7 @@ const char *const scope_names[] = {
     "admin",
     "",
     "command",
-    "",
+    "events:read",
     "",
     "",
     "",

@@ -29,6 +29,7 @@ enum perm {
     PERM_ADMIN = 1 << 8,      /* accounts, tokens of others, parent itself */
     PERM_KNOWN = 1 << 9,      /* anybody who said who they are: a signed-in account or an API token */
     PERM_COMMAND = 1 << 10,   /* give devices orders (services, queues, tests) and read what they print */
+    PERM_EVENTS_READ = 1 << 11, /* what happened to messages, and the figures made of it: addresses and subjects of users */
     PERM_DEVICE = 1 << 15,    /* a child's access token */
 };
 extern const char *const scope_names[]; /* "settings:read", ... by bit; "" where a bit is no scope */

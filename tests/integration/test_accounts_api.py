@@ -9,8 +9,9 @@ import pytest
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCOPES = {"PERM_SETTINGS_READ": "settings:read", "PERM_SETTINGS_WRITE": "settings:write", "PERM_PUBLISH": "publish",
           "PERM_DEVICE_READ": "device:read", "PERM_DEVICE_WRITE": "device:write", "PERM_ENROL": "enrol",
-          "PERM_AUDIT_READ": "audit:read", "PERM_ADMIN": "admin", "PERM_COMMAND": "command"}
-VIEWER = {"settings:read", "device:read", "audit:read"}
+          "PERM_AUDIT_READ": "audit:read", "PERM_ADMIN": "admin", "PERM_COMMAND": "command",
+          "PERM_EVENTS_READ": "events:read"}
+VIEWER = {"settings:read", "device:read", "audit:read", "events:read"}
 OPERATOR = VIEWER | {"settings:write", "publish", "device:write", "command"}
 
 

@@ -9,7 +9,8 @@ import pytest
 import wireclient
 from parentlib import wait_until
 
-ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command")
+ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command",
+       "events:read")
 SOMEBODY = "01900000-0000-7000-8000-000000000000"
 FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1"}
 

@@ -11,7 +11,7 @@ SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file_
 API = os.path.join(SOURCE, "api")
 METHODS = ("get", "put", "post", "patch", "delete")
 PERMISSIONS = ("none", "known", "session", "settings:read", "settings:write", "publish", "device:read", "device:write", "enrol",
-               "audit:read", "admin", "command", "device")
+               "audit:read", "admin", "command", "events:read", "device")
 # The parts of the OpenAPI 3.1 schema that a document like ours uses (spec.openapis.org/oas/v3.1.0, sections 4.8.*).
 REF = {"type": "object", "required": ["$ref"], "properties": {"$ref": {"type": "string"}}}
 CONTENT = {"type": "object", "minProperties": 1, "propertyNames": {"pattern": r"^[a-z]+/[a-z0-9.+-]+$"},

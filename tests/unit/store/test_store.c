@@ -107,6 +107,44 @@ static void every_statement_prepares(void **state)
     assert_true(n > 0);
 }
 
+static int64_t number(struct db *db, const struct stmt *stmt)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    struct err e = {0};
+
+    assert_int_equal(db_one(db, stmt, NULL, a, &r, &e), ERR_OK);
+    return rows_int(r, 0, 0);
+}
+
+/* Wherever the session's clock stands: a day is one of UTC, and what belongs to it finds it. */
+static void days_of_events_are_made_once(void **state)
+{
+    static const struct stmt ELSEWHERE = {"test_tz", 0, "SET TIME ZONE 'Asia/Tokyo'"};
+    static const struct stmt MAKE = {
+        "test_day", 0,
+        "SELECT event_make_day('2031-02-28')::int * 10 + event_make_day('2031-02-28')::int"};
+    static const struct stmt FIRST = {
+        "test_first", 0,
+        "INSERT INTO event (at, received_at, batch, seq, device_id, n, stream, kind) VALUES "
+        "('2031-02-28 00:00:00Z', now(), 1, 1, gen_random_uuid(), 1, 'agent', 'raw'), "
+        "('2031-02-28 23:59:59.999999Z', now(), 1, 2, gen_random_uuid(), 2, 'agent', 'raw')"};
+    static const struct stmt AFTER = {
+        "test_after", 0,
+        "INSERT INTO event (at, received_at, batch, seq, device_id, n, stream, kind) VALUES "
+        "('2031-03-01 00:00:00Z', now(), 1, 1, gen_random_uuid(), 1, 'agent', 'raw')"};
+    static const struct stmt COUNT = {"test_count", 0, "SELECT count(*) FROM event_20310228"};
+    AUTO(db_close) struct db *db = open_db();
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(db_run(db, &ELSEWHERE, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(number(db, &MAKE), 10);
+    assert_int_equal(db_run(db, &FIRST, NULL, NULL, NULL, &e), ERR_OK);
+    assert_int_equal(number(db, &COUNT), 2);
+    assert_int_not_equal(db_run(db, &AFTER, NULL, NULL, NULL, &e), ERR_OK);
+}
+
 static void values_come_back(void **state)
 {
     AUTO(db_close) struct db *db = open_db();
@@ -372,6 +410,7 @@ int main(void)
         cmocka_unit_test(migrates_once_and_again),
         cmocka_unit_test(refuses_superuser_and_newer_schema),
         cmocka_unit_test(every_statement_prepares),
+        cmocka_unit_test(days_of_events_are_made_once),
         cmocka_unit_test(values_come_back),
         cmocka_unit_test(conflict_rolls_back),
         cmocka_unit_test(serialization_failure_is_repeated),
