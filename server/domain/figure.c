@@ -1,0 +1,446 @@
+#include "domain/figure.h"
+
+#include "store/figure_store.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const figure_reasons[] = {"temporary", "relay", "recipient", "sender", "client",
+                                      "helo",      "size",  "content",   "other",  NULL};
+const char *const figure_whys[] = {"connect",    "timeout", "dns",          "tls",
+                                   "greylisted", "quota",   "user-unknown", "policy",
+                                   "size",       "content", "other",        NULL};
+const char *const figure_queues[] = {"incoming", "active", "deferred", "hold", "corrupt", NULL};
+const int64_t figure_latency_ms[] = {100, 300, 1000, 3000, 10000, 30000, 100000, 300000};
+
+enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400, EXPIRE_ROWS = 20000 };
+
+struct row {
+    int64_t step_s, at_s; /* step_s 0: a free place */
+    int64_t accepted, bytes, delivered, deferred, bounced, expired, refused, sessions, auth_failed,
+        fatal, events, dropped, unread;
+    int64_t rejected[FIGURE_REASONS], why[FIGURE_WHYS], latency[FIGURE_LATENCIES];
+    int64_t gauge_at_s; /* 0: none */
+    int64_t queue[FIGURE_QUEUES], queue_max[FIGURE_QUEUES], oldest_s, oldest_max_s;
+};
+
+/* Rows by step and time: open addressing, at most half full. */
+struct table {
+    struct row *place;
+    size_t size, used;
+};
+
+struct figure_batch {
+    struct table minutes;
+    size_t last; /* where the event before went */
+};
+
+/* --- the table --- */
+
+static size_t spot(const struct table *t, int64_t step_s, int64_t at_s)
+{
+    uint64_t h = ((uint64_t)(at_s / step_s) + (uint64_t)step_s) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t i = (size_t)(h >> 32) & (t->size - 1);
+
+    while (t->place[i].step_s != 0 && (t->place[i].step_s != step_s || t->place[i].at_s != at_s))
+        i = (i + 1) & (t->size - 1);
+    return i;
+}
+
+static bool grow(struct table *t)
+{
+    struct table more = {NULL, t->size == 0 ? 16 : t->size * 2, t->used};
+
+    more.place = calloc(more.size, sizeof *more.place);
+    if (more.place == NULL)
+        return false;
+    for (size_t i = 0; i < t->size; i++) {
+        const struct row *r = &t->place[i];
+        if (r->step_s != 0)
+            more.place[spot(&more, r->step_s, r->at_s)] = *r;
+    }
+    free(t->place);
+    *t = more;
+    return true;
+}
+
+/* The row of that time, made when it is not there; NULL: out of memory. */
+static struct row *row_at(struct table *t, int64_t step_s, int64_t at_s, size_t *ret_spot)
+{
+    size_t i;
+
+    if (t->used * 2 >= t->size && !grow(t))
+        return NULL;
+    i = spot(t, step_s, at_s - at_s % step_s);
+    if (t->place[i].step_s == 0) {
+        t->place[i] = (struct row){.step_s = step_s, .at_s = at_s - at_s % step_s};
+        t->used++;
+    }
+    if (ret_spot != NULL)
+        *ret_spot = i;
+    return &t->place[i];
+}
+
+struct figure_batch *figure_batch_new(void)
+{
+    return calloc(1, sizeof(struct figure_batch));
+}
+
+void figure_batch_free(struct figure_batch *b)
+{
+    if (b != NULL)
+        free(b->minutes.place);
+    free(b);
+}
+
+/* --- one event --- */
+
+static int64_t bounded(int64_t v)
+{
+    return v < 0 ? 0 : v > FIGURE_NUMBER_MAX ? FIGURE_NUMBER_MAX : v;
+}
+
+static size_t index_of(const char *const names[], struct slice name)
+{
+    size_t i = 0;
+
+    while (names[i + 1] != NULL && !slice_is(name, names[i]))
+        i++;
+    return i; /* the last one is "other" */
+}
+
+static bool loopback(struct slice client)
+{
+    return slice_starts(client, "127.") || slice_is(client, "::1");
+}
+
+static json_t *detail_of(const struct figure_event *ev)
+{
+    struct err e = {0};
+    json_t *j = NULL;
+
+    return ev->detail.n > 0 && json_in_parse(ev->detail, 64 * KIB, &j, &e) == ERR_OK ? j : NULL;
+}
+
+static int64_t latency_of(const struct figure_event *ev)
+{
+    AUTO(json_free) json_t *detail = detail_of(ev);
+    const json_t *delays = json_object_get(detail, "delays");
+    int64_t sum = 0;
+
+    if (json_array_size(delays) != 4)
+        return ev->delay_ms;
+    for (size_t i = 1; i < 4; i++)
+        sum += bounded(json_integer_value(json_array_get(delays, i)));
+    return sum;
+}
+
+static void delivery(struct row *r, const struct figure_event *ev)
+{
+    int64_t ms;
+    size_t i = 0;
+
+    if (slice_is(ev->status, "deferred")) {
+        r->deferred++;
+        r->why[index_of(figure_whys, ev->reason)]++;
+    } else if (slice_is(ev->status, "bounced")) {
+        r->bounced++;
+    } else if (slice_is(ev->status, "expired")) {
+        r->expired++;
+    } else if (slice_is(ev->status, "sent")) {
+        r->delivered++;
+        if ((ms = latency_of(ev)) < 0)
+            return;
+        while (i < FIGURE_LATENCIES - 1 && ms > figure_latency_ms[i])
+            i++;
+        r->latency[i]++;
+    }
+}
+
+static void rejection(struct row *r, const struct figure_event *ev)
+{
+    AUTO(json_free) json_t *detail = detail_of(ev);
+
+    if (loopback(ev->client) || json_bool(detail, "soft", false))
+        return;
+    r->refused++;
+    r->rejected[index_of(figure_reasons, ev->reason)]++;
+}
+
+static void gauges(struct row *r, const struct figure_event *ev)
+{
+    AUTO(json_free) json_t *detail = detail_of(ev);
+    const json_t *queue = json_object_get(detail, "queue");
+    int64_t oldest = bounded(json_int(detail, "oldest_s", 0));
+    bool newer = ev->at_ms / 1000 >= r->gauge_at_s;
+
+    if (!json_is_object(queue))
+        return;
+    for (size_t i = 0; i < FIGURE_QUEUES; i++) {
+        int64_t v = bounded(json_int(queue, figure_queues[i], 0));
+        r->queue[i] = newer ? v : r->queue[i];
+        r->queue_max[i] = v > r->queue_max[i] ? v : r->queue_max[i];
+    }
+    r->oldest_s = newer ? oldest : r->oldest_s;
+    r->oldest_max_s = oldest > r->oldest_max_s ? oldest : r->oldest_max_s;
+    r->gauge_at_s = newer ? ev->at_ms / 1000 : r->gauge_at_s;
+}
+
+static void mail(struct row *r, const struct figure_event *ev)
+{
+    if (slice_is(ev->kind, "message.delivery")) {
+        delivery(r, ev);
+    } else if (slice_is(ev->kind, "message.rejected")) {
+        rejection(r, ev);
+    } else if (slice_is(ev->kind, "message.expired")) {
+        r->expired++;
+    } else if (slice_is(ev->kind, "message.queued") && ev->client.n > 0 && !loopback(ev->client)) {
+        r->accepted++;
+        r->bytes += bounded(ev->size);
+    } else if (slice_is(ev->kind, "session")) {
+        r->sessions += !loopback(ev->client);
+    } else if (slice_is(ev->kind, "auth.failed")) {
+        r->auth_failed++;
+    }
+}
+
+bool figure_batch_add(struct figure_batch *b, const struct figure_event *ev)
+{
+    int64_t at_s = ev->at_ms / 1000, minute = at_s - at_s % MINUTE_S;
+    struct row *r;
+
+    if (ev->at_ms <= 0)
+        return true; /* before 1970 there is no mail */
+    if (b->minutes.used > 0 && b->minutes.place[b->last].at_s == minute)
+        r = &b->minutes.place[b->last];
+    else if ((r = row_at(&b->minutes, MINUTE_S, at_s, &b->last)) == NULL)
+        return false;
+    r->events++;
+    if (slice_is(ev->kind, "spool.gap"))
+        r->dropped += bounded(ev->count);
+    else if (slice_is(ev->kind, "unreadable") || slice_is(ev->kind, "raw"))
+        r->unread++;
+    else if (slice_is(ev->kind, "fatal") || slice_is(ev->kind, "panic"))
+        r->fatal++;
+    else if (slice_is(ev->kind, "device.figures"))
+        gauges(r, ev);
+    else if (!ev->internal)
+        mail(r, ev);
+    return true;
+}
+
+/* --- rows --- */
+
+static void add_list(int64_t *to, const int64_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] += from[i];
+}
+
+static void add_gauges(struct row *to, const struct row *r)
+{
+    if (r->gauge_at_s == 0)
+        return;
+    if (r->gauge_at_s >= to->gauge_at_s) {
+        memcpy(to->queue, r->queue, sizeof to->queue);
+        to->oldest_s = r->oldest_s;
+        to->gauge_at_s = r->gauge_at_s;
+    }
+    for (size_t i = 0; i < FIGURE_QUEUES; i++)
+        if (r->queue_max[i] > to->queue_max[i])
+            to->queue_max[i] = r->queue_max[i];
+    if (r->oldest_max_s > to->oldest_max_s)
+        to->oldest_max_s = r->oldest_max_s;
+}
+
+static void add_row(struct row *to, const struct row *r)
+{
+    to->accepted += r->accepted;
+    to->bytes += r->bytes;
+    to->delivered += r->delivered;
+    to->deferred += r->deferred;
+    to->bounced += r->bounced;
+    to->expired += r->expired;
+    to->refused += r->refused;
+    to->sessions += r->sessions;
+    to->auth_failed += r->auth_failed;
+    to->fatal += r->fatal;
+    to->events += r->events;
+    to->dropped += r->dropped;
+    to->unread += r->unread;
+    add_list(to->rejected, r->rejected, FIGURE_REASONS);
+    add_list(to->why, r->why, FIGURE_WHYS);
+    add_list(to->latency, r->latency, FIGURE_LATENCIES);
+    add_gauges(to, r);
+}
+
+static json_t *list_json(const int64_t *v, size_t n, bool trim)
+{
+    json_t *out = json_array();
+
+    for (; trim && n > 0 && v[n - 1] == 0; n--)
+        ;
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(out, json_integer(v[i]));
+    return out;
+}
+
+static json_t *row_json(const struct row *r)
+{
+    const struct {
+        const char *name;
+        int64_t v;
+    } counts[] = {{"step_s", r->step_s},
+                  {"at", r->at_s},
+                  {"accepted", r->accepted},
+                  {"bytes", r->bytes},
+                  {"delivered", r->delivered},
+                  {"deferred", r->deferred},
+                  {"bounced", r->bounced},
+                  {"expired", r->expired},
+                  {"refused", r->refused},
+                  {"sessions", r->sessions},
+                  {"auth_failed", r->auth_failed},
+                  {"fatal", r->fatal},
+                  {"events", r->events},
+                  {"dropped", r->dropped},
+                  {"unread", r->unread}};
+    json_t *j = json_object();
+
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        (void)json_object_set_new(j, counts[i].name, json_integer(counts[i].v));
+    (void)json_object_set_new(j, "rejected", list_json(r->rejected, FIGURE_REASONS, true));
+    (void)json_object_set_new(j, "deferred_why", list_json(r->why, FIGURE_WHYS, true));
+    (void)json_object_set_new(j, "latency", list_json(r->latency, FIGURE_LATENCIES, true));
+    if (r->gauge_at_s == 0)
+        return j;
+    (void)json_object_set_new(j, "gauge_at", json_integer(r->gauge_at_s));
+    (void)json_object_set_new(j, "queue", list_json(r->queue, FIGURE_QUEUES, false));
+    (void)json_object_set_new(j, "queue_max", list_json(r->queue_max, FIGURE_QUEUES, false));
+    (void)json_object_set_new(j, "oldest_s", json_integer(r->oldest_s));
+    (void)json_object_set_new(j, "oldest_max_s", json_integer(r->oldest_max_s));
+    return j;
+}
+
+static int by_step_and_time(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+
+    if (x->step_s != y->step_s)
+        return x->step_s < y->step_s ? -1 : 1;
+    return (x->at_s > y->at_s) - (x->at_s < y->at_s);
+}
+
+/* Minutes, hours and days of the batch, sorted, in the places of *ret from the first on. */
+static bool all_steps(const struct figure_batch *b, struct table *ret)
+{
+    static const int64_t steps[] = {MINUTE_S, HOUR_S, DAY_S};
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->minutes.size; i++) {
+        const struct row *m = &b->minutes.place[i];
+        for (size_t s = 0; m->step_s != 0 && s < COUNT_OF(steps); s++) {
+            struct row *r = row_at(ret, steps[s], m->at_s, NULL);
+            if (r == NULL)
+                return false;
+            add_row(r, m);
+        }
+    }
+    for (size_t i = 0; i < ret->size; i++)
+        if (ret->place[i].step_s != 0)
+            ret->place[n++] = ret->place[i];
+    if (n > 0)
+        qsort(ret->place, n, sizeof *ret->place, by_step_and_time);
+    return true;
+}
+
+json_t *figure_batch_rows(const struct figure_batch *b)
+{
+    uint64_t failed = json_failures();
+    struct table all = {0};
+    json_t *out = json_array();
+    bool ok = out != NULL && all_steps(b, &all);
+
+    for (size_t i = 0; ok && i < all.used; i++)
+        (void)json_array_append_new(out, row_json(&all.place[i]));
+    free(all.place);
+    if (ok && json_failures() == failed)
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+enum err_code figure_batch_write(struct db *db, const char *device_id, const struct figure_batch *b,
+                                 struct err *e)
+{
+    AUTO(json_free) json_t *rows = b->minutes.used == 0 ? NULL : figure_batch_rows(b);
+
+    if (b->minutes.used == 0)
+        return ERR_OK;
+    return rows == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                        : figure_store_add(db, device_id, rows, e);
+}
+
+/* --- totals --- */
+
+static const char *const total_names[] = {"accepted", "delivered", "deferred",    "bounced",
+                                          "expired",  "sessions",  "auth_failed", "fatal"};
+static _Atomic int64_t totals[COUNT_OF(total_names)], total_rejected[FIGURE_REASONS], total_events,
+    total_dropped, total_unread, total_bytes;
+
+void figure_batch_committed(const struct figure_batch *b)
+{
+    for (size_t i = 0; i < b->minutes.size; i++) {
+        const struct row *r = &b->minutes.place[i];
+        const int64_t v[] = {r->accepted, r->delivered, r->deferred,    r->bounced,
+                             r->expired,  r->sessions,  r->auth_failed, r->fatal};
+        if (r->step_s == 0)
+            continue;
+        for (size_t k = 0; k < COUNT_OF(v); k++)
+            atomic_fetch_add(&totals[k], v[k]);
+        for (size_t k = 0; k < FIGURE_REASONS; k++)
+            atomic_fetch_add(&total_rejected[k], r->rejected[k]);
+        atomic_fetch_add(&total_events, r->events);
+        atomic_fetch_add(&total_dropped, r->dropped);
+        atomic_fetch_add(&total_unread, r->unread);
+        atomic_fetch_add(&total_bytes, r->bytes);
+    }
+}
+
+static void one(struct strbuf *out, const char *name, const char *help, int64_t v)
+{
+    strbuf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %lld\n", name, help, name, name,
+                (long long)v);
+}
+
+void figure_totals_write(struct strbuf *out)
+{
+    strbuf_puts(out,
+                "# HELP inari_mail_total What the fleet's mail did, stored by this parent since "
+                "it started.\n# TYPE inari_mail_total counter\n");
+    for (size_t i = 0; i < COUNT_OF(total_names); i++)
+        strbuf_printf(out, "inari_mail_total{what=\"%s\"} %lld\n", total_names[i],
+                    (long long)atomic_load(&totals[i]));
+    strbuf_puts(out, "# HELP inari_mail_rejected_total Recipients refused, by reason.\n"
+                     "# TYPE inari_mail_rejected_total counter\n");
+    for (size_t i = 0; i < FIGURE_REASONS; i++)
+        strbuf_printf(out, "inari_mail_rejected_total{reason=\"%s\"} %lld\n", figure_reasons[i],
+                    (long long)atomic_load(&total_rejected[i]));
+    one(out, "inari_mail_bytes_total", "Bytes of the messages accepted.",
+        atomic_load(&total_bytes));
+    one(out, "inari_events_total", "Events stored.", atomic_load(&total_events));
+    one(out, "inari_events_dropped_total", "Events that devices lost before they could be stored.",
+        atomic_load(&total_dropped));
+    one(out, "inari_events_unread_total", "Lines that nobody could read.",
+        atomic_load(&total_unread));
+}
+
+/* --- retention --- */
+
+enum err_code figure_retention(struct db *db, struct err *e)
+{
+    int64_t n = 0;
+
+    return figure_store_expire(db, EXPIRE_ROWS, &n, e);
+}

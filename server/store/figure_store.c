@@ -1,0 +1,140 @@
+#include "store/figure_store.h"
+
+/* How long each step is kept.  What is added must be younger than that, what is deleted an hour
+ * older: a late event never makes a row again of which most is gone. */
+#define KEPT                                                                                       \
+    "CASE step_s WHEN 60 THEN interval '3 days' WHEN 3600 THEN interval '60 days' "                \
+    "ELSE interval '1096 days' END"
+
+#define PLUS(c)      #c " = f." #c " + excluded." #c
+#define PLUS_LIST(c) #c " = figure_add(f." #c ", excluded." #c ")"
+#define LATER(c)                                                                                   \
+#c " = CASE WHEN f.gauge_at IS NULL OR excluded.gauge_at >= f.gauge_at THEN excluded." #c      \
+       " ELSE f." #c " END"
+
+#define COUNTS                                                                                     \
+    "accepted, bytes, delivered, deferred, bounced, expired, refused, sessions, auth_failed, "     \
+    "fatal, events, dropped, unread"
+#define LISTS  "rejected, deferred_why, latency"
+#define GAUGES "queue, queue_max, oldest_s, oldest_max_s"
+
+static const struct
+    stmt
+        ADD = {"figure_add", 2,
+               "INSERT INTO figure AS f (device_id, step_s, at, " COUNTS ", " LISTS
+               ", gauge_at, " GAUGES ") "
+               "SELECT $1::uuid, step_s, to_timestamp(at), " COUNTS ", " LISTS
+               ", to_timestamp(gauge_at), " GAUGES
+               " FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS "
+               "(step_s int, at bigint, accepted bigint, bytes bigint, delivered bigint, deferred "
+               "bigint, "
+               "bounced bigint, expired bigint, refused bigint, sessions bigint, auth_failed "
+               "bigint, "
+               "fatal bigint, events bigint, dropped bigint, unread bigint, rejected bigint[], "
+               "deferred_why bigint[], latency bigint[], gauge_at bigint, queue bigint[], "
+               "queue_max bigint[], "
+               "oldest_s bigint, oldest_max_s bigint)) WITH ORDINALITY AS x (step_s, at, " COUNTS
+               ", " LISTS ", gauge_at, " GAUGES ", place) WHERE to_timestamp(at) > now() - (" KEPT
+               ") ORDER BY place "
+               "ON CONFLICT (device_id, step_s, at) DO UPDATE SET " PLUS(accepted) ", " PLUS(bytes) ", " PLUS(delivered) ", " PLUS(deferred) ", " PLUS(bounced) ", " PLUS(expired) ", " PLUS(refused) ", " PLUS(
+                   sessions) ", " PLUS(auth_failed) ", " PLUS(fatal) ", " PLUS(events) ", " PLUS(dropped) ", " PLUS(unread) ", " PLUS_LIST(rejected) ", " PLUS_LIST(deferred_why) ", " PLUS_LIST(latency) ", " LATER(queue) ", " LATER(oldest_s) ", "
+                                                                                                                                                                                                                                                 "queue_max = CASE WHEN excluded.gauge_at IS NULL THEN f.queue_max WHEN f.gauge_at IS NULL THEN "
+                                                                                                                                                                                                                                                 "excluded.queue_max ELSE figure_max(f.queue_max, excluded.queue_max) END, "
+                                                                                                                                                                                                                                                 "oldest_max_s = greatest(f.oldest_max_s, excluded.oldest_max_s), "
+                                                                                                                                                                                                                                                 "gauge_at = greatest(f.gauge_at, excluded.gauge_at)"};
+
+#define POINT_COLUMNS                                                                              \
+    COUNTS ", to_jsonb(rejected), to_jsonb(deferred_why), to_jsonb(latency), "                     \
+           "gauge_at, to_jsonb(queue), to_jsonb(queue_max), oldest_s, oldest_max_s"
+static const struct stmt DEVICE = {"figure_device", 4,
+                                   "SELECT at, 1, " POINT_COLUMNS
+                                   " FROM figure WHERE device_id = $1::uuid AND step_s = $2 AND "
+                                   "at >= $3::timestamptz AND at < $4::timestamptz ORDER BY at"};
+
+#define SUM(c)      "sum(" #c ")::bigint"
+#define SUM_LIST(c) "to_jsonb(figure_sum(" #c "))"
+static const struct stmt FLEET =
+    {"figure_fleet", 3,
+     "SELECT at, count(*), " SUM(accepted) ", " SUM(bytes) ", " SUM(delivered) ", " SUM(deferred) ", " SUM(bounced) ", " SUM(expired) ", " SUM(refused) ", " SUM(sessions) ", " SUM(
+         auth_failed) ", " SUM(fatal) ", " SUM(events) ", " SUM(dropped) ", " SUM(unread) ","
+                                                                                          " " SUM_LIST(rejected) ", " SUM_LIST(deferred_why) ", " SUM_LIST(latency) ", max(gauge_at), "
+                                                                                                                                                                    "to_jsonb(figure_sum(queue) FILTER (WHERE queue IS NOT NULL)), "
+                                                                                                                                                                    "to_jsonb(figure_sum(queue_max) FILTER (WHERE queue_max IS NOT NULL)), max(oldest_s), "
+                                                                                                                                                                    "max(oldest_max_s) FROM figure WHERE step_s = $1 AND at >= $2::timestamptz AND "
+                                                                                                                                                                    "at < $3::timestamptz GROUP BY at ORDER BY at"};
+static const struct stmt ROWS = {
+    "figure_rows", 4,
+    "SELECT count(*) FROM (SELECT 1 FROM figure WHERE step_s = $1 AND at >= $2::timestamptz AND "
+    "at < $3::timestamptz LIMIT $4) x"};
+static const struct stmt EXPIRE = {
+    "figure_expire", 1,
+    "DELETE FROM figure WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM figure f JOIN (VALUES (60), "
+    "(3600), (86400)) s (step_s) USING (step_s) WHERE f.at < now() - interval '1 hour' - "
+    "(" KEPT ") LIMIT $1))"};
+
+const struct stmt *const figure_store_stmts[] = {&ADD, &DEVICE, &FLEET, &ROWS, &EXPIRE, NULL};
+
+enum err_code figure_store_add(struct db *db, const char *device_id, const json_t *rows,
+                               struct err *e)
+{
+    return db_run(db, &ADD, (struct db_param[]){P_TEXT(device_id), P_JSON(rows)}, NULL, NULL, e);
+}
+
+static void read_point(const struct rows *r, int i, void *item)
+{
+    struct figure_point *p = item;
+    int64_t *const counts[] = {&p->devices,  &p->accepted,    &p->bytes,   &p->delivered,
+                               &p->deferred, &p->bounced,     &p->expired, &p->refused,
+                               &p->sessions, &p->auth_failed, &p->fatal,   &p->events,
+                               &p->dropped,  &p->unread};
+    int c = 0;
+
+    p->at_s = rows_time_ms(r, i, c++) / 1000;
+    for (size_t k = 0; k < COUNT_OF(counts); k++)
+        *counts[k] = rows_int(r, i, c++);
+    p->rejected = rows_json(r, i, c++);
+    p->deferred_why = rows_json(r, i, c++);
+    p->latency = rows_json(r, i, c++);
+    p->gauge = !rows_null(r, i, c++);
+    p->queue = rows_json(r, i, c++);
+    p->queue_max = rows_json(r, i, c++);
+    p->oldest_s = rows_int(r, i, c++);
+    p->oldest_max_s = rows_int(r, i, c++);
+}
+
+enum err_code figure_store_points(struct db *db, const struct figure_span *s, struct arena *a,
+                                  struct figure_point **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = s->device_id != NULL
+                           ? db_run(db, &DEVICE,
+                                    (struct db_param[]){P_TEXT(s->device_id), P_INT(s->step_s),
+                                                        P_TIME(s->since_ms), P_TIME(s->until_ms)},
+                                    a, &r, e)
+                           : db_run(db, &FLEET,
+                                    (struct db_param[]){P_INT(s->step_s), P_TIME(s->since_ms),
+                                                        P_TIME(s->until_ms)},
+                                    a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_point, ret, ret_n, e) : rc;
+}
+
+enum err_code figure_store_rows(struct db *db, const struct figure_span *s, int64_t max,
+                                int64_t *ret, struct err *e)
+{
+    AUTO(arena_free) struct arena *a = arena_new(64 * KIB);
+    struct rows *r = NULL;
+    enum err_code rc = db_one(
+        db, &ROWS,
+        (struct db_param[]){P_INT(s->step_s), P_TIME(s->since_ms), P_TIME(s->until_ms), P_INT(max)},
+        a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_int(r, 0, 0);
+    return rc;
+}
+
+enum err_code figure_store_expire(struct db *db, int64_t max, int64_t *ret_n, struct err *e)
+{
+    return db_change(db, &EXPIRE, (struct db_param[]){P_INT(max)}, ret_n, e);
+}
