@@ -9,7 +9,12 @@ static const struct stmt PUT = {
     " received_at = now() WHERE s.seq <= excluded.seq AND s.digest <> excluded.digest RETURNING 1),"
     " kept AS (UPDATE device SET inventory = $4::jsonb->'inventory' WHERE id = $1::uuid AND EXISTS"
     " (SELECT 1 FROM put) AND jsonb_typeof($4::jsonb->'inventory') = 'object' AND"
-    " $4::jsonb->'inventory' <> '{}' AND inventory IS DISTINCT FROM $4::jsonb->'inventory')"
+    " $4::jsonb->'inventory' <> '{}' AND inventory IS DISTINCT FROM $4::jsonb->'inventory'),"
+    " ran AS (INSERT INTO device_ran (device_id, digest, pub) SELECT $1::uuid, d, (SELECT b.pub FROM"
+    " bundle b WHERE b.device_id = $1::uuid AND b.content_digest = d ORDER BY b.epoch DESC, b.rev"
+    " DESC LIMIT 1) FROM (SELECT $4::jsonb->'running'->'postfix'->>'digest' AS d) AS now_runs WHERE d"
+    " <> '' AND EXISTS (SELECT 1 FROM put) AND d IS DISTINCT FROM (SELECT r.digest FROM device_ran r"
+    " WHERE r.device_id = $1::uuid ORDER BY r.since DESC LIMIT 1) ON CONFLICT DO NOTHING)"
     " SELECT count(*) FROM put"};
 
 enum err_code status_store_put(struct db *db, const char *device_id, int64_t seq,

@@ -5,8 +5,9 @@
 
 extern const struct stmt *const status_store_stmts[];
 
-/* The document, and its inventory (when it has one) in the device row, for the planner and the lists.  One statement:
- * both or none.  *ret_stored: false when the stored document has a higher seq, or is this one (it stays). */
+/* The document, and its inventory (when it has one) in the device row, for the planner and the lists; what the device
+ * runs by it, when that is new, in device_ran.  One statement: all or none.  *ret_stored: false when the stored document has
+ * a higher seq, or is this one (it stays). */
 MUST_USE enum err_code status_store_put(struct db *db, const char *device_id, int64_t seq, const char *digest,
                                         const json_t *doc, struct slice jws, struct arena *a, bool *ret_stored,
                                         struct err *e);
