@@ -188,6 +188,12 @@ const struct verb verbs[] = {
      "role= language= disable enable yes", 0, 2, verb_accounts, {"accounts of people", "アカウントの管理"}, {NULL, NULL}},
     {"audit", "[--since TIME] [--action ACTION] [--actor NAME] [--limit N] | --verify", "since= action= actor= limit= verify", 0, 0, verb_audit,
      {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
+    {"figures", "[--device NAME] [--step minute|hour|day] [--since TIME] [--until TIME]", "device= step= since= until=", 0, 0, verb_figures,
+     {"what a device, or the fleet, did in each minute, hour or day", "デバイスまたは全体の分・時・日ごとの件数"},
+     {"Without --since the last sixty steps. A dash, and a blank in the lines below the table, is a step in which nothing was heard: that is not zero. "
+      "Refusals and attempts count recipients; LATENCY is what nine of ten deliveries stayed below, OLDEST the greatest age of a message in the queue.",
+      "--since を省くと直近の 60 件です。表の「-」と下のグラフの空白は、何も届かなかった区間を表します (0 件とは異なります)。"
+      "拒否と配送の試行は宛先ごとに数えます。遅延は配送の 9 割が収まった時間、最古はキュー内のメッセージの最大経過時間です。"}},
     {"trust", "", "", 0, 0, verb_trust, {"which keys devices believe", "デバイスが信頼する鍵"},
      {"The newest trust document, signed by the fleet's root key. A new bundle key is made on the parent's host: inarid rotate-key.",
       "全体のルート鍵で署名された最新の信頼文書を表示します。バンドル鍵の更新は上位デバイスのホスト上で inarid rotate-key により行います。"}},
@@ -251,6 +257,8 @@ const struct option_text option_texts[] = {
     {"disable", {"the account may not sign in", "ログインできないようにする"}},
     {"enable", {"the account may sign in again", "再びログインできるようにする"}},
     {"since", {"from this time on (RFC 3339)", "この日時以降 (RFC 3339)"}},
+    {"until", {"up to this time (RFC 3339)", "この日時まで (RFC 3339)"}},
+    {"step", {"minute, hour or day (default: what suits the time)", "minute、hour、day (既定は期間に応じて選択)"}},
     {"action", {"only this action", "この処理のみ"}},
     {"actor", {"only by this account or token", "このアカウントまたはトークンのみ"}},
     {"limit", {"the newest so many (default 100)", "新しいものから何件か (既定 100)"}},

@@ -7,6 +7,7 @@
 #include "handlers/audit.h"
 #include "handlers/command.h"
 #include "handlers/device.h"
+#include "handlers/figure.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
 #include "handlers/parent.h"
@@ -44,6 +45,9 @@ const struct route routes[] = {
     { "POST",   "/api/v1/recovery/adopt",   recovery_adopt_post,  PERM_SETTINGS_WRITE, 4 * KIB, 0 },
     { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
     { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
+
+    /* what happens on the devices: figures of their events */
+    { "GET",    "/api/v1/figures",          figure_get,           PERM_EVENTS_READ, 0,       0 },
 
     /* settings: catalog, layers, drafts, revisions; groups */
     { "GET",    "/api/v1/catalog",                      catalog_get,            PERM_SETTINGS_READ,  0,       0 },

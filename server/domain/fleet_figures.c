@@ -1,6 +1,7 @@
 #include "domain/fleet_figures.h"
 
 #include "base/clock.h"
+#include "domain/figure.h"
 #include "domain/fleet_private.h"
 #include "domain/keyring.h"
 
@@ -107,4 +108,5 @@ void fleet_figures(struct app *app, struct strbuf *out)
     if (end > 0)
         one(out, "inari_certificate_end_seconds",
             "When the listener's certificate ends, Unix time.", end / 1000);
+    figure_totals_write(out);
 }

@@ -107,7 +107,7 @@ def test_answers_are_as_described(parent, api, device, described):
     name = f"n{uuid.uuid4().hex[:8]}"
 
     for path in ("/healthz", "/readyz", "/openapi.yaml", "/api/agent/v1/hello", "/api/agent/v1/notice", "/api/agent/v1/trust/1",
-                 "/session", "/parent", "/catalog", "/presets", "/audit", "/audit/verify", "/accounts", "/devices", "/groups", "/drafts",
+                 "/session", "/parent", "/catalog", "/presets", "/audit", "/audit/verify", "/figures", "/accounts", "/devices", "/groups", "/drafts",
                  "/drafts?owner=me", "/revisions", "/rollouts", "/enrolment-tokens", "/settings?layer=fleet",
                  f"/settings?layer=device:{device.name}", f"/settings/effective?device={device.name}"):
         go("GET", path)
