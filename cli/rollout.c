@@ -61,15 +61,11 @@ const char *rollout_reason(const struct cli *c, const char *reason)
     static const struct {
         const char *word;
         enum text text;
-    } words[] = {{"refused-by-devices", T_RO_REFUSED},
-                 {"failures", T_RO_FAILURES},
-                 {"unhealthy", T_RO_UNHEALTHY},
-                 {"inconclusive", T_RO_INCONCLUSIVE},
-                 {"revert-stopped", T_RO_REVERT_STOPPED},
-                 {"revert-refused", T_RO_REVERT_REFUSED},
-                 {"urgent-first", T_RO_URGENT_FIRST},
-                 {"fleet-silent", T_RO_FLEET_SILENT},
-                 {"untried", T_RO_UNTRIED}};
+    } words[] = {{"refused-by-devices", T_RO_REFUSED},    {"failures", T_RO_FAILURES},
+                 {"unhealthy", T_RO_UNHEALTHY},           {"inconclusive", T_RO_INCONCLUSIVE},
+                 {"revert-stopped", T_RO_REVERT_STOPPED}, {"revert-refused", T_RO_REVERT_REFUSED},
+                 {"urgent-first", T_RO_URGENT_FIRST},     {"fleet-silent", T_RO_FLEET_SILENT},
+                 {"nobody-there", T_RO_NOBODY_THERE},     {"untried", T_RO_UNTRIED}};
 
     for (size_t i = 0; i < COUNT_OF(words); i++) {
         if (strcmp(words[i].word, reason) == 0)
@@ -185,8 +181,8 @@ enum cli_exit verb_rollouts(struct cli *c)
 
 bool rollout_moves(const json_t *rollout)
 {
-    return json_is_string(
-               json_object_get(rollout, "waits")) || /* it stands aside, and goes on by itself */
+    return is_one_of(json_str(rollout, "waits", ""),
+                     "urgent|silence") || /* it stands aside, and goes on by itself */
            is_one_of(json_str(rollout, "state", ""), "shadow|running|baking|reverting");
 }
 

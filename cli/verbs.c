@@ -128,11 +128,11 @@ const struct verb verbs[] = {
     {"rollout", "list | show [ID] | watch [ID] | pause|resume|halt|cancel|approve|promote [ID] [--reason TEXT] | revert [ID] --reason TEXT [--force REASON] | policy [MEMBER=VALUE ...]",
      "reason= force=", 1, -1, verb_rollout, {"follow a rollout, stop it, take it back; the fleet's policy", "配布の進行状況の確認、停止、取り消しと、全体の配布方針"},
      {"Without ID it is the newest. watch prints a line at every change and ends with the rollout: exit status 0 when it completed, else 4. halt gives devices on the way back what they had; "
-      "resume goes on, also after a halt (refused by the devices before the first wave, or tried by none of them, they are asked again; promote goes on in spite of it); promote begins the next wave now; "
+      "resume goes on, also after a halt (refused by the devices before the first wave, or tried by none of them, they are asked again; promote goes on in spite of it); promote begins the next wave now (or, when none of its devices was there, gives it to each as it comes back); "
       "a rollout that stands aside for an expedited one, or while most devices are silent, goes on by itself; revert publishes the inverse of its revision to the devices that have it. "
       "policy MEMBER=default goes back to the built-in value. Examples: inarictl rollout watch; inarictl rollout policy strategy=waves waves=1,10%,50% canary_bake_s=10m",
       "ID を省くと最新の配布です。watch は変化のたびに 1 行表示し、配布が終わると終了します (完了なら終了ステータス 0、それ以外は 4)。halt は適用途中のデバイスを元の内容に戻し、"
-      "resume は停止後も含めて続行 (最初の段階の前にデバイスが拒否した場合や検証できたデバイスがない場合は検証をやり直し、promote は拒否を承知で続行)、promote は次の段階をすぐに始め、緊急の変更や大半のデバイスの不通で待機中の配布は自動で再開します。revert はその変更を受け取ったデバイスに逆の変更を公開します。policy の MEMBER=default は既定値に戻します。"}},
+      "resume は停止後も含めて続行 (最初の段階の前にデバイスが拒否した場合や検証できたデバイスがない場合は検証をやり直し、promote は拒否を承知で続行)、promote は次の段階をすぐに始め (デバイスがすべて不在だった場合は、戻ったデバイスから順次適用)、緊急の変更や大半のデバイスの不通で待機中の配布は自動で再開します。revert はその変更を受け取ったデバイスに逆の変更を公開します。policy の MEMBER=default は既定値に戻します。"}},
     {"commands", "[--device NAME] [--state STATE] [--kind KIND] [--limit N]", "device= state= kind= limit=", 0, 0, verb_commands,
      {"orders given to devices, newest first", "デバイスへのコマンドの一覧 (新しい順)"}, {NULL, NULL}},
     {"command", "show ID | output ID | cancel ID", "", 2, 2, verb_command,

@@ -187,7 +187,7 @@ bool rollout_failed(const struct rollout_run *x)
 }
 
 /* Whoever was away, held, new or regrouped meanwhile gets what everybody has, as it comes back. */
-static enum err_code complete(struct rollout_run *x, struct err *e)
+enum err_code rollout_complete(struct rollout_run *x, struct err *e)
 {
     size_t behind = 0;
     enum err_code rc = rollout_tell_reverted(x, "reverted", e);
@@ -197,10 +197,16 @@ static enum err_code complete(struct rollout_run *x, struct err *e)
     return rc == ERR_OK ? rollout_catch_up(x, &behind, e) : rc;
 }
 
+/* What nobody has tried is not what everybody gets together when they come back. */
+static enum err_code last_wave_over(struct rollout_run *x, struct err *e)
+{
+    return rollout_nobody_was_there(x) ? rollout_wait_for_anybody(x, e) : rollout_complete(x, e);
+}
+
 static enum err_code next_wave(struct rollout_run *x, struct err *e)
 {
     if (x->row.wave + 1 >= x->row.n_waves)
-        return complete(x, e);
+        return last_wave_over(x, e);
     x->row.wave++;
     return rollout_enter(x, "running", "", e);
 }
@@ -265,6 +271,7 @@ struct pass {
     const char *id, *holder;
     int64_t term;
     bool changed;
+    bool rests; /* it waits for devices that were not heard for long: their poll is what tells */
     size_t behind;
 };
 
@@ -302,6 +309,7 @@ static enum err_code pass_tx(struct db *db, void *ctx, struct err *e)
     if (rc != ERR_OK)
         return rc;
     p->changed = x.changed;
+    p->rests = rollout_waits_for_anybody(&x) && !rollout_somebody_soon(&x);
     return rollout_write_notes(&x, e);
 }
 
@@ -381,7 +389,7 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
 {
     AUTO(arena_free) struct arena *a = arena_new(16 * MIB);
     struct rollout_row *v = NULL;
-    struct pass any = {app, "", holder, term, false, 0};
+    struct pass any = {.app = app, .id = "", .holder = holder, .term = term};
     bool changed = false, silent = false;
     size_t n = 0, open = 0;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
@@ -395,6 +403,7 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
         p.id = v[i].id;
         rc = tx_run(db, "rollout.pass", pass_tx, &p, e);
         changed = changed || (rc == ERR_OK && p.changed);
+        open += !p.rests;
         if (rc == ERR_OK && v[i].auto_revert && strcmp(v[i].state, "halted") == 0)
             rc = revert(db, &p, e);
     }
@@ -404,6 +413,6 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
         rc = dry_run_engine(db, holder, term, &changed, &open, e);
     if (changed)
         (void)issue_committed(db, app, NULL);
-    *ret_n = n + open + silent;
+    *ret_n = open + silent;
     return rc;
 }

@@ -93,7 +93,7 @@ static bool goes_first(const struct rollout_row *r)
         if (strcmp(r->state, moving[i]) == 0)
             return true;
     }
-    return r->waits[0] != '\0';
+    return r->waits[0] != '\0' && strcmp(r->waits, ROLLOUT_ABSENT) != 0;
 }
 
 /* It brings one change and nothing else along: what is on its way stands aside and goes on

@@ -94,7 +94,8 @@ static bool may_promote(const struct rollout_run *x)
 {
     if (strcmp(x->row.state, "halted") == 0)
         return was_refused(x);
-    return strcmp(x->row.state, "paused") != 0 || was_not_tried(x) || was_not_judged(x);
+    return strcmp(x->row.state, "paused") != 0 || was_not_tried(x) || was_not_judged(x) ||
+           rollout_waits_for_anybody(x);
 }
 
 /* It stands aside by itself, and a person does not want it to: it goes on where it stood. */
@@ -105,6 +106,8 @@ static enum err_code resume_against(struct rollout_run *x, struct err *e)
 
     if (rc != ERR_OK)
         return rc;
+    if (rollout_waits_for_anybody(x))
+        return rollout_begin_again(x, e);
     x->row.paused_from = "";
     rc = rollout_enter(x, to, "", e);
     x->row.state_ms = x->now_ms - x->row.stood_ms;
@@ -151,6 +154,10 @@ static enum err_code promote(struct rollout_run *x, struct err *e)
         x->row.auto_revert = false;
         x->row.paused_from = "";
         return rollout_tried(x, e);
+    }
+    if (rollout_waits_for_anybody(x)) { /* without a canary: each gets it as it comes back */
+        x->row.paused_from = "";
+        return rollout_complete(x, e);
     }
     if (was_not_judged(x)) {
         x->row.paused_from = "";

@@ -55,6 +55,18 @@ MUST_USE enum err_code rollout_guard(struct rollout_run *x, bool late, enum guar
 MUST_USE enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e);
 /* Before a step: stand aside when it must, go on where it stood when that is over. */
 MUST_USE enum err_code rollout_standing(struct rollout_run *x, struct err *e);
+/* None of its devices has it, and one of them may still come: none was there when their turn came.  Waves alone. */
+bool rollout_nobody_was_there(const struct rollout_run *x);
+/* It pauses until one of them is there, and is that so?  Then it begins again: rollout_standing(). */
+MUST_USE enum err_code rollout_wait_for_anybody(struct rollout_run *x, struct err *e);
+bool rollout_waits_for_anybody(const struct rollout_run *x);
+/* One of them was heard a moment ago: it is worth another pass. */
+bool rollout_somebody_soon(const struct rollout_run *x);
+/* Its first wave is one device again, of those that are there; whoever was passed over is queued. */
+MUST_USE enum err_code rollout_begin_again(struct rollout_run *x, struct err *e);
+/* Everybody is to have it, and catches up who has not. */
+MUST_USE enum err_code rollout_complete(struct rollout_run *x, struct err *e);
+#define ROLLOUT_ABSENT "absent" /* what it waits for then */
 /* A person says go on: ERR_CONFLICT while an expedited one is on its way. */
 MUST_USE enum err_code rollout_overrule(struct rollout_run *x, struct err *e);
 /* More devices have failed than its waves bear. */

@@ -124,6 +124,25 @@ enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_i
                   NULL, NULL, e);
 }
 
+static const struct stmt BEGIN_AGAIN = {
+    "rollout_device_begin_again", 3,
+    "WITH w AS (UPDATE rollout SET n_waves = $3::integer WHERE id = $1::uuid) UPDATE rollout_device"
+    " rd SET wave = coalesce(x.wave, 0), place = coalesce(x.place, rd.place), state ="
+    " CASE WHEN x.wave IS NULL THEN rd.state ELSE 'queued' END, reason = CASE WHEN x.wave IS NULL"
+    " THEN rd.reason ELSE '' END, released_at = CASE WHEN x.wave IS NULL THEN rd.released_at END,"
+    " fetched_at = CASE WHEN x.wave IS NULL THEN rd.fetched_at END, ended_at = CASE WHEN x.wave IS"
+    " NULL THEN rd.ended_at END FROM rollout_device y LEFT JOIN jsonb_to_recordset($2::jsonb) AS"
+    " x(device_id uuid, wave integer, place integer) ON x.device_id = y.device_id WHERE"
+    " y.rollout_id = $1::uuid AND rd.rollout_id = y.rollout_id AND rd.device_id = y.device_id"};
+
+enum err_code rollout_device_store_begin_again(struct db *db, const char *rollout_id,
+                                               const json_t *rows, int n_waves, struct err *e)
+{
+    return db_run(db, &BEGIN_AGAIN,
+                  (struct db_param[]){P_TEXT(rollout_id), P_JSON(rows), P_INT(n_waves)}, NULL, NULL,
+                  e);
+}
+
 /* Not past now: what was offered while it lasted is as old as it is. */
 static const struct stmt SHIFT = {
     "rollout_device_shift", 2,
@@ -436,6 +455,7 @@ enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id,
 }
 
 const struct stmt *const rollout_device_store_stmts[] = {
-    &ADD,         &LIST,    &KEEP,    &CATCH_UP, &SHIFT,       &ADD_URGENT, &BEGIN_WITH, &SEEN,
-    &MOST_URGENT, &RELEASE, &SET,     &TELL,     &DROP_QUEUED, &SUPERSEDE,  &FORGIVE,    &FOLLOW,
-    &COUNTS,      &BUSY_MX, &TARGETS, &SET_PUB,  &RESET_PUB,   &BEHIND,     NULL};
+    &ADD,        &LIST,        &KEEP,      &CATCH_UP,    &BEGIN_AGAIN, &SHIFT,
+    &ADD_URGENT, &BEGIN_WITH,  &SEEN,      &MOST_URGENT, &RELEASE,     &SET,
+    &TELL,       &DROP_QUEUED, &SUPERSEDE, &FORGIVE,     &FOLLOW,      &COUNTS,
+    &BUSY_MX,    &TARGETS,     &SET_PUB,   &RESET_PUB,   &BEHIND,      NULL};

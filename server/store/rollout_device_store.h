@@ -60,6 +60,10 @@ MUST_USE enum err_code rollout_device_store_keep(struct db *db, const char *roll
 /* Queue devices that are behind a rollout that is over, whether they were among its devices or not.  ids: array text. */
 MUST_USE enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_id, const char *ids, int wave,
                                                      struct err *e);
+/* Queue those of rows (array of {"device_id","wave","place"}) once more, as waves of their own; the others stay as they
+ * are, in the first wave. */
+MUST_USE enum err_code rollout_device_store_begin_again(struct db *db, const char *rollout_id, const json_t *rows,
+                                                        int n_waves, struct err *e);
 /* Time in which nobody could be heard does not count: deadlines of devices on their way move by so much, but begin no later
  * than now. */
 MUST_USE enum err_code rollout_device_store_shift(struct db *db, int64_t ms, int64_t now_ms, struct err *e);

@@ -274,8 +274,8 @@ static const struct stmt WAITS = {
     "rollout_waits", 4,
     "SELECT EXISTS (SELECT 1 FROM rollout u WHERE u.urgent <> '{}' AND u.id <> $1::uuid AND (NOT"
     " $2::boolean OR u.pub < $3::bigint) AND (u.state IN ('shadow', 'running', 'baking') OR"
-    " u.waits = 'silence' OR"
-    " ($4::boolean AND u.state IN ('paused', 'halted', 'reverting')))), EXISTS (SELECT 1 FROM meta"
+    " u.waits = 'silence' OR ($4::boolean AND u.waits <> 'absent' AND"
+    " u.state IN ('paused', 'halted', 'reverting')))), EXISTS (SELECT 1 FROM meta"
     " WHERE key = 'silence')"};
 
 enum err_code rollout_store_waits(struct db *db, const struct rollout_row *row, struct arena *a,

@@ -15,7 +15,7 @@ struct rollout_row { /* borrowed from the arena; times in ms of the parent's clo
     int n_waves, wave;
     bool auto_revert;
     const char *urgent; /* what it lays over what each device has, "6"; "": it brings the whole publication */
-    const char *waits;  /* paused by itself: "urgent", "silence"; "" not */
+    const char *waits;  /* paused by itself: "urgent", "silence", "absent"; "" not */
     int64_t stood_ms;   /* how long it had been in paused_from when it began to wait */
     bool overruled;     /* a silent fleet does not stop it any more */
     const json_t *strategy;

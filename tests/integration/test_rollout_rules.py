@@ -326,7 +326,7 @@ def test_who_is_quarantined_or_held_is_passed_over_and_catches_up(fleet, six):  
             odd[0].id: ("skipped", "quarantined"), odd[1].id: ("skipped", "held")}
     finally:
         for d in odd:
-            psql(f"UPDATE device SET state = 'managed' WHERE id = '{d.id}'")
+            psql(f"UPDATE device SET state = 'managed' WHERE id = '{d.id}'; NOTIFY inari_change")
     fleet.forward(1)
     for d in odd:
         fleet.catches_up(d)
