@@ -211,10 +211,24 @@ static enum err_code next_wave(struct rollout_run *x, struct err *e)
     return rollout_enter(x, "running", "", e);
 }
 
+/* Newcomers began with what the fleet has, and go with the last wave, never with a canary. */
+static enum err_code let_join(struct rollout_run *x, struct err *e)
+{
+    int64_t n = 0;
+    enum err_code rc = ERR_OK;
+
+    if (x->row.wave > 0 && x->row.wave + 1 == x->row.n_waves)
+        rc = rollout_device_store_join(x->db, x->row.id, x->row.wave, &n, e);
+    return rc == ERR_OK && n > 0 ? rollout_reload(x, e) : rc;
+}
+
 static enum err_code running(struct rollout_run *x, struct err *e)
 {
     struct count c = {0};
-    enum err_code rc = rollout_release(x, e);
+    enum err_code rc = let_join(x, e);
+
+    if (rc == ERR_OK)
+        rc = rollout_release(x, e);
 
     if (rc != ERR_OK)
         return rc;

@@ -124,6 +124,23 @@ enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_i
                   NULL, NULL, e);
 }
 
+/* Ids hold the time they were made: whoever has a later one was not among the devices of the plan.
+ */
+static const struct stmt JOIN = {
+    "rollout_device_join", 2,
+    "INSERT INTO rollout_device (rollout_id, device_id, wave, place, state, reason) SELECT r.id,"
+    " d.id, $2::integer, (SELECT max(place) FROM rollout_device WHERE rollout_id = r.id) +"
+    " (row_number() OVER (ORDER BY d.id))::integer, 'queued', 'joined' FROM rollout r JOIN device d"
+    " ON d.id > r.id WHERE r.id = $1::uuid AND d.pub > 0 AND d.pub < r.pub AND NOT (r.urgent <>"
+    " '{}' AND d.urgent @> r.urgent) AND d.state IN ('observing', 'managed') AND NOT EXISTS (SELECT"
+    " 1 FROM rollout_device rd WHERE rd.rollout_id = r.id AND rd.device_id = d.id)"};
+
+enum err_code rollout_device_store_join(struct db *db, const char *rollout_id, int wave,
+                                        int64_t *ret_n, struct err *e)
+{
+    return db_change(db, &JOIN, (struct db_param[]){P_TEXT(rollout_id), P_INT(wave)}, ret_n, e);
+}
+
 static const struct stmt BEGIN_AGAIN = {
     "rollout_device_begin_again", 3,
     "WITH w AS (UPDATE rollout SET n_waves = $3::integer WHERE id = $1::uuid) UPDATE rollout_device"
@@ -455,7 +472,7 @@ enum err_code rollout_target_store_behind(struct db *db, const char *rollout_id,
 }
 
 const struct stmt *const rollout_device_store_stmts[] = {
-    &ADD,        &LIST,        &KEEP,      &CATCH_UP,    &BEGIN_AGAIN, &SHIFT,
-    &ADD_URGENT, &BEGIN_WITH,  &SEEN,      &MOST_URGENT, &RELEASE,     &SET,
-    &TELL,       &DROP_QUEUED, &SUPERSEDE, &FORGIVE,     &FOLLOW,      &COUNTS,
-    &BUSY_MX,    &TARGETS,     &SET_PUB,   &RESET_PUB,   &BEHIND,      NULL};
+    &ADD,         &LIST,       &KEEP,    &CATCH_UP,    &JOIN,    &BEGIN_AGAIN, &SHIFT,
+    &ADD_URGENT,  &BEGIN_WITH, &SEEN,    &MOST_URGENT, &RELEASE, &SET,         &TELL,
+    &DROP_QUEUED, &SUPERSEDE,  &FORGIVE, &FOLLOW,      &COUNTS,  &BUSY_MX,     &TARGETS,
+    &SET_PUB,     &RESET_PUB,  &BEHIND,  NULL};

@@ -60,6 +60,9 @@ MUST_USE enum err_code rollout_device_store_keep(struct db *db, const char *roll
 /* Queue devices that are behind a rollout that is over, whether they were among its devices or not.  ids: array text. */
 MUST_USE enum err_code rollout_device_store_catch_up(struct db *db, const char *rollout_id, const char *ids, int wave,
                                                      struct err *e);
+/* Queue devices that were enrolled after it began, and have not what it brings.  *ret_n: how many. */
+MUST_USE enum err_code rollout_device_store_join(struct db *db, const char *rollout_id, int wave, int64_t *ret_n,
+                                                 struct err *e);
 /* Queue those of rows (array of {"device_id","wave","place"}) once more, as waves of their own; the others stay as they
  * are, in the first wave. */
 MUST_USE enum err_code rollout_device_store_begin_again(struct db *db, const char *rollout_id, const json_t *rows,
