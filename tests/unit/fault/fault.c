@@ -35,6 +35,7 @@ int __real_link(const char *from, const char *to);
 int __real_unlink(const char *path);
 int __real_mkdir(const char *path, mode_t mode);
 int __real_fchmod(int fd, mode_t mode);
+int __real_ftruncate(int fd, off_t n);
 
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
@@ -56,6 +57,7 @@ int __wrap_link(const char *from, const char *to);
 int __wrap_unlink(const char *path);
 int __wrap_mkdir(const char *path, mode_t mode);
 int __wrap_fchmod(int fd, mode_t mode);
+int __wrap_ftruncate(int fd, off_t n);
 
 /* Weak: a program without power.c has no power to cut. */
 #pragma weak power_before_write
@@ -433,6 +435,20 @@ int __wrap_fchmod(int fd, mode_t mode)
 
     int rc = broken(&hit, "fchmod") ? -1 : __real_fchmod(fd, mode);
 
+    die_behind(hit);
+    return rc;
+}
+
+int __wrap_ftruncate(int fd, off_t n)
+{
+    bool hit;
+    int rc;
+
+    if (broken(&hit, "ftruncate"))
+        return -1;
+    if (with_power())
+        power_before_write(fd);
+    rc = __real_ftruncate(fd, n);
     die_behind(hit);
     return rc;
 }

@@ -4,9 +4,13 @@
 #include "base/file.h"
 #include "loop/identity.h"
 #include "loop/memory.h"
+#include "spool/spool.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -303,6 +307,129 @@ static const char *wanted_check(const char *dir, int acked)
                : wrong(acked, atoi(json_str(j, "command", "0")), json_str(j, "state", ""));
 }
 
+/* --- the event spool: what a sync covered is all there, once, in order; with its mark --- */
+
+enum { SPOOL_STEP = 3 }; /* records a step; their source is their number, so the mark is the step */
+
+struct spool_pair {
+    struct spool_writer *w;
+    struct spool_reader *r;
+    uint64_t seen;
+};
+
+static void spool_done(void *ctx)
+{
+    struct spool_pair *p = ctx;
+
+    spool_writer_close(p->w);
+    spool_reader_close(p->r);
+    free(p);
+}
+
+/* Segments so small that each step or two begins one, and the reader removes some. */
+static void *spool_begin(const char *dir, struct err *e)
+{
+    static const struct spool_limits small = {.segment_bytes = 512, .keep_free = 1};
+    struct spool_pair *p = calloc(1, sizeof *p);
+
+    if (p == NULL)
+        return NULL;
+    if (spool_writer_open(dir, &small, &p->w, e) == ERR_OK &&
+        spool_reader_open(dir, &p->r, e) == ERR_OK)
+        return p;
+    spool_done(p);
+    return NULL;
+}
+
+static bool spool_each(void *ctx, uint64_t seq, struct slice payload)
+{
+    uint64_t *last = ctx;
+    char want[32];
+
+    (void)snprintf(want, sizeof want, "record %" PRIu64, seq);
+    if (seq != *last + 1 || !slice_is(payload, want))
+        return false;
+    *last = seq;
+    return true;
+}
+
+static enum err_code spool_step(void *ctx, int v, struct err *e)
+{
+    struct spool_pair *p = ctx;
+    struct spool_batch b = {0};
+    enum err_code rc = ERR_OK;
+    uint64_t last;
+    char text[32];
+
+    while (rc == ERR_OK && spool_last(p->w) < (uint64_t)v * SPOOL_STEP) {
+        (void)snprintf(text, sizeof text, "record %" PRIu64, spool_last(p->w) + 1);
+        rc = spool_append(p->w, slice_of(text), e);
+    }
+    (void)snprintf(text, sizeof text, "%d", v);
+    if (rc == ERR_OK)
+        rc = spool_sync(p->w, slice_of(text), e);
+    if (rc != ERR_OK || v % 3 == 0)
+        return rc; /* every third waits for the next */
+    last = spool_acked(p->r);
+    rc = spool_next(p->r, last, 1000, MIB, spool_each, &last, &b, e);
+    if (rc == ERR_OK && b.last != (uint64_t)v * SPOOL_STEP)
+        return err_set(e, ERR_INTERNAL, "not all records are handed out");
+    return rc == ERR_OK ? spool_ack(p->r, b.first, b.last, e) : rc;
+}
+
+static const char *spool_check(const char *dir, int acked)
+{
+    struct spool_view view;
+    struct err e = {0};
+    uint64_t last;
+    int mark;
+
+    if (spool_look(dir, &view, &e) != ERR_OK)
+        return acked == 0 ? NULL : e.msg;
+    view.mark[view.mark_n] = '\0';
+    mark = atoi(view.mark);
+    last = view.acked;
+    if (view.dropped != 0 || view.last != (uint64_t)mark * SPOOL_STEP)
+        return wrong(acked, (int)view.last, "last record");
+    if (spool_show(dir, 1000, spool_each, &last, &e) != ERR_OK || last != view.last)
+        return wrong(acked, (int)last, "not all records are there, once, in order");
+    return fits(acked, mark) ? NULL : wrong(acked, mark, "mark");
+}
+
+/* Does its writer live (test_fault_calls)? */
+static bool spool_is_held(const char *dir)
+{
+    char path[512];
+    bool held = false;
+    AUTO_FD int fd = -1;
+
+    (void)snprintf(path, sizeof path, "%s/writer.lock", dir);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0)
+        held = flock(fd, LOCK_EX | LOCK_NB) != 0;
+    return held;
+}
+
+/* After a death: what a program that starts sees, and that both sides go on. */
+static const char *spool_check_open(const char *dir, int acked)
+{
+    const char *fault = spool_check(dir, acked);
+    struct spool_pair *p;
+    struct err e = {0};
+    int next;
+
+    if (fault != NULL || spool_is_held(dir))
+        return fault;
+    p = spool_begin(dir, &e);
+    if (p == NULL)
+        return "the spool does not open";
+    next = (int)(spool_last(p->w) / SPOOL_STEP) + 1;
+    next += next % 3 == 0; /* one that is handed out and acknowledged */
+    fault = spool_step(p, next, &e) == ERR_OK ? NULL : "the spool does not go on";
+    spool_done(p);
+    return fault != NULL ? fault : spool_check(dir, next);
+}
+
 const struct keeping keepings[] = {
     {"file", folder, file_step, free, file_check},
     {"sequence", memory_open, seq_step, memory_close, seq_check},
@@ -310,5 +437,6 @@ const struct keeping keepings[] = {
     {"identity", folder, identity_step, free, identity_check},
     {"journal", journal_begin, journal_step, journal_done, journal_check},
     {"wanted", wanted_open, wanted_step, wanted_close, wanted_check},
+    {"spool", spool_begin, spool_step, spool_done, spool_check_open},
 };
 const size_t n_keepings = COUNT_OF(keepings);

@@ -16,6 +16,7 @@ ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
 int __real_rename(const char *from, const char *to);
 int __real_link(const char *from, const char *to);
 int __real_unlink(const char *path);
+int __real_ftruncate(int fd, off_t n);
 void *__real_malloc(size_t n);
 
 enum { DIRTY_MAX = 256, NAMES_MAX = 1024, LONG = 300 };
@@ -150,7 +151,7 @@ void power_cut(int variant)
 {
     if (variant != POWER_NAMES) {
         for (size_t i = 0; i < n_dirty; i++)
-            if (ftruncate(dirty[i].fd, 0) != 0 ||
+            if (__real_ftruncate(dirty[i].fd, 0) != 0 ||
                 __real_pwrite(dirty[i].fd, dirty[i].old, dirty[i].n, 0) != (ssize_t)dirty[i].n)
                 fail("could not put back what the file was");
     }

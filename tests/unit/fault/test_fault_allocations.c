@@ -10,6 +10,7 @@
 #include "loop/bundle.h"
 #include "loop/memory.h"
 #include "plan/plan.h"
+#include "spool/spool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -332,6 +333,35 @@ static char *run_frame(enum err_code *ret_rc)
     return *ret_rc == ERR_OK ? text_of(out, ret_rc) : NULL;
 }
 
+static bool add_record(void *ctx, uint64_t seq, struct slice payload)
+{
+    strbuf_printf(ctx, "%d ", (int)seq);
+    strbuf_add(ctx, payload);
+    return strbuf_ok(ctx);
+}
+
+static char *run_spool(enum err_code *ret_rc)
+{
+    AUTO(spool_writer_close) struct spool_writer *w = NULL;
+    AUTO(spool_reader_close) struct spool_reader *r = NULL;
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(MIB);
+    struct spool_batch batch = {0};
+    struct err e = {0};
+
+    *ret_rc = spool_writer_open(dir, &(struct spool_limits){.keep_free = 1}, &w, &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = spool_append(w, slice_of("{}"), &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = spool_sync(w, slice_of("mark"), &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = spool_reader_open(dir, &r, &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = spool_next(r, 0, 100, MIB, add_record, &b, &batch, &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = batch.n == 1 ? spool_ack(r, 1, 1, &e) : ERR_NO_MEMORY;
+    return *ret_rc == ERR_OK ? strbuf_take(&b) : NULL;
+}
+
 static const struct {
     const char *name;
     run_fn *run;
@@ -350,6 +380,7 @@ static const struct {
     {"journal", run_journal},
     {"rendition", run_rendition},
     {"frame", run_frame},
+    {"spool", run_spool},
 };
 
 /* The n-th allocation fails; false: there are not so many. */
