@@ -54,3 +54,6 @@ struct maillog_line {
 
 /* line: without its line end.  now_ms: wall time, for lines that say no year. */
 void maillog_line_read(struct slice line, int64_t now_ms, struct maillog_line *ret);
+/* Class of a refusal. what: behind "reject: "; content: said by a header or body check or a milter.
+ */
+enum maillog_reason maillog_refusal_reason(struct slice what, bool content);
