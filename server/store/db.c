@@ -39,7 +39,7 @@ uint64_t db_request_statement_count(void)
     return atomic_load_explicit(&statements_asked, memory_order_relaxed);
 }
 
-static void count_statement(const struct db *db)
+void db_count_statement(const struct db *db)
 {
     atomic_fetch_add_explicit(&statements_run, 1, memory_order_relaxed);
     if (db->for_requests)
@@ -102,7 +102,7 @@ static void log_failure(const char *event, const char *what, const char *state, 
 }
 
 /* Wait until the socket is ready or the deadline is over; false: it is. */
-static bool wait_socket(PGconn *conn, short events, int64_t deadline_mono_ms)
+bool db_wait_socket(PGconn *conn, short events, int64_t deadline_mono_ms)
 {
     for (;;) {
         int64_t left = deadline_mono_ms - clock_mono_ms();
@@ -120,14 +120,14 @@ static bool wait_socket(PGconn *conn, short events, int64_t deadline_mono_ms)
 }
 
 /* The last result of what was sent; NULL when the connection was lost or nothing came in time. */
-static PGresult *collect(struct db *db, int limit_ms)
+PGresult *db_collect(struct db *db, int limit_ms)
 {
     int64_t deadline = clock_mono_ms() + limit_ms;
     PGresult *last = NULL, *res;
 
     for (;;) {
         while (PQisBusy(db->conn)) {
-            if (!wait_socket(db->conn, POLLIN, deadline) || !PQconsumeInput(db->conn)) {
+            if (!db_wait_socket(db->conn, POLLIN, deadline) || !PQconsumeInput(db->conn)) {
                 PQclear(last);
                 return NULL;
             }
@@ -145,14 +145,14 @@ static PGresult *collect(struct db *db, int limit_ms)
 }
 
 /* Lost or silent: the connection is dropped; inside a transaction nothing more may run. */
-static enum err_code lost(struct db *db, const char *what, struct err *e)
+enum err_code db_lost(struct db *db, const char *what, struct err *e)
 {
     log_failure("db.lost", what, "", db->conn == NULL ? "" : PQerrorMessage(db->conn));
     disconnect(db);
     return db_away(e);
 }
 
-static enum err_code classify(struct db *db, const char *what, const PGresult *res, struct err *e)
+enum err_code db_classify(struct db *db, const char *what, const PGresult *res, struct err *e)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *constraint = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
@@ -181,7 +181,7 @@ static enum err_code classify(struct db *db, const char *what, const PGresult *r
     return err_set(e, ERR_INTERNAL, "a statement failed");
 }
 
-static bool good(const PGresult *res)
+bool db_good(const PGresult *res)
 {
     ExecStatusType status = PQresultStatus(res);
 
@@ -195,16 +195,16 @@ enum err_code db_simple(struct db *db, const char *sql, int limit_ms, char *tag,
     PGresult *res;
     enum err_code rc = ERR_OK;
 
-    count_statement(db);
+    db_count_statement(db);
     if (!PQsendQuery(db->conn, sql))
-        return lost(db, "send", e);
-    res = collect(db, limit_ms);
+        return db_lost(db, "send", e);
+    res = db_collect(db, limit_ms);
     if (res == NULL || PQstatus(db->conn) != CONNECTION_OK) {
         PQclear(res);
-        return lost(db, "script", e);
+        return db_lost(db, "script", e);
     }
-    if (!good(res))
-        rc = classify(db, "script", res, e);
+    if (!db_good(res))
+        rc = db_classify(db, "script", res, e);
     else if (tag != NULL)
         (void)snprintf(tag, tag_size, "%s", PQcmdStatus(res));
     PQclear(res);
@@ -260,7 +260,7 @@ static enum err_code reconnect(struct db *db, struct err *e)
         return db_away(e);
     db->conn = PQconnectdbParams(keys, values, 1);
     if (db->conn == NULL || PQstatus(db->conn) != CONNECTION_OK) {
-        (void)lost(db, "connect", e);
+        (void)db_lost(db, "connect", e);
         return backed_off(db, e);
     }
     (void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
@@ -327,14 +327,14 @@ static enum err_code prepare(struct db *db, const struct stmt *stmt, struct err 
     if (db->n_prepared >= PREPARED_SLOTS / 2)
         return err_set(e, ERR_INTERNAL, "too many prepared statements");
     if (!PQsendPrepare(db->conn, stmt->name, stmt->sql, stmt->n_params, NULL))
-        return lost(db, stmt->name, e);
-    res = collect(db, STATEMENT_LIMIT_MS);
+        return db_lost(db, stmt->name, e);
+    res = db_collect(db, STATEMENT_LIMIT_MS);
     if (res == NULL || PQstatus(db->conn) != CONNECTION_OK) {
         PQclear(res);
-        return lost(db, stmt->name, e);
+        return db_lost(db, stmt->name, e);
     }
-    if (!good(res))
-        rc = classify(db, stmt->name, res, e);
+    if (!db_good(res))
+        rc = db_classify(db, stmt->name, res, e);
     PQclear(res);
     if (rc == ERR_OK) {
         db->prepared[slot] = stmt;
@@ -422,18 +422,18 @@ static enum err_code execute(struct db *db, const struct stmt *stmt, const struc
         return rc == ERR_NO_MEMORY ? err_set(e, rc, "out of memory")
                                    : err_set(e, rc, "a value cannot be stored");
     }
-    count_statement(db);
+    db_count_statement(db);
     sent = PQsendQueryPrepared(db->conn, stmt->name, stmt->n_params, x.value, x.length, x.format,
                                0) != 0;
     if (sent)
-        res = collect(db, STATEMENT_LIMIT_MS);
+        res = db_collect(db, STATEMENT_LIMIT_MS);
     encoded_clear(&x);
     if (res == NULL || PQstatus(db->conn) != CONNECTION_OK) {
         PQclear(res);
-        return lost(db, stmt->name, e);
+        return db_lost(db, stmt->name, e);
     }
-    if (!good(res)) {
-        rc = classify(db, stmt->name, res, e);
+    if (!db_good(res)) {
+        rc = db_classify(db, stmt->name, res, e);
         PQclear(res);
         return rc;
     }
@@ -555,12 +555,12 @@ enum err_code db_wait(struct db *db, int timeout_ms, struct db_hint *ret, bool *
         n = PQnotifies(db->conn);
         if (n != NULL)
             break;
-        if (!wait_socket(db->conn, POLLIN, deadline)) {
+        if (!db_wait_socket(db->conn, POLLIN, deadline)) {
             *ret_got = false;
             return ERR_OK;
         }
         if (!PQconsumeInput(db->conn))
-            return lost(db, "wait", e);
+            return db_lost(db, "wait", e);
     }
     (void)snprintf(ret->channel, sizeof ret->channel, "%s", n->relname);
     (void)snprintf(ret->payload, sizeof ret->payload, "%s", n->extra);

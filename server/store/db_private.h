@@ -37,6 +37,7 @@ struct db {
     bool tx_again; /* serialization failure or deadlock: the transaction may be run again */
     struct after *after, **after_end;
     unsigned times_opened;
+    int64_t copy_until_ms; /* of the COPY that is under way */
     char listening[LISTEN_MAX][32];
     size_t n_listening;
 };
@@ -49,6 +50,16 @@ enum err_code db_ensure(struct db *db, struct err *e);
  */
 enum err_code db_simple(struct db *db, const char *sql, int limit_ms, char *tag, size_t tag_size,
                         struct err *e);
+
+/* What a statement of whatever kind needs (db.c). */
+void db_count_statement(const struct db *db);
+bool db_good(const PGresult *res);
+bool db_wait_socket(PGconn *conn, short events, int64_t deadline_mono_ms); /* false: not in time */
+/* The last result of what was sent; NULL when the connection was lost or nothing came in time. */
+PGresult *db_collect(struct db *db, int limit_ms);
+/* Lost or silent: the connection is dropped; inside a transaction nothing more may run. */
+enum err_code db_lost(struct db *db, const char *what, struct err *e);
+enum err_code db_classify(struct db *db, const char *what, const PGresult *res, struct err *e);
 
 struct rows {
     PGresult *res; /* owned by the arena */

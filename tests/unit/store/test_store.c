@@ -1,5 +1,6 @@
 /* db.c and migrate.c against a real PostgreSQL: started by pg.sh. */
 #include "store/all_stmts.h"
+#include "store/db_copy.h"
 #include "store/db_private.h"
 #include "store/migrate.h"
 
@@ -185,6 +186,162 @@ static enum err_code put_twice(struct db *db, void *ctx, struct err *e)
     return rc == ERR_OK
                ? db_run(db, &PUT, (struct db_param[]){P_TEXT(ctx), P_JSON(v)}, NULL, NULL, e)
                : rc;
+}
+
+/* --- COPY --- */
+
+static const char COPY_SQL[] =
+    "COPY copied (n, at, id, who, words, doc) FROM STDIN (FORMAT binary)";
+
+struct copying {
+    struct strbuf rows;
+    int64_t copied;
+    bool killed;
+};
+
+static enum err_code copy_tx(struct db *db, void *ctx, struct err *e)
+{
+    static const struct stmt TABLE = {"test_copied", 0,
+                                      "CREATE TABLE IF NOT EXISTS copied (place serial, n bigint "
+                                      "UNIQUE, at timestamptz, id uuid, "
+                                      "who inet, words text, doc jsonb)"};
+    struct copying *c = ctx;
+    enum err_code rc = db_run(db, &TABLE, NULL, NULL, NULL, e);
+
+    if (rc == ERR_OK)
+        rc = db_copy_begin(db, COPY_SQL, 10000, e);
+    if (rc == ERR_OK && c->killed)
+        assert_int_equal(shutdown(PQsocket(db->conn), SHUT_RDWR), 0);
+    for (size_t at = 0; rc == ERR_OK && at < c->rows.n; at += 1000) /* rows in pieces */
+        rc = db_copy_put(
+            db, (struct slice){c->rows.p + at, c->rows.n - at < 1000 ? c->rows.n - at : 1000}, e);
+    return rc == ERR_OK ? db_copy_end(db, &c->copied, e) : rc;
+}
+
+static void add_copied(struct strbuf *b, int64_t n, struct slice words, const char *doc)
+{
+    static const unsigned char v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+    static const unsigned char id[16] = {1, 2, 3, [15] = 0xff};
+    size_t mark;
+
+    copy_row_begin(b, 6);
+    copy_int8(b, n);
+    copy_time(b, INT64_C(1793000000123));
+    copy_uuid(b, id);
+    if (n % 2 == 0)
+        copy_inet(b, AF_INET, "\300\0\2\1");
+    else
+        copy_inet(b, AF_INET6, v6);
+    copy_text(b, words);
+    mark = copy_json_begin(b);
+    strbuf_puts(b, doc);
+    copy_json_end(b, mark);
+}
+
+/* Whatever PostgreSQL's text form would take for an end, an escape or NULL is a value here. */
+static void copied_bytes_come_back(void **state)
+{
+    static const char *const evil[] = {"",
+                                       "\\N",
+                                       "\\.",
+                                       "\\.\n",
+                                       "a\tb\nc\rd\\e",
+                                       "'; --",
+                                       "\xc3\xa9 \xf0\x9f\x93\xa7",
+                                       "\x01\x7f",
+                                       "PGCOPY\n",
+                                       "$1"};
+    static const struct stmt READ = {
+        "test_copied_read", 0, "SELECT n, at, id, who, words, doc->>'k' FROM copied ORDER BY n"};
+    AUTO(arena_free) struct arena *a = arena_new(1 * MIB);
+    AUTO(db_close) struct db *db = open_db();
+    AUTO_STRBUF struct strbuf doc = STRBUF_INIT(1000);
+    struct copying c = {.rows = STRBUF_INIT(1 * MIB)};
+    struct rows *r = NULL;
+    struct err e = {0};
+    int n = (int)COUNT_OF(evil);
+
+    (void)state;
+    for (int i = 0; i < n; i++)
+        add_copied(&c.rows, i, slice_of(evil[i]), "{\"k\": \"\\\\N\\n\"}");
+    copy_row_begin(&c.rows, 6);
+    copy_int8(&c.rows, n);
+    for (int i = 0; i < 5; i++)
+        copy_null(&c.rows);
+    assert_int_equal(tx_run(db, "copy", copy_tx, &c, &e), ERR_OK);
+    assert_int_equal(c.copied, n + 1);
+    assert_int_equal(db_run(db, &READ, NULL, a, &r, &e), ERR_OK);
+    assert_int_equal(rows_count(r), n + 1);
+    for (int i = 0; i < n; i++) {
+        assert_string_equal(rows_text(r, i, 4), evil[i]);
+        assert_string_equal(rows_text(r, i, 5), "\\N\n");
+        assert_int_equal(rows_time_ms(r, i, 1), INT64_C(1793000000123));
+        assert_string_equal(rows_text(r, i, 2), "01020300-0000-0000-0000-0000000000ff");
+        assert_string_equal(rows_text(r, i, 3), i % 2 == 0 ? "192.0.2.1" : "2001:db8::1");
+    }
+    for (int col = 1; col < 6; col++)
+        assert_true(rows_null(r, n, col));
+    strbuf_clear(&c.rows);
+}
+
+static int64_t copied_rows(struct db *db)
+{
+    static const struct stmt COUNT = {"test_copied_count", 0, "SELECT count(*) FROM copied"};
+
+    return number(db, &COUNT);
+}
+
+/* One bad value, and nothing of the transaction is there; the connection works on. */
+static void a_copy_is_whole_or_nothing(void **state)
+{
+    static const struct {
+        const char *name;
+        struct slice words;
+        const char *doc;
+        int64_t n;
+        enum err_code rc;
+    } bad[] = {{"NUL", {"a\0b", 3}, "{}", 2000, ERR_INVALID},
+               {"no UTF-8", {"\xff\xfe", 2}, "{}", 2000, ERR_INVALID},
+               {"no JSON", {"x", 1}, "{", 2000, ERR_INVALID},
+               {"JSON with NUL", {"x", 1}, "{\"a\":\"\\u0000\"}", 2000, ERR_INVALID},
+               {"twice the same", {"x", 1}, "{}", 1000, ERR_CONFLICT}};
+    AUTO(db_close) struct db *db = open_db();
+    int64_t before = copied_rows(db);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct copying c = {.rows = STRBUF_INIT(4 * MIB)};
+        struct err e = {0};
+
+        for (int64_t n = 1000; n < 1500; n++)
+            add_copied(&c.rows, n, slice_of("good"), "{}");
+        add_copied(&c.rows, bad[i].n, bad[i].words, bad[i].doc);
+        for (int64_t n = 3000; n < 20000; n++) /* still on its way when the server has given up */
+            add_copied(&c.rows, n, slice_of("good"), "{}");
+        if (tx_run(db, "copy", copy_tx, &c, &e) != bad[i].rc)
+            fail_msg("%s: %d %s", bad[i].name, (int)e.code, e.msg);
+        assert_int_equal(copied_rows(db), before);
+        strbuf_clear(&c.rows);
+    }
+}
+
+static void a_lost_copy_is_nothing(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    struct copying c = {.rows = STRBUF_INIT(4 * MIB), .killed = true};
+    int64_t before = copied_rows(db);
+    struct err e = {0};
+
+    (void)state;
+    for (int64_t n = 1000; n < 20000; n++)
+        add_copied(&c.rows, n, slice_of("good"), "{}");
+    assert_int_equal(tx_run(db, "copy", copy_tx, &c, &e), ERR_OVERLOADED);
+    c.killed = false;
+    assert_int_equal(copied_rows(db), before);
+    assert_int_equal(db_copy_begin(db, COPY_SQL, 1000, &e), ERR_INTERNAL);
+    assert_int_equal(tx_run(db, "copy", copy_tx, &c, &e), ERR_OK);
+    assert_int_equal(c.copied, 19000);
+    strbuf_clear(&c.rows);
 }
 
 static void conflict_rolls_back(void **state)
@@ -412,6 +569,9 @@ int main(void)
         cmocka_unit_test(every_statement_prepares),
         cmocka_unit_test(days_of_events_are_made_once),
         cmocka_unit_test(values_come_back),
+        cmocka_unit_test(copied_bytes_come_back),
+        cmocka_unit_test(a_copy_is_whole_or_nothing),
+        cmocka_unit_test(a_lost_copy_is_nothing),
         cmocka_unit_test(conflict_rolls_back),
         cmocka_unit_test(serialization_failure_is_repeated),
         cmocka_unit_test(lost_connection_is_no_half_transaction),
