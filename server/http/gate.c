@@ -213,8 +213,10 @@ static enum err_code check_framing(const struct gate_request *rq, const struct g
     if (ret->has_body && (slice_is(rq->method, "GET") || slice_is(rq->method, "HEAD")))
         return err_set(e, ERR_MALFORMED, "this method has no body");
     f = gate_field(rq->fields, rq->n_fields, "Content-Encoding");
-    if (f != NULL && !name_is(f->value, "identity"))
-        return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, "content codings are not supported");
+    ret->zstd = f != NULL && name_is(f->value, "zstd");
+    if (f != NULL && !ret->zstd && !name_is(f->value, "identity"))
+        return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE,
+                       "the only content coding is zstd, for events");
     f = gate_field(rq->fields, rq->n_fields, "Expect");
     if (f != NULL && !name_is(f->value, "100-continue"))
         return err_set(e, ERR_MALFORMED, "the only expectation is 100-continue");

@@ -29,6 +29,7 @@ struct gate_request {
 struct gate_result {
     bool has_body;         /* Content-Length above 0, or chunked */
     bool chunked;
+    bool zstd;             /* Content-Encoding: zstd; the route must take it (R_CODED) */
     uint64_t length;       /* Content-Length; 0 when absent */
     struct slice path;     /* view of target, without the query */
     struct slice query;    /* behind '?'; empty without one */

@@ -22,6 +22,7 @@ enum {
     DRAIN_LIMIT = 1024 * 1024, /* of a chunked body that is too large, before we hang up */
     STALE_TRIES = 3,
     DRAIN_RATE_MIN = 1000,
+    EVENTS_SHARE = 4, /* of the memory for bodies, one in so many */
 };
 
 /* ---- the life of a call
@@ -100,6 +101,8 @@ static void on_completed(void *http, struct MHD_Connection *mc, void **ctx,
     unchanged_give(h, c->unchanged);
     if (c->body_reserved > 0)
         (void)atomic_fetch_sub_explicit(&h->body_used, c->body_reserved, memory_order_relaxed);
+    if (c->body_share != NULL)
+        (void)atomic_fetch_sub_explicit(c->body_share, c->body_shared, memory_order_relaxed);
     json_decref(c->json);
     strbuf_clear(&c->body);
     arena_reset(a); /* c is gone */
@@ -158,6 +161,15 @@ static enum err_code reserve_body(struct call *c, size_t n, struct err *e)
     struct http *h = c->h;
 
     c->body_reserved = n;
+    if ((c->match.route->flags & R_EVENTS) != 0) {
+        c->body_share = &h->body_events;
+        c->body_shared = n;
+        if (atomic_fetch_add_explicit(c->body_share, n, memory_order_relaxed) + n >
+            h->cfg.body_memory / EVENTS_SHARE) {
+            metrics_count(h->metrics, METRIC_OVERLOADED);
+            return err_set(e, ERR_OVERLOADED, "too many events are being received");
+        }
+    }
     if (atomic_fetch_add_explicit(&h->body_used, n, memory_order_relaxed) + n <= h->cfg.body_memory)
         return ERR_OK;
     metrics_count(h->metrics, METRIC_OVERLOADED);
@@ -172,6 +184,8 @@ static enum err_code begin_body(struct call *c, const struct gate_result *gate, 
         return err_set(e, ERR_TOO_LARGE, "the body may have at most %zu bytes", max);
     if (call_check_type(c, e) != ERR_OK)
         return e->code;
+    if (gate->zstd && (c->match.route->flags & R_CODED) == 0)
+        return err_set(e, ERR_UNSUPPORTED_MEDIA_TYPE, "content codings are for events only");
     c->body = STRBUF_INIT(max + 1);
     c->body_began_ms = clock_mono_ms();
     conn_deadline(c->conn, conn_grace_ms(c->h));
@@ -313,6 +327,8 @@ static enum pool_lane lane_of(const struct call *c)
 {
     const char *path = c->match.route->path;
 
+    if ((c->match.route->flags & R_EVENTS) != 0)
+        return POOL_EVENTS;
     return strncmp(path, "/api/agent/", 11) == 0 || strncmp(path, "/oauth2/", 8) == 0
                ? POOL_CHILDREN
                : POOL_PEOPLE;

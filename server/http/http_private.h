@@ -86,6 +86,8 @@ struct call {
     int64_t asked_s; /* wall time at which who was established; a token may expire while it is parked */
     struct strbuf body;
     size_t body_reserved;
+    _Atomic size_t *body_share; /* counted there as well; NULL: not */
+    size_t body_shared;
     int64_t body_began_ms;
     struct MHD_Response *response; /* owned, unless it is that of unchanged; set: state is CALL_ANSWER */
     struct unchanged *unchanged;   /* owned */
@@ -117,6 +119,7 @@ struct http {
     alignas(64) _Atomic int running; /* calls between the request line and NOTIFY_COMPLETED */
     _Atomic int suspended;           /* of these, with a worker */
     _Atomic size_t body_used;
+    _Atomic size_t body_events;      /* of these, of R_EVENTS routes */
     _Atomic uint64_t id_next;
 };
 

@@ -2,7 +2,11 @@
 
 #include <stdlib.h>
 
-enum { WORKERS_MAX = 16 /* database connections are at most 20 (protocol.md 6.18) */ };
+enum {
+    WORKERS_MAX = 16, /* database connections are at most 20 (protocol.md 6.18) */
+    EVENTS_RUNNING = 2,
+    EVENTS_WAITING = 16, /* bodies of up to 1 MiB each */
+};
 
 struct lane {
     struct call *first, **last;
@@ -22,20 +26,33 @@ struct pool {
     unsigned n;
 };
 
-/* One worker is kept free of each lane, so that neither waits for a crowd in the other. */
-static bool may_run(const struct pool *p, const struct lane *l)
+/* One worker is kept free of people and one of children, so that neither waits for a crowd of the
+ * other; of three or more one of each is kept free of events as well. */
+static bool may_run(const struct pool *p, enum pool_lane lane)
 {
-    return l->first != NULL && (p->stop || p->n < 2 || l->running < p->n - 1);
+    unsigned events = p->lane[POOL_EVENTS].running, children = p->lane[POOL_CHILDREN].running;
+
+    if (p->lane[lane].first == NULL)
+        return false;
+    if (p->stop || p->n < 2)
+        return true;
+    if (lane == POOL_PEOPLE)
+        return p->lane[lane].running < p->n - 1;
+    if (lane == POOL_EVENTS && (events >= EVENTS_RUNNING || (p->n > 2 && events >= p->n - 2)))
+        return false;
+    return children + events < p->n - 1;
 }
 
-/* The lane of the next job: in turn when both have one; POOL_LANES: there is none. */
+/* The lane of the next job: in turn when several have one; POOL_LANES: there is none. */
 static enum pool_lane next_lane(const struct pool *p)
 {
-    enum pool_lane other = p->served == POOL_PEOPLE ? POOL_CHILDREN : POOL_PEOPLE;
+    for (unsigned i = 1; i <= POOL_LANES; i++) {
+        enum pool_lane lane = (p->served + i) % POOL_LANES;
 
-    return may_run(p, &p->lane[other])       ? other
-           : may_run(p, &p->lane[p->served]) ? p->served
-                                             : POOL_LANES;
+        if (may_run(p, lane))
+            return lane;
+    }
+    return POOL_LANES;
 }
 
 /* served: the lane of the job that is done; POOL_LANES: none was. */
@@ -59,6 +76,9 @@ static struct call *next_job(struct pool *p, enum pool_lane *served)
         l->waiting--;
         l->running++;
         p->served = lane;
+        if (next_lane(p) !=
+            POOL_LANES) /* who was woken for it may have found that it could not run then */
+            (void)pthread_cond_signal(&p->work);
     }
     *served = lane;
     (void)pthread_mutex_unlock(&p->lock);
@@ -106,10 +126,13 @@ struct pool *pool_start(const struct http_config *cfg, void (*run)(struct call *
 
 bool pool_reserve(struct pool *p, enum pool_lane lane)
 {
+    unsigned max = p->cfg->queue_max;
     bool ok;
 
+    if (lane == POOL_EVENTS && max > EVENTS_WAITING)
+        max = EVENTS_WAITING;
     (void)pthread_mutex_lock(&p->lock);
-    ok = p->lane[lane].waiting < p->cfg->queue_max && !p->stop;
+    ok = p->lane[lane].waiting < max && !p->stop;
     p->lane[lane].waiting += ok;
     (void)pthread_mutex_unlock(&p->lock);
     return ok;

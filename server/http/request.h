@@ -112,6 +112,8 @@ enum route_flags {
     R_MERGE = 16,   /* application/merge-patch+json */
     R_OPEN_PW = 32, /* allowed while the password must be changed */
     R_FORM_HTML = 64,
+    R_CODED = 256,    /* the body may come as Content-Encoding: zstd; the handler undoes it */
+    R_EVENTS = 512,   /* has workers and memory for bodies of its own share: a flood keeps nobody else waiting */
     R_LOOPBACK = 128, /* callers at a loopback address need no permission (unless a proxy speaks for others) */
 };
 struct route {

@@ -78,6 +78,8 @@ enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
          pool_waiting(h->pool, POOL_CHILDREN)},
         {"inari_http_queue_people", "gauge", "Requests of people waiting for a worker.",
          pool_waiting(h->pool, POOL_PEOPLE)},
+        {"inari_http_queue_events", "gauge", "Batches of events waiting for a worker.",
+         pool_waiting(h->pool, POOL_EVENTS)},
         {"inari_http_running", "gauge", "Requests between request line and end of answer.",
          atomic_load(&h->running)},
         {"inari_db_statements_total", "counter", "SQL statements run.",

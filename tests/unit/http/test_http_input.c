@@ -91,6 +91,8 @@ static const struct gate_case gate_cases[] = {
     {"not ASCII", "GET", "/\xc3\xa4", {HOST}, ERR_MALFORMED},
     {"fragment", "GET", "/a#b", {HOST}, ERR_MALFORMED},
     {"coded body", "POST", "/", {HOST, {"Content-Encoding", "gzip"}}, ERR_UNSUPPORTED_MEDIA_TYPE},
+    {"body with zstd", "POST", "/", {HOST, {"Content-Encoding", "Zstd"}}, ERR_OK},
+    {"two codings", "POST", "/", {HOST, {"Content-Encoding", "zstd, zstd"}}, ERR_UNSUPPORTED_MEDIA_TYPE},
     {"odd expectation", "POST", "/", {HOST, {"Expect", "coffee"}}, ERR_MALFORMED},
 };
 

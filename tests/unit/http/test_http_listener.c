@@ -93,7 +93,23 @@ static enum err_code echo(struct req *rq, struct reply *rp, struct err *e)
     return reply_json(rp, 201, json_incref(rq->json), e);
 }
 
+static atomic_int events_now, events_most;
+
+/* How many at once. */
+static enum err_code slow_events(struct req *rq, struct reply *rp, struct err *e)
+{
+    int now = atomic_fetch_add(&events_now, 1) + 1;
+
+    if (now > atomic_load(&events_most))
+        atomic_store(&events_most, now);
+    usleep(300 * 1000);
+    atomic_fetch_sub(&events_now, 1);
+    return reply_json(rp, 200, json_pack("{s:i}", "bytes", (int)rq->body.n), e);
+}
+
 static const struct route table[] = {
+    {"GET", "/events", slow_events, PERM_NONE, 0, R_EVENTS},
+    {"POST", "/events", slow_events, PERM_NONE, 300 * KIB, R_EVENTS | R_CODED | R_RAW},
     {"GET", "/hold", hold, PERM_NONE, 0, R_INLINE | R_HOLD},
     {"GET", "/hold-for-two", hold_for_two, PERM_NONE, 0, R_INLINE | R_HOLD},
     {"GET", "/slow", slow, PERM_NONE, 0, 0},
@@ -117,6 +133,8 @@ static enum err_code device_token(struct app *a, struct device_token *remembered
     return ERR_OK;
 }
 
+static unsigned workers = 2;
+
 static int start(void **state)
 {
     const struct http_config cfg = {
@@ -127,7 +145,7 @@ static int start(void **state)
         .tls = tls,
         .conninfo = "",
         .hooks = {.device_token = device_token},
-        .workers = 2,
+        .workers = workers,
         .queue_max = 4,
         .io_threads = 2,
         .connections = 4000,
@@ -367,6 +385,75 @@ static void children_are_served_beside_a_crowd_of_people(void **state)
     served_beside_a_crowd("/slow", "/api/agent/v1/slow");
 }
 
+/* Two batches at a time, whatever comes, and nobody else waits for them. */
+static void others_are_served_beside_a_crowd_of_events(void **state)
+{
+    (void)state;
+    atomic_store(&events_most, 0);
+    served_beside_a_crowd("/events", "/api/agent/v1/slow");
+    served_beside_a_crowd("/events", "/slow");
+    assert_int_equal(atomic_load(&events_most), 2);
+}
+
+static void two_workers_serve_people_beside_events(void **state)
+{
+    (void)state;
+    atomic_store(&events_most, 0);
+    served_beside_a_crowd("/events", "/slow");
+    assert_int_equal(atomic_load(&events_most), 1);
+}
+
+/* Memory for bodies: of four parts events get one, and the others keep theirs.  The coding is for
+ * them alone. */
+static void bodies_of_events_have_a_share(void **state)
+{
+    static const char begin_events[] =
+        "POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+        "Content-Encoding: zstd\r\nContent-Length: 200000\r\n\r\n";
+    static const char coded[] =
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Encoding: zstd\r\nContent-Length: 2\r\n\r\n{}";
+    static const char plain[] =
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: 2\r\n\r\n{}";
+    struct client first = client_open(), second = client_open(), other = client_open();
+    char buf[4096], *rest = calloc(1, 200001);
+
+    (void)state;
+    assert_non_null(rest);
+    memset(rest, 'x', 200000);
+    client_send(&first, begin_events);
+    usleep(100 * 1000);
+    client_send(&second, begin_events);
+    assert_int_equal(client_read(&second, buf, sizeof buf), 503);
+    client_send(&other, plain);
+    assert_int_equal(client_read(&other, buf, sizeof buf), 201);
+    client_send(&first, rest);
+    assert_int_equal(client_read(&first, buf, sizeof buf), 200);
+    assert_non_null(strstr(buf, "200000"));
+    client_close(&second);
+    second = client_open();
+    client_send(&second, begin_events);
+    client_send(&second, rest);
+    assert_int_equal(client_read(&second, buf, sizeof buf), 200); /* it was given back */
+    client_send(&other, coded);
+    assert_int_equal(client_read(&other, buf, sizeof buf), 415);
+    free(rest);
+    client_close(&first);
+    client_close(&second);
+    client_close(&other);
+}
+
+static int start_4(void **state)
+{
+    int rc;
+
+    workers = 4;
+    rc = start(state);
+    workers = 2;
+    return rc;
+}
+
 static void io_thread_is_free_while_workers_work(void **state)
 {
     struct client s = client_open(), c = client_open();
@@ -562,6 +649,9 @@ int main(void)
         TEST(queue_is_bounded),
         TEST(people_are_served_beside_a_crowd_of_children),
         TEST(children_are_served_beside_a_crowd_of_people),
+        cmocka_unit_test_setup_teardown(others_are_served_beside_a_crowd_of_events, start_4, stop),
+        TEST(two_workers_serve_people_beside_events),
+        TEST(bodies_of_events_have_a_share),
         TEST(io_thread_is_free_while_workers_work),
         TEST(bodies),
         TEST(chunked_too_large),
