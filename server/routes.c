@@ -94,6 +94,7 @@ const struct route routes[] = {
     { "PUT",    "/api/agent/v1/status",     agent_status,   PERM_DEVICE, 64 * KIB,  R_RAW },
     { "POST",   "/api/agent/v1/proposals",  agent_proposal, PERM_DEVICE, 512 * KIB, R_RAW },
     { "POST",   "/api/agent/v1/kept",       agent_kept, PERM_DEVICE, 4 * MIB, R_RAW },
+    { "POST",   "/api/agent/v1/events/{stream}", agent_events, PERM_DEVICE, 1 * MIB, R_RAW | R_CODED | R_EVENTS },
     { "GET",    "/api/agent/v1/commands",   agent_commands, PERM_DEVICE, 0,         0 },
     { "PUT",    "/api/agent/v1/commands/{id}/result", agent_command_result, PERM_DEVICE, 512 * KIB, R_RAW },
     { "POST",   "/api/agent/v1/keys",       agent_key,      PERM_DEVICE, 8 * KIB,   R_RAW },

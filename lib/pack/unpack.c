@@ -41,16 +41,15 @@ void unpack_free(struct unpack *u)
 
 static enum err_code broken(size_t code, struct err *e)
 {
-    switch (ZSTD_getErrorCode(code)) {
-    case ZSTD_error_memory_allocation:
+    ZSTD_ErrorCode what = ZSTD_getErrorCode(code);
+
+    if (what == ZSTD_error_memory_allocation)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
-    case ZSTD_error_frameParameter_windowTooLarge:
+    if (what == ZSTD_error_frameParameter_windowTooLarge)
         return err_set(e, ERR_TOO_LARGE, "the zstd window may have at most %d KiB",
                        1 << (UNPACK_WINDOW_LOG - 10));
-    default:
-        return err_set(e, ERR_MALFORMED, "this is not whole and valid zstd: %s",
-                       ZSTD_getErrorName(code));
-    }
+    return err_set(e, ERR_MALFORMED, "this is not whole and valid zstd: %s",
+                   ZSTD_getErrorName(code));
 }
 
 enum err_code unpack_next(struct unpack *u, struct slice *ret, struct err *e)

@@ -82,7 +82,6 @@ CREATE TABLE event_policy (                  -- one row
     keep_days         integer NOT NULL DEFAULT 30 CHECK (keep_days BETWEEN 1 AND 3650),
     size_budget_bytes bigint NOT NULL DEFAULT 21474836480 CHECK (size_budget_bytes > 0),
     subject           text NOT NULL DEFAULT 'keep' CHECK (subject IN ('keep', 'hash', 'omit')),
-    subject_key       bytea,                 -- for "hash", sealed under the parent's key file; NULL: not needed yet
     floor_day         date NOT NULL DEFAULT '2000-01-01', -- days before it were dropped: they are not made again
     version           bigint NOT NULL DEFAULT 1
 );

@@ -11,6 +11,7 @@ enum err_code agent_enrol(struct req *rq, struct reply *rp, struct err *e);     
 enum err_code agent_enrolment_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e);   /* R_INLINE | R_HOLD */
 enum err_code agent_status(struct req *rq, struct reply *rp, struct err *e);    /* R_RAW */
+enum err_code agent_events(struct req *rq, struct reply *rp, struct err *e);  /* R_RAW | R_CODED | R_EVENTS */
 enum err_code agent_kept(struct req *rq, struct reply *rp, struct err *e);      /* R_RAW */
 enum err_code agent_proposal(struct req *rq, struct reply *rp, struct err *e);  /* R_RAW */
 enum err_code agent_commands(struct req *rq, struct reply *rp, struct err *e);

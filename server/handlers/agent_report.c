@@ -8,10 +8,13 @@
 #include "domain/device_status.h"
 #include "domain/dry_run.h"
 #include "domain/enrol.h"
+#include "domain/event_ingest.h"
 #include "domain/kept.h"
 #include "domain/kept_notice.h"
 #include "handlers/common.h"
 #include "proto/proto.h"
+
+#include <strings.h>
 
 enum err_code agent_status(struct req *rq, struct reply *rp, struct err *e)
 {
@@ -117,4 +120,23 @@ enum err_code agent_command_bundle(struct req *rq, struct reply *rp, struct err 
     rp->content_type = "application/jose+json";
     reply_header(rp, "Cache-Control", "no-store");
     return ERR_OK;
+}
+
+enum err_code agent_events(struct req *rq, struct reply *rp, struct err *e)
+{
+    const char *coding = req_header(rq, "Content-Encoding"), *stream = rq->param[0];
+    const struct event_batch batch = {rq->who.id, stream, rq->body,
+                                      coding != NULL && strcasecmp(coding, "identity") != 0};
+    int64_t acknowledged = 0;
+    size_t n = strlen(stream);
+    enum err_code rc;
+
+    if (n > EVENT_STREAM_MAX || strspn(stream, "abcdefghijklmnopqrstuvwxyz") != n)
+        return err_field(e, ERR_INVALID, "/stream", "a stream's name has 1 to %d letters a-z",
+                         EVENT_STREAM_MAX);
+    rc = event_ingest(rq->db, rq->app, &batch, rq->arena, &acknowledged, e);
+    return rc == ERR_OK
+               ? reply_json(rp, 200, json_pack("{s:I}", "acknowledged", (json_int_t)acknowledged),
+                            e)
+               : rc;
 }

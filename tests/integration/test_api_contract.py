@@ -12,7 +12,7 @@ from parentlib import wait_until
 ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command",
        "events:read")
 SOMEBODY = "01900000-0000-7000-8000-000000000000"
-FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1"}
+FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1", "stream": "postfix"}
 
 
 @pytest.fixture(scope="module")

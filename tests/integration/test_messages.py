@@ -10,7 +10,8 @@ import err_texts  # noqa: E402
 
 # What only an agent reads, or the log of a program that does not start.
 MACHINES = {"agent_join.c", "agent_poll.c", "agent_status.c", "device_status.c", "device_token.c", "device_auth.c", "seal.c",
-            "keyring.c", "enrol.c", "tls.c", "selfsigned.c", "static.c", "hosts.c", "migrate.c", "issue.c"}
+            "keyring.c", "enrol.c", "tls.c", "selfsigned.c", "static.c", "hosts.c", "migrate.c", "issue.c",
+            "event_read.c", "event_ingest.c", "db_copy.c"}
 
 
 def texts():
