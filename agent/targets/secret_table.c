@@ -104,7 +104,7 @@ bool secret_table_ok(const char *path, const struct plan_table *t)
     rest = (struct slice){text, n};
     head = slice_cut(&rest, '\n');
     ok = head.n == strlen(HEAD) + SALT_HEX + 1 + SHA256_HEX_SIZE - 1 &&
-         memcmp(head.p, HEAD, strlen(HEAD)) == 0;
+         memcmp(head.p, HEAD, strlen(HEAD)) == 0 && head.p[strlen(HEAD) + SALT_HEX] == ' ';
     if (ok) {
         salt = (struct slice){head.p + strlen(HEAD), SALT_HEX};
         sum = (struct slice){salt.p + SALT_HEX + 1, SHA256_HEX_SIZE - 1};

@@ -5,6 +5,7 @@
 #include "domain/change.h"
 #include "http/problem.h"
 #include "store/group_store.h"
+#include "store/secret_store.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -196,6 +197,8 @@ static enum err_code delete_in_tx(struct db *db, void *ctx, struct err *e)
 
     if (rc == ERR_OK)
         rc = draft_store_delete(db, x->id, e);
+    if (rc == ERR_OK)
+        rc = secret_store_trim(db, true, e);
     return rc == ERR_OK ? audit_draft(db, x, "draft.delete", row.changes, e) : rc;
 }
 

@@ -16,6 +16,7 @@
 #include "store/dry_run_store.h"
 #include "store/fleet_store.h"
 #include "store/rollout_store.h"
+#include "store/secret_store.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -326,6 +327,8 @@ static enum err_code clean(struct jobs *j, struct err *e)
             rc = dry_run_store_trim(j->db, e);
         if (rc == ERR_OK)
             rc = command_store_trim(j->db, e);
+        if (rc == ERR_OK)
+            rc = secret_store_trim(j->db, false, e);
     }
     if (rc == ERR_OK) {
         j->cleaned_ms = clock_mono_ms();

@@ -15,6 +15,18 @@ static const struct stmt GIVEN = {"secret_given", 2,
 static const struct stmt ANY = {
     "secret_any", 1, "SELECT EXISTS (SELECT FROM device_secret WHERE device_id = $1::uuid)"};
 
+/* Of drafts that were discarded, and of values that were put in another one's place before anybody
+ * published them.  A box and the draft that has it are written in one transaction; the hour is for
+ * people who take what they were shown of one draft over into another. */
+static const struct stmt TRIM = {
+    "secret_trim", 1,
+    "DELETE FROM secret s WHERE s.pub IS NULL AND ($1::boolean OR s.created_at < now() - interval"
+    " '1 hour') AND NOT EXISTS (SELECT FROM draft d WHERE position('sealed:' || s.id::text IN"
+    " d.changes::text) > 0) AND NOT EXISTS (SELECT FROM dry_run d WHERE d.content IS NOT NULL AND"
+    " position('sealed:' || s.id::text IN d.content::text) > 0) AND NOT EXISTS (SELECT FROM "
+    "revision"
+    " r WHERE position('sealed:' || s.id::text IN r.content::text) > 0)"};
+
 #define IN_USE                                                                                     \
     "EXISTS (SELECT FROM revision r WHERE r.pub = (SELECT max(pub) FROM revision) AND "            \
     "position('sealed:' || s.id::text IN r.content::text) > 0)"
@@ -28,7 +40,7 @@ static const struct stmt LIST_OF = {
     "SELECT " COLUMNS "d.first_at, " IN_USE " FROM device_secret d JOIN secret s ON s.id = "
     "d.secret_id WHERE d.device_id = $1::uuid ORDER BY s.id DESC LIMIT 1000"};
 
-const struct stmt *const secret_store_stmts[] = {&ADD, &GET,  &PUBLISHED, &GIVEN,
+const struct stmt *const secret_store_stmts[] = {&ADD, &GET,  &PUBLISHED, &GIVEN, &TRIM,
                                                  &ANY, &LIST, &LIST_OF,   NULL};
 
 enum err_code secret_store_add(struct db *db, const char *id, const char *setting, struct slice box,
@@ -54,6 +66,11 @@ enum err_code secret_store_get(struct db *db, const char *id, const char *settin
 enum err_code secret_store_published(struct db *db, int64_t pub, struct err *e)
 {
     return db_run(db, &PUBLISHED, (struct db_param[]){P_INT(pub)}, NULL, NULL, e);
+}
+
+enum err_code secret_store_trim(struct db *db, bool fresh, struct err *e)
+{
+    return db_run(db, &TRIM, (struct db_param[]){P_BOOL(fresh)}, NULL, NULL, e);
 }
 
 enum err_code secret_store_given(struct db *db, const char *device_id, const char *id,

@@ -12,6 +12,8 @@ MUST_USE enum err_code secret_store_get(struct db *db, const char *id, const cha
                                         struct slice *ret_box, struct err *e);
 /* The boxes that publication is the first to have. */
 MUST_USE enum err_code secret_store_published(struct db *db, int64_t pub, struct err *e);
+/* Remove boxes that no publication, draft or running trial has.  fresh: also those of the last hour. */
+MUST_USE enum err_code secret_store_trim(struct db *db, bool fresh, struct err *e);
 /* The device gets it, or has it already. */
 MUST_USE enum err_code secret_store_given(struct db *db, const char *device_id, const char *id, struct err *e);
 MUST_USE enum err_code secret_store_any(struct db *db, const char *device_id, bool *ret, struct err *e);

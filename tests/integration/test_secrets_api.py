@@ -3,6 +3,7 @@ key, and nobody is shown more than that there is one."""
 import base64
 import hashlib
 import json
+import os
 import subprocess
 import uuid
 
@@ -13,6 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ctllib import Ctl
+from parentlib import wait_until
+from test_backup import tool
 from test_identity import offer
 from wireclient import unb64u
 
@@ -143,6 +146,94 @@ def test_bad_secrets_are_refused_without_repeating_them(parent, api, devices):
     nowhere(parent, text)
     for d in api.ok("GET", "/drafts")["items"]:
         api.delete(f"/drafts/{d['id']}", headers={"If-Match": api.get(f"/drafts/{d['id']}").headers["ETag"]})
+
+
+def boxes(parent):
+    return {r[0] for r in parent.postgres.psql("SELECT id FROM secret")}
+
+
+def tidied(parent, api):
+    """The parent tidies up when it begins, whatever it was doing before: its lease is nobody's."""
+    parent.stop()
+    parent.postgres.psql("UPDATE lease SET expires_at = now() - interval '1 s'; UPDATE secret SET created_at = created_at - interval '61 min'")
+    parent.start()
+    api.ok("GET", "/secrets")
+
+
+def test_boxes_of_what_was_never_published_do_not_stay(parent, api, devices):
+    api.publish({"fleet": {**AUTH, KEY: password()}}, "sign in")
+    kept = boxes(parent)
+    draft, r = edit(api, {"fleet": {KEY: password()}})
+    assert r.status_code == 200 and len(boxes(parent) - kept) == 1
+    (first,) = boxes(parent) - kept
+    other, _ = edit(api, {"devices": {"mx1": {KEY: password()}}})
+    at = api.get(f"/drafts/{draft}").headers["ETag"]
+    api.delete(f"/drafts/{draft}", params={"dry_run": "true"}, headers={"If-Match": at})
+    assert first in boxes(parent)
+    api.delete(f"/drafts/{draft}", headers={"If-Match": at})
+    (second,) = boxes(parent) - kept  # the other draft's
+    assert second != first and kept <= boxes(parent)
+    _, r = edit(api, {"fleet": {KEY: f"sealed:{first}"}})
+    assert r.status_code == 422 and r.json()["errors"][0]["id"] == "V.sealed-unknown"
+    # another text in the place of the second: nobody discards anything, it goes when it is an hour old
+    etag = api.get(f"/drafts/{other}").headers["ETag"]
+    api.patch(f"/drafts/{other}", data=json.dumps({"devices": {"mx1": {KEY: password()}}}), headers={**MERGE, "If-Match": etag})
+    (third,) = boxes(parent) - kept - {second}
+    tidied(parent, api)
+    wait_until(lambda: boxes(parent) == kept | {third}, "the old box to go", 30, 0.2)
+    api.ok("POST", f"/drafts/{other}/publish", {"reason": "the third"})
+    junk, _ = edit(api, {"fleet": {KEY: password()}})  # and the discard of another one takes nothing else along
+    api.delete(f"/drafts/{junk}", headers={"If-Match": api.get(f"/drafts/{junk}").headers["ETag"]})
+    assert boxes(parent) == kept | {third}
+    (junk,) = parent.postgres.psql("INSERT INTO secret SELECT gen_random_uuid(), setting, box, author, now() FROM secret LIMIT 1 RETURNING id")[0]
+    tidied(parent, api)
+    wait_until(lambda: junk not in boxes(parent), "the parent to tidy up", 30, 0.2)
+    assert boxes(parent) == kept | {third}, "also those that no publication has any more: one that is restored needs them"
+    api.publish({"devices": {"mx1": {KEY: {"$inherit": True}}}}, "back to the fleet's")
+    for d in api.ok("GET", "/drafts")["items"]:
+        api.delete(f"/drafts/{d['id']}", headers={"If-Match": api.get(f"/drafts/{d['id']}").headers["ETag"]})
+
+
+def test_a_dry_run_keeps_and_shows_nothing(parent, api, devices):
+    """Of a draft with a secret: judged like any other value, written nowhere but in its box."""
+    text = password()
+    draft, r = edit(api, {"fleet": {**AUTH, KEY: text}})
+    before, pub = boxes(parent), api.ok("GET", "/revisions?limit=1")["items"][0]["pub"]
+    r = api.post(f"/drafts/{draft}/publish?dry_run=true", json={"reason": "would it do"})
+    assert r.status_code == 200 and text not in r.text, r.text
+    assert [c["key"] for d in [r.json()["diff"]] for c in d if c["key"] == KEY] == [KEY]
+    assert api.ok("GET", "/revisions?limit=1")["items"][0]["pub"] == pub and boxes(parent) == before
+    _, r = edit(api, {"fleet": {KEY: password()}}, params={"dry_run": "true"})
+    assert r.status_code == 200 and boxes(parent) == before, "a trial of an edit makes no box"
+    assert all(d.fetch() and text not in json.dumps(d.last) for d in devices)
+    nowhere(parent, text)
+    for d in api.ok("GET", "/drafts")["items"]:
+        api.delete(f"/drafts/{d['id']}", headers={"If-Match": api.get(f"/drafts/{d['id']}").headers["ETag"]})
+
+
+def test_a_backup_has_a_secret_in_its_box_only(parent, api, devices, tmp_path):
+    """Also for whoever may open it: the file itself, the state in it, and every row of the database."""
+    text = password()
+    api.publish({"fleet": {**AUTH, KEY: text}}, "sign in")
+    ref = api.ok("GET", "/settings?layer=fleet")["settings"][KEY]
+    d = parentlib.folder(str(tmp_path), "safe")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{d}/key", "-out",
+                    f"{d}/crt", "-days", "30", "-subj", "/CN=mine"], check=True, capture_output=True)
+    for up in (str(tmp_path), str(tmp_path.parent), str(tmp_path.parent.parent)):
+        os.chmod(up, 0o755)
+    os.chmod(f"{d}/crt", 0o644)
+    subprocess.run(["chown", "inari", d], check=True)
+    tool(parent, "backup", f"{d}/one.inari", "--recipient", f"{d}/crt")
+    subprocess.run(["openssl", "cms", "-decrypt", "-inform", "DER", "-in", f"{d}/one.inari", "-inkey", f"{d}/key", "-recip", f"{d}/crt", "-out",
+                    f"{d}/one.tar"], check=True, capture_output=True)
+    os.mkdir(f"{d}/all")
+    subprocess.run(["tar", "xf", f"{d}/one.tar", "-C", f"{d}/all"], check=True)
+    rows = subprocess.run(["pg_restore", "-f", "-", f"{d}/all/database.dump"], check=True, capture_output=True, text=True).stdout
+    assert ref in rows and ref.removeprefix("sealed:") in rows.split("COPY public.secret ")[1].split("\n\\.")[0], "it is in there, in its box"
+    for form in (text, text.encode().hex(), base64.b64encode(text.encode()).decode()[:-4]):
+        assert form not in rows
+        r = subprocess.run(["grep", "-rlaF", form, d], capture_output=True, text=True)
+        assert r.stdout == "", r.stdout
 
 
 def test_exported_sealed_and_imported_as_it_was_or_anew(parent, api, devices):
