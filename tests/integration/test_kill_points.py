@@ -1,6 +1,7 @@
 """SIGKILL at each single call that makes something last (killpoint.c): the helper's apply, revert and repair of drift, the
-parent's publish, its restore.  Not at random moments: at all of them, one after the other, before the call.  tests/run --faults: behind it too; without,
+parent's publish, its restore, the change of its root key.  Not at random moments: at all of them, one after the other, before the call.  tests/run --faults: behind it too; without,
 each fourth call of a repair and each third of the parent's words to its database."""
+import json
 import os
 import random
 import re
@@ -13,9 +14,11 @@ import parentlib
 import pytest
 import requests
 import wireclient
+from cryptography.hazmat.primitives import serialization
 from helperlib import Device, HelperError, digest
 from parentlib import as_user, wait_until
 from test_backup import made, safe, tool  # noqa: F401 (fixtures)
+from test_epoch import root_passphrase
 from test_helper_apply import apply, banner, leftovers, ready
 from test_settings_crash import check_whole
 
@@ -289,3 +292,71 @@ def test_restore_at_each_call(made, safe, injected, kind):  # noqa: F811
     parent.start()
     assert parent.token().ok("GET", "/parent")["pub"] == now
     print(f"{len(calls)} kills of a restore before {kind}: {calls}")
+
+
+def root_keys(parent, phrases):
+    """{x of a root key: (its file, its passphrase)} of every file that one of the passphrases opens; none lies in the clear."""
+    found = {}
+    for name in os.listdir(parent.state):
+        path = os.path.join(parent.state, name)
+        if not os.path.isfile(path):
+            continue
+        with open(path, "rb") as f:
+            pem = f.read()
+        assert b"BEGIN PRIVATE KEY" not in pem and b"BEGIN EC PRIVATE KEY" not in pem, name
+        for phrase in phrases if b"BEGIN ENCRYPTED PRIVATE KEY" in pem and not name.endswith(".inari-tmp") else ():
+            try:
+                key = serialization.load_pem_private_key(pem, phrase.encode())
+            except ValueError:
+                continue
+            found[key.public_key().public_numbers().x] = path, phrase
+    return found
+
+
+@pytest.mark.parametrize("kind", ["files", "sends"])
+def test_rotate_root_at_each_call(new_parent, injected, kind):
+    """Killed at any call, inarid rotate-root leaves a fleet whose root key, the one before or the one that follows, is whole, and whose
+    passphrase somebody was shown; with that the next rotation goes through."""
+    p = new_parent()
+    p.stop()
+    killer = Killer(p.dir, "inarid")
+    phrases, given = [root_passphrase(p)], os.path.join(p.dir, "phrase")
+    step = 4 if kind == "sends" and not os.environ.get("INARI_FAULTS") else 1
+    n, calls, passed = random.randrange(step) + 1 - step, [], {False: 0, True: 0}
+
+    def trusted():
+        jws = p.postgres.psql("SELECT n, jws FROM trust_document ORDER BY n DESC LIMIT 1")[0]
+        doc = json.loads(wireclient.unb64u(json.loads(jws[1])["payload"]))
+        assert doc["n"] == int(jws[0])
+        return doc["n"], int.from_bytes(wireclient.unb64u(doc["root"]["x"]), "big")
+    while True:
+        n += step
+        (trust, root), files = trusted(), root_keys(p, phrases)
+        path, phrase = files[root]
+        with open(given, "w") as f:
+            f.write(phrase + "\n")
+        os.chmod(given, 0o644)
+        killer.arm(n, kind, "before")
+        r = subprocess.run(as_user("inari", [p.programs["inarid"], "--config", p.conf, "rotate-root", "--passphrase-file", given, "--root-key", path,
+                                             "--reason", "a person left"]), capture_output=True, text=True, cwd="/", timeout=120,
+                           env={**os.environ, **killer.env})
+        call = killer.struck()
+        shown = re.search(r"shown only now: (\S+)", r.stdout)
+        phrases += [shown[1]] if shown else []
+        if call is None:
+            assert r.returncode == 0, r.stdout + r.stderr
+            break
+        calls.append(call)
+        at = f"killed before {kind} {n}, {call}, of {calls}"
+        assert n < MANY and r.returncode in (-signal.SIGKILL, 137), r.stderr
+        now, key = trusted()
+        assert (now == trust) == (key == root) and now in (trust, trust + 1), at
+        assert key in root_keys(p, phrases), f"{at}: nobody has the root key that document {now} names"
+        passed[now != trust] += 1
+    now, key = trusted()
+    assert now == trust + 1 and root_keys(p, phrases)[key] == (os.path.join(p.state, "root.key.pem"), phrases[-1])
+    assert passed[False] and (passed[True] or kind == "sends") and len(calls) >= 6, (passed, calls)
+    p.start()
+    assert p.token().ok("GET", "/trust")["n"] == now
+    injected("sigkill", len(calls))
+    print(f"{len(calls)} kills of rotate-root before {kind}: {calls}")

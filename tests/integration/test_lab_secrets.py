@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+import tarfile
 import uuid
 
 import parentlib
@@ -244,3 +245,35 @@ def test_mail_goes_out_signed_in_and_the_password_is_nowhere_else(lab, smart, ch
     lab.wait_in_sync([child])
     send(lab, child, f"{mark}-3@away.test")
     wait_until(lambda: f"mail {mark}-3@away.test" in smart.log(), "mail with the first again", 30)
+
+
+def test_without_the_parent_it_is_served_and_a_debug_bundle_has_it_not(healthy_lab, smart, child, tmp_path):
+    """The device starts anew while nobody can seal anything for it: its file and its own key are all that it needs."""
+    lab, text, mark = healthy_lab, new_password(), uuid.uuid4().hex[:8]
+    smart.takes(text)
+    publish(lab, child, with_auth(smart, text))
+    path = secret_file(lab, child)
+    out = tmp_path / "bundle.tar"
+    ctl = Ctl(os.path.join(parentlib.build_dir(), "cli", "inarictl"), str(tmp_path), INARI_API=lab.json["api"], INARI_CA=lab.json["ca"],
+              INARI_TOKEN=lab.lab.state["token"])
+    ctl.ok("debug-bundle", child, "--out", str(out), "--reason", "it does not sign in")
+    with tarfile.open(out) as t:
+        files = {m.name: t.extractfile(m).read() for m in t.getmembers() if m.isfile()}
+    assert "postfix/main.cf" in files and b"smtp_sasl_password_maps" in files["postfix/main.cf"]
+    assert not [n for n, x in files.items() for f in forms(text) if f.encode() in x]
+    with open(path) as f:
+        before = f.read()
+    lab.verb("kill", "parent")
+    try:
+        lab.verb("kill", child)
+        lab.verb("start", child)
+        wait_until(lambda: "last attempt committed" in lab.execute(child, "inari-agent", "status", check=False).stdout,
+                   "the agent to be there again", 60)
+        assert open(path).read() == before and os.stat(path).st_mode & 0o7777 == 0o600
+        send(lab, child, f"{mark}@away.test")
+        wait_until(lambda: f"mail {mark}@away.test" in smart.log(), "mail that signed in", 30)
+        assert "refused" not in smart.log() and where_it_is(lab, smart, text) == [path]
+    finally:
+        lab.verb("start", "parent")
+    lab.wait_in_sync([child], 150)  # it pauses for longer between its tries by now
+    assert where_it_is(lab, smart, text) == [path]
