@@ -10,6 +10,7 @@
 #include "handlers/figure.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
+#include "handlers/message.h"
 #include "handlers/parent.h"
 #include "handlers/session.h"
 #include "handlers/settings.h"
@@ -46,8 +47,11 @@ const struct route routes[] = {
     { "GET",    "/api/v1/audit",            audit_list_get,       PERM_AUDIT_READ, 0,        0 },
     { "GET",    "/api/v1/audit/verify",     audit_verify_get,     PERM_AUDIT_READ, 0,        0 },
 
-    /* what happens on the devices: figures of their events */
+    /* what happens on the devices: figures of their events, the events, and the messages they tell of */
     { "GET",    "/api/v1/figures",          figure_get,           PERM_EVENTS_READ, 0,       0 },
+    { "GET",    "/api/v1/events",           event_list_get,       PERM_EVENTS_READ, 0,       0 },
+    { "GET",    "/api/v1/messages",         message_list_get,     PERM_EVENTS_READ, 0,       0 },
+    { "GET",    "/api/v1/messages/{id}",    message_get_one,      PERM_EVENTS_READ, 0,       0 },
 
     /* settings: catalog, layers, drafts, revisions; groups */
     { "GET",    "/api/v1/catalog",                      catalog_get,            PERM_SETTINGS_READ,  0,       0 },

@@ -2,9 +2,11 @@
 answer as api/openapi.yaml describes it."""
 import json
 import re
+import time
 import uuid
 
 import apischema
+import maillib
 import pytest
 import wireclient
 from parentlib import wait_until
@@ -107,11 +109,17 @@ def test_answers_are_as_described(parent, api, device, described):
     name = f"n{uuid.uuid4().hex[:8]}"
 
     for path in ("/healthz", "/readyz", "/openapi.yaml", "/api/agent/v1/hello", "/api/agent/v1/notice", "/api/agent/v1/trust/1",
-                 "/session", "/parent", "/catalog", "/presets", "/audit", "/audit/verify", "/figures", "/accounts", "/devices", "/groups", "/drafts",
+                 "/session", "/parent", "/catalog", "/presets", "/audit", "/audit/verify", "/figures", "/events", "/messages", "/accounts", "/devices", "/groups", "/drafts",
                  "/drafts?owner=me", "/revisions", "/rollouts", "/enrolment-tokens", "/settings?layer=fleet",
                  f"/settings?layer=device:{device.name}", f"/settings/effective?device={device.name}"):
         go("GET", path)
     go("GET", "/nothing/here", want=404) if described.template("GET", "/api/v1/nothing/here") else None
+
+    # a message
+    mail = maillib.Events(parent.postgres)
+    mail.queued(device.id, f"4{name.upper()}", int(time.time() * 1000), subject=name)
+    mail.write()
+    go("GET", f"/messages/{go('GET', f'/messages?queue_id=4{name.upper()}')['items'][0]['id']}")
 
     # groups and members
     group = go("POST", "/groups", {"name": name, "kind": "set"})
