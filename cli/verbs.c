@@ -188,6 +188,25 @@ const struct verb verbs[] = {
      "role= language= disable enable yes", 0, 2, verb_accounts, {"accounts of people", "アカウントの管理"}, {NULL, NULL}},
     {"audit", "[--since TIME] [--action ACTION] [--actor NAME] [--limit N] | --verify", "since= action= actor= limit= verify", 0, 0, verb_audit,
      {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
+    {"messages", "[--since TIME] [--until TIME] [--sender ADDRESS|@DOMAIN] [--recipient ADDRESS|@DOMAIN] [--subject WORDS] [--client ADDRESS|NETWORK] "
+     "[--message-id ID] [--queue-id ID] [--status STATUS] [--reason REASON] [--device NAME] [--limit N]",
+     "since= until= sender= recipient= subject= client= message-id= queue-id= status= reason= device= limit=", 0, 0, verb_messages,
+     {"search for messages over all devices, newest first", "全デバイスのメッセージを検索する (新しい順)"},
+     {"Without --since the last 24 hours; a search covers at most 92 days. All filters given must fit. Words of the subject fit where a word begins, Japanese anywhere. "
+      "STATUS is where the message stands now: delivered, deferred, bounced, expired, rejected, held, queued, discarded; --reason is a word like timeout, greylisted, user-unknown. "
+      "Example: inarictl messages --recipient @example.org --status deferred --since 3h",
+      "--since を省くと直近 24 時間です。1 回の検索は最大 92 日です。指定した条件すべてに合うものを表示します。件名の語は単語の先頭に、日本語は任意の位置に一致します。"
+      "STATUS は現在の状態 (delivered、deferred、bounced、expired、rejected、held、queued、discarded)、--reason は timeout、greylisted、user-unknown などの語です。"
+      "例: inarictl messages --recipient @example.org --status deferred --since 3h"}},
+    {"trace", "ID", "", 1, 1, verb_trace,
+     {"follow one message over all devices: every step, and the revision each device ran then", "1 通のメッセージを全デバイスにわたって追跡し、各時点で実行中のリビジョンとともに表示する"},
+     {"ID is the last column of messages, or a queue id from a log or a notice (looked for in the last 31 days).",
+      "ID は messages の最後の列、またはログや通知にあるキュー ID (直近 31 日間を検索) です。"}},
+    {"events", "[--since TIME] [--until TIME] [--kind KIND] [--device NAME] [--stream NAME] [--queue-id ID] [--limit N]",
+     "since= until= kind= device= stream= queue-id= limit=", 0, 0, verb_events,
+     {"what happened on the devices, newest first", "デバイスで起きたことを新しい順に表示する"},
+     {"Without --since the last 24 hours. KIND is one kind like message.rejected or warning; with a dot at the end all that begin so (device.).",
+      "--since を省くと直近 24 時間です。KIND は message.rejected や warning などの種類です。末尾が「.」なら、それで始まるすべて (device.) が対象です。"}},
     {"figures", "[--device NAME] [--step minute|hour|day] [--since TIME] [--until TIME]", "device= step= since= until=", 0, 0, verb_figures,
      {"what a device, or the fleet, did in each minute, hour or day", "デバイスまたは全体の分・時・日ごとの件数"},
      {"Without --since the last sixty steps. A dash, and a blank in the lines below the table, is a step in which nothing was heard: that is not zero. "
@@ -256,7 +275,15 @@ const struct option_text option_texts[] = {
     {"language", {"language of the account: en or ja", "アカウントの言語: en または ja"}},
     {"disable", {"the account may not sign in", "ログインできないようにする"}},
     {"enable", {"the account may sign in again", "再びログインできるようにする"}},
-    {"since", {"from this time on (RFC 3339)", "この日時以降 (RFC 3339)"}},
+    {"sender", {"the envelope sender: an address, or @ and a domain", "エンベロープ送信者 (アドレス、または @ とドメイン)"}},
+    {"recipient", {"a recipient: an address, or @ and a domain", "受信者 (アドレス、または @ とドメイン)"}},
+    {"subject", {"words of the subject", "件名の語"}},
+    {"client", {"who sent it to us: an address, or a network", "送信元のアドレスまたはネットワーク"}},
+    {"message-id", {"the Message-ID of its header", "ヘッダーの Message-ID"}},
+    {"queue-id", {"a queue id of Postfix", "Postfix のキュー ID"}},
+    {"status", {"where it stands now", "現在の状態"}},
+    {"stream", {"only of this stream: postfix, agent ...", "このストリームのみ (postfix、agent など)"}},
+    {"since", {"from this time on (RFC 3339; messages and events also 3h, 2d: so long ago)", "この日時以降 (RFC 3339。messages と events では 3h、2d のように何時間前、何日前も可)"}},
     {"until", {"up to this time (RFC 3339)", "この日時まで (RFC 3339)"}},
     {"step", {"minute, hour or day (default: what suits the time)", "minute、hour、day (既定は期間に応じて選択)"}},
     {"action", {"only this action", "この処理のみ"}},
