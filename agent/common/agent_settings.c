@@ -28,6 +28,7 @@ static const struct settings_row rows[] = {
     { "postfix.manager",         S_STR,  AT(postfix_manager),   "auto",                          0, 0,           SF_RESTART, "who starts Postfix: systemd, postfix (its own command) or auto" },
     { "postfix.unit",            S_STR,  AT(postfix_unit),      "postfix@-.service",             0, 0,           SF_RESTART, "unit of Postfix where systemd starts it" },
     { "postfix.log",             S_PATH, AT(postfix_log),       "/var/log/mail.log",             0, 0,           SF_RESTART, "file with Postfix's log lines, for figures, test messages and debug bundles; without it the journal is asked for the last two" },
+    { "events.spools",           S_STR,  AT(events_spools),     "",                              0, 0,           SF_RESTART, "event spools of other programs, folders with a colon between them; the last part of each is the stream, of a-z" },
     { "log.level",               S_STR,  AT(log_level),         "info",                          0, 0,           SF_RESTART, "debug, info, warn or error" },
 };
 /* clang-format on */

@@ -33,6 +33,7 @@ struct agent_settings {
     int64_t probe_timeout_ms;    /* one SMTP dialogue of the agent's probes */
     int64_t trial_port;          /* first port tried for trial listeners */
     int64_t lkg_keep;            /* renderings kept beside the one in force */
+    char *events_spools;         /* folders of daemons, ':' between them */
     char *log_level;             /* debug | info | warn | error */
 };
 

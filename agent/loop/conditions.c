@@ -10,7 +10,7 @@ static const char *const names[COND_COUNT] = {
     "Authenticated", "ConfigVerified",    "ConfigValid",    "ConfigApplied", "ConfigRunning",
     "ChainHealthy",  "Drifted",           "ClockSynced",    "Held",          "Frozen",
     "Quarantined",   "StorageOk",         "ServiceRunning", "KeyCurrent",    "Drained",
-    "Churning",      "ParentCertificate", "Ready",
+    "Churning",      "ParentCertificate", "EventsBehind",   "EventsDropped", "Ready",
 };
 static const char *const words[] = {"Unknown", "True", "False"};
 

@@ -154,12 +154,12 @@ static json_t *verb_status(struct loop *l)
         clock_format(l->parent.contact_ms, contact);
     if (l->memory.hold != NULL)
         clock_format(hold_until_ms(&l->memory), until);
-    answer =
-        json_pack("{s:b,s:s,s:{s:s,s:s,s:b,s:s,s:s},s:{s:b,s:s,s:s},s:o}", "ok", 1, "name",
-                  l->id.name, "parent", "address", http_base(l->http), "state",
-                  states[l->parent.state], "reachable", (int)l->parent.reachable, "last_contact",
-                  contact, "trouble", l->parent.trouble, "hold", "active", l->memory.hold != NULL,
-                  "reason", hold_reason(&l->memory), "until", until, "status", report_build(l, 0));
+    answer = json_pack("{s:b,s:s,s:{s:s,s:s,s:b,s:s,s:s},s:{s:b,s:s,s:s},s:o,s:o}", "ok", 1, "name",
+                       l->id.name, "parent", "address", http_base(l->http), "state",
+                       states[l->parent.state], "reachable", (int)l->parent.reachable,
+                       "last_contact", contact, "trouble", l->parent.trouble, "hold", "active",
+                       l->memory.hold != NULL, "reason", hold_reason(&l->memory), "until", until,
+                       "status", report_build(l, 0), "events", ship_json(l));
     return answer;
 }
 

@@ -63,6 +63,26 @@ static void show_key(const json_t *k)
                                                    : "");
 }
 
+static void show_events(const json_t *streams)
+{
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(streams, i, v)
+    {
+        (void)printf(
+            say_tr(
+                "events       %s: %lld wait (oldest %s), %lld KiB, %lld lost, last "
+                "acknowledged %s %s\n",
+                "イベント       %s: 送信待ち %lld 件 (最古 %s)、%lld KiB、消失 %lld 件、最終受領 "
+                "%s %s\n"),
+            json_str(v, "stream", ""), (long long)json_int(v, "waiting", 0),
+            json_str(v, "oldest", "-"), (long long)json_int(v, "bytes", 0) / 1024,
+            (long long)json_int(v, "dropped", 0), json_str(v, "acknowledged_at", "-"),
+            json_str(v, "problem", ""));
+    }
+}
+
 static void show(const json_t *a)
 {
     const json_t *st = json_object_get(a, "status"), *parent = json_object_get(a, "parent");
@@ -95,6 +115,7 @@ static void show(const json_t *a)
     if (json_bool(hold, "active", false))
         (void)printf(say_tr("HELD         until %s: %s\n", "保留中         %s まで: %s\n"),
                      json_str(hold, "until", ""), json_str(hold, "reason", ""));
+    show_events(json_object_get(a, "events"));
     show_conditions(st);
 }
 

@@ -1,6 +1,6 @@
 /*
- * ctl.h - inari-agent status | hold | release | rollback | rotate-key | leave: for people at the
- * host.
+ * ctl.h - inari-agent status | hold | release | rollback | rotate-key | leave | spool: for people
+ * at the host.
  */
 #pragma once
 
@@ -17,4 +17,8 @@ int ctl_rollback(const struct agent_settings *s, const char *digest);
 int ctl_rotate_key(const struct agent_settings *s);
 int ctl_confirm_machine(const struct agent_settings *s);
 int ctl_prepare_image(const struct agent_settings *s);
+/* How the spool in dir stands (to standard error), and up to max events that wait in it. */
+int ctl_spool_show(const char *dir, int64_t max);
+/* The lines of standard input become events of the spool in dir, which this process then owns. */
+int ctl_spool_append(const char *dir);
 int ctl_leave(const struct agent_settings *s);

@@ -13,6 +13,7 @@
 #include "loop/command.h"
 #include "loop/conditions.h"
 #include "loop/edits.h"
+#include "loop/events.h"
 #include "loop/figures.h"
 #include "loop/hold.h"
 #include "loop/http.h"
@@ -20,6 +21,7 @@
 #include "loop/memory.h"
 #include "loop/reattach.h"
 #include "loop/rotate.h"
+#include "loop/ship.h"
 
 enum loop_times {
     LOOP_CHECK_MS = 60 * 1000,    /* drift and running digest */
@@ -125,6 +127,8 @@ struct loop {
     struct loop_figures figures;
     struct loop_edits edits;
     struct reattach reattach;
+    struct loop_events events;
+    struct ship ship;
     struct control *control;
     char boot[UUID_TEXT_SIZE];
     int64_t started_mono, wake_at; /* wake_at: earliest timer of this turn */

@@ -38,6 +38,10 @@ static int usage(FILE *to, int status)
             "remove the identity, before this disk is copied\n"
             "  leave                                           "
             "leave the parent; Postfix keeps running\n"
+            "  spool show DIR [N]                              "
+            "how an event spool stands, and the first N events that wait\n"
+            "  spool append DIR                                "
+            "the lines of standard input become events of a spool\n"
             "  --check | --show-settings | --sample | --version\n"
             "exit status: 0 done, 1 failed, 2 wrong use, 3 not joined, 4 refused, 5 not "
             "reachable, 75 another one runs\n",
@@ -61,6 +65,10 @@ static int usage(FILE *to, int status)
             "ディスクを複製する前に識別情報を削除する\n"
             "  leave                                           上位デバイスから離脱(Postfix "
             "は動作を続けます)\n"
+            "  spool show DIR [N]                              "
+            "イベントスプールの状態と、送信待ちの先頭 N 件を表示\n"
+            "  spool append DIR                                "
+            "標準入力の各行をイベントとしてスプールに追加\n"
             "  --check | --show-settings | --sample | --version\n"
             "終了コード: 0 成功, 1 失敗, 2 使い方の誤り, 3 未参加, 4 拒否, 5 到達不可, "
             "75 別のプロセスが動作中\n"),
@@ -189,6 +197,19 @@ static int leave_main(const struct agent_settings *s, int argc, char **argv)
     return argc == 1 ? ctl_leave(s) : usage(stderr, EXIT_USAGE);
 }
 
+static int spool_main(const struct agent_settings *s, int argc, char **argv)
+{
+    uint64_t max = 20;
+
+    (void)s;
+    if (argc == 3 && strcmp(argv[1], "append") == 0)
+        return ctl_spool_append(argv[2]);
+    if (argc < 3 || argc > 4 || strcmp(argv[1], "show") != 0 ||
+        (argc == 4 && !parse_u64(slice_of(argv[3]), 0, INT32_MAX, &max)))
+        return usage(stderr, EXIT_USAGE);
+    return ctl_spool_show(argv[2], (int64_t)max);
+}
+
 struct verb {
     const char *name;
     int (*run)(const struct agent_settings *s, int argc, char **argv);
@@ -205,6 +226,7 @@ static const struct verb verbs[] = {
     {"confirm-machine", confirm_machine_main},
     {"prepare-image", prepare_image_main},
     {"leave", leave_main},
+    {"spool", spool_main},
 };
 
 /* What the settings file says, or -1 when word is none of these. */

@@ -35,10 +35,29 @@ static void cond(struct loop *l, enum condition_type type, enum condition_status
         loop_touch(l);
 }
 
+/* How an attempt ended, as an event; nothing was tried when it was only looked at. */
+static void say_attempt(struct loop *l)
+{
+    const char *result = l->apply.result, *kind = "device.reverted";
+
+    if (result == NULL || strcmp(result, "observed") == 0)
+        return;
+    if (strcmp(result, "committed") == 0)
+        kind = "device.applied";
+    if (strcmp(result, "rejected") == 0 || strcmp(result, "held") == 0)
+        kind = "device.refused";
+    events_say(l, kind,
+               json_pack("{s:I,s:I,s:s,s:s,s:s,s:s,s:s}", "revision", (json_int_t)l->apply.rev,
+                         "pub", (json_int_t)l->apply.pub, "bundle", l->apply.jti, "digest",
+                         l->apply.digest, "result", result, "phase", l->apply.phase, "reason",
+                         json_str(l->apply.problem, "detail", "")));
+}
+
 static void keep_attempt(struct loop *l)
 {
     json_t *j = apply_to_json(&l->apply);
 
+    say_attempt(l);
     if (j != NULL) {
         json_decref(l->memory.last_attempt);
         l->memory.last_attempt = j;
@@ -134,6 +153,9 @@ static void take_incoming(struct loop *l)
         log_event(LOG_LEVEL_ERROR, "bundle.refused", KV_STR("reason", bundle_refusal_word(r)),
                   KV_STR("problem", e.msg));
         cond(l, COND_CONFIG_VERIFIED, COND_FALSE, bundle_refusal_word(r), e.msg);
+        events_say(l, "device.refused",
+                   json_pack("{s:s,s:s,s:s}", "result", "unverified", "reason", e.msg, "refusal",
+                             bundle_refusal_word(r)));
         if (r == BUNDLE_FORK)
             memory_keep_fork(&l->memory, text);
         parent_bundle_done(l, NULL);

@@ -50,11 +50,13 @@ class Proxy:
     """change(answer): called with each bundle (200 of GET desired); None: nothing is changed.
     every(answer): called with each answer to a poll, whatever it is.  offset_s: moves the Date of all answers, which
     libmicrohttpd writes by the machine's clock and not by a shifted one.
+    other(request, answer): called with each answer to anything else.
     ask(request): called with each request before it goes to the parent.  polls: how many there were; answered: what the
     parent said to them."""
 
     def __init__(self, address, parent, cert, key):
         self.parent, self.change, self.seen = parent, None, []
+        self.other = None
         self.ask, self.every, self.polls, self.answered, self.offset_s = None, None, 0, [], 0
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
@@ -109,6 +111,8 @@ class Proxy:
                 self.change(a)
         if poll and self.every is not None:
             self.every(a)
+        if not poll and self.other is not None:
+            self.other(asked, a)
         return self._send(tls, a)
 
     def _up(self, up, r):

@@ -1,0 +1,444 @@
+#include "loop/ship.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/loop.h"
+#include "proto/proto.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+#include <zstd.h>
+
+enum { ZSTD_LEVEL = 1, DROPPED_SHOWN_MS = 24 * 3600 * 1000 };
+
+/* --- streams --- */
+
+static bool is_stream_name(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz");
+
+    return n > 0 && n <= SHIP_STREAM_NAME && s[n] == '\0';
+}
+
+static void open_stream(struct loop *l, struct ship_stream *s, int64_t now)
+{
+    struct err e = {0};
+
+    s->next = now + SHIP_REOPEN_MS;
+    if (spool_reader_open(s->dir, &s->r, &e) != ERR_OK) {
+        if (strcmp(s->problem, e.msg) != 0)
+            log_event(LOG_LEVEL_ERROR, "events.spool", KV_STR("stream", s->name),
+                      KV_STR("problem", e.msg));
+        text_copy(s->problem, sizeof s->problem, e.msg);
+        return;
+    }
+    if (l->ship.fd >= 0 && s->watch < 0)
+        s->watch =
+            inotify_add_watch(l->ship.fd, s->dir, IN_MODIFY | IN_MOVED_TO | IN_CREATE | IN_ONLYDIR);
+    s->problem[0] = '\0';
+    s->dropped = spool_dropped(s->r);
+    s->since = s->next = now;
+}
+
+static void add_stream(struct loop *l, const char *name, const char *dir, int64_t now)
+{
+    struct ship *p = &l->ship;
+    struct ship_stream *s = &p->stream[p->n];
+
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->stream[i].name, name) == 0)
+            return;
+    if (p->n == SHIP_STREAMS || strlen(dir) >= sizeof s->dir)
+        return;
+    *s = (struct ship_stream){.watch = -1, .lines = SHIP_LINES, .bytes = SHIP_BYTES};
+    text_copy(s->name, sizeof s->name, name);
+    text_copy(s->dir, sizeof s->dir, dir);
+    p->n++;
+    open_stream(l, s, now);
+}
+
+/* Folders of ours, then those of daemons: paths with a colon between them. */
+static void look_for_streams(struct loop *l, int64_t now)
+{
+    char path[4200], dir[4200];
+    struct slice rest = slice_of(l->settings->events_spools);
+    const struct dirent *entry;
+    DIR *d;
+
+    (void)snprintf(path, sizeof path, "%s/spool", l->settings->agent_state);
+    d = opendir(path);
+    while (d != NULL && (entry = readdir(d)) != NULL) {
+        (void)snprintf(dir, sizeof dir, "%s/%s", path, entry->d_name);
+        if (is_stream_name(entry->d_name))
+            add_stream(l, entry->d_name, dir, now);
+    }
+    if (d != NULL)
+        (void)closedir(d);
+    while (rest.n > 0) {
+        struct slice one = slice_trim(slice_cut(&rest, ':'));
+        const char *base;
+
+        (void)snprintf(dir, sizeof dir, "%.*s", (int)one.n, one.p);
+        base = strrchr(dir, '/');
+        if (base != NULL && is_stream_name(base + 1) && access(dir, F_OK) == 0)
+            add_stream(l, base + 1, dir, now);
+    }
+}
+
+/* Only segments: what the reader itself writes is no news. */
+static bool is_segment(const struct inotify_event *ev)
+{
+    return (ev->mask & IN_Q_OVERFLOW) != 0 || (ev->len > 0 && strstr(ev->name, ".seg") != NULL);
+}
+
+static void take_hints(struct ship *p, int64_t now)
+{
+    _Alignas(struct inotify_event) char buf[16 * KIB];
+    ssize_t n;
+
+    while (p->fd >= 0 && (n = read(p->fd, buf, sizeof buf)) > 0) {
+        for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
+            const struct inotify_event *ev = (const struct inotify_event *)(const void *)(buf + at);
+            for (size_t i = 0; i < p->n && is_segment(ev); i++)
+                if ((p->stream[i].watch == ev->wd || ev->wd < 0) && p->stream[i].since == 0)
+                    p->stream[i].since = now;
+            at += (ssize_t)(sizeof *ev + ev->len);
+        }
+    }
+}
+
+/* --- what the conditions say --- */
+
+/* Behind is by the monotonic clock: what was there ten minutes ago is not acknowledged. */
+static void look_at_spool(struct ship_stream *s, int64_t now)
+{
+    struct spool_view v;
+    struct err e = {0};
+
+    if (spool_look(s->dir, &v, &e) != ERR_OK)
+        return;
+    if (s->goal_ms == 0 || v.acked >= s->goal) {
+        s->goal = v.last;
+        s->goal_ms = v.waiting > 0 ? now : 0;
+    }
+    if (v.dropped > s->dropped)
+        s->dropped_ms = clock_wall_ms();
+    s->dropped = v.dropped;
+}
+
+static void look_at_spools(struct loop *l, int64_t now)
+{
+    struct ship *p = &l->ship;
+    const struct ship_stream *behind = NULL, *dropped = NULL;
+    bool changed;
+
+    for (size_t i = 0; i < p->n; i++) {
+        struct ship_stream *s = &p->stream[i];
+        look_at_spool(s, now);
+        if (s->goal_ms != 0 && now - s->goal_ms >= SHIP_BEHIND_MS)
+            behind = s;
+        if (s->dropped_ms != 0 && clock_wall_ms() - s->dropped_ms < DROPPED_SHOWN_MS)
+            dropped = s;
+    }
+    if (p->unknown)
+        changed = condition_set(&l->conditions, COND_EVENTS_BEHIND, COND_TRUE, "ParentTooOld", "%s",
+                                "the parent does not know of events; it is asked again each hour");
+    else if (behind != NULL)
+        changed = condition_set(&l->conditions, COND_EVENTS_BEHIND, COND_TRUE, "Behind",
+                                "events of \"%s\" wait for more than %d minutes%s%s", behind->name,
+                                SHIP_BEHIND_MS / 60000, behind->problem[0] != '\0' ? ": " : "",
+                                behind->problem);
+    else
+        changed =
+            condition_set(&l->conditions, COND_EVENTS_BEHIND, COND_FALSE, "Current", "%s", "");
+    if (dropped != NULL)
+        changed = condition_set(&l->conditions, COND_EVENTS_DROPPED, COND_TRUE, "Dropped",
+                                "%llu events of \"%s\" were lost so far: its spool was full, had "
+                                "no room on its volume, or was damaged",
+                                (unsigned long long)dropped->dropped, dropped->name) ||
+                  changed;
+    else
+        changed =
+            condition_set(&l->conditions, COND_EVENTS_DROPPED, COND_FALSE, "None", "%s", "") ||
+            changed;
+    if (changed)
+        loop_touch(l);
+}
+
+/* --- a batch --- */
+
+static bool add_line(void *ctx, uint64_t seq, struct slice payload)
+{
+    struct strbuf *b = ctx;
+
+    (void)seq;
+    strbuf_add(b, payload);
+    strbuf_putc(b, '\n');
+    return strbuf_ok(b);
+}
+
+/* The header line, then the events. */
+static enum err_code make_body(struct ship_stream *s, struct spool_batch *ret_batch,
+                               struct strbuf *ret, struct err *e)
+{
+    AUTO_STRBUF struct strbuf lines = STRBUF_INIT(SHIP_BYTES + 2 * SPOOL_PAYLOAD_MAX);
+    enum err_code rc =
+        spool_next(s->r, spool_acked(s->r), s->lines, s->bytes, add_line, &lines, ret_batch, e);
+
+    if (rc != ERR_OK || ret_batch->n == 0)
+        return rc;
+    strbuf_printf(ret,
+                  "{\"spool\":\"%s\",\"first\":%" PRIu64 ",\"n\":%zu,\"begins\":%" PRIu64
+                  ",\"dropped\":{\"total\":%" PRIu64 "}}\n",
+                  spool_birth(s->r), ret_batch->first, ret_batch->n, spool_begins(s->r),
+                  spool_dropped(s->r) + ret_batch->first - spool_acked(s->r) - 1);
+    strbuf_add(ret, strbuf_slice(&lines));
+    return strbuf_check(ret, e);
+}
+
+static enum err_code squeeze(const struct strbuf *in, char **ret, size_t *ret_n, struct err *e)
+{
+    size_t max = ZSTD_compressBound(in->n);
+    AUTO_STR char *out = malloc(max);
+    size_t n;
+
+    if (out == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    n = ZSTD_compress(out, max, in->p, in->n, ZSTD_LEVEL);
+    if (ZSTD_isError(n))
+        return err_set(e, ERR_NO_MEMORY, "could not compress events: %s", ZSTD_getErrorName(n));
+    *ret = TAKE(out);
+    *ret_n = n;
+    return ERR_OK;
+}
+
+/* Everything to first..last of the batch is there; more, when an earlier answer got lost. */
+static void acknowledged(struct loop *l, struct ship_stream *s, uint64_t to)
+{
+    struct ship *p = &l->ship;
+    struct spool_view v;
+    struct err e = {0};
+    enum err_code rc = ERR_OK;
+
+    if (to > p->batch.last) {
+        rc = spool_look(s->dir, &v, &e);
+        if (rc == ERR_OK && to > v.last) { /* numbers that were given before, to other events */
+            rc = spool_reborn(s->r, &e);
+            to = 0;
+        }
+    }
+    if (rc == ERR_OK && to > 0)
+        rc = spool_ack(s->r, p->batch.first, to, &e);
+    s->next = clock_mono_ms();
+    if (rc != ERR_OK) {
+        log_event(LOG_LEVEL_ERROR, "events.spool", KV_STR("stream", s->name),
+                  KV_STR("problem", e.msg));
+        text_copy(s->problem, sizeof s->problem, e.msg);
+        s->next += backoff_next(&s->backoff);
+        return;
+    }
+    backoff_reset(&s->backoff);
+    s->problem[0] = '\0';
+    /* Behind a large batch there may be more: it goes at once. */
+    s->since = s->next - (p->batch.bytes >= SHIP_AT_ONCE ? SHIP_LINGER_MS : 0);
+    s->lines = s->lines * 2 < SHIP_LINES ? s->lines * 2 : SHIP_LINES;
+    s->bytes = s->bytes * 2 < SHIP_BYTES ? s->bytes * 2 : SHIP_BYTES;
+}
+
+/* 413: half as much; 415 and the like: without compression, then slowly and loudly. */
+static int64_t refused(struct loop *l, struct ship_stream *s, const struct http_answer *a)
+{
+    struct ship *p = &l->ship;
+
+    if (a->status == 404) {
+        p->unknown = true;
+        return SHIP_UNKNOWN_MS;
+    }
+    if (a->status == 413 && s->lines > 1) {
+        s->lines = p->batch.n > 1 ? p->batch.n / 2 : 1;
+        s->bytes = s->bytes / 2 > KIB ? s->bytes / 2 : KIB;
+        return 0;
+    }
+    if (a->status == 415 && !p->plain) {
+        p->plain = true;
+        return 0;
+    }
+    if (a->status == 400 || a->status == 413 || a->status == 415 || a->status == 422) {
+        log_event(LOG_LEVEL_ERROR, "events.refused", KV_STR("stream", s->name),
+                  KV_INT("first", p->batch.first), KV_INT("n", p->batch.n),
+                  KV_INT("status", a->status), KV_STR("problem", a->problem));
+        return LOOP_SLOW_MS;
+    }
+    return parent_react(l, a, &s->backoff);
+}
+
+static void on_shipped(void *ctx, struct http_answer *a)
+{
+    struct loop *l = ctx;
+    struct ship *p = &l->ship;
+    struct ship_stream *s = &p->stream[p->flight];
+    AUTO(json_free) json_t *doc = NULL;
+    int64_t to = 0;
+
+    p->busy = false;
+    if (a->status == 200 && json_in_parse(strbuf_slice(&a->body), 64 * KIB, &doc, NULL) == ERR_OK)
+        to = json_int(doc, "acknowledged", 0);
+    if (to >= (int64_t)p->batch.last) {
+        p->unknown = false;
+        acknowledged(l, s, (uint64_t)to);
+        return;
+    }
+    if (a->status == 401 && p->token_n != l->parent.token_n) {
+        s->next = clock_mono_ms(); /* it went out with a token that is renewed since */
+        return;
+    }
+    text_copy(s->problem, sizeof s->problem,
+              a->status == 200 ? "the parent's answer acknowledges less than it was sent"
+                               : a->problem);
+    s->next = clock_mono_ms() + (a->status == 200 ? backoff_next(&s->backoff) : refused(l, s, a));
+}
+
+static void ship_one(struct loop *l, struct ship_stream *s, int64_t now)
+{
+    AUTO_STRBUF struct strbuf body = STRBUF_INIT(SHIP_BYTES + 4 * SPOOL_PAYLOAD_MAX);
+    struct ship *p = &l->ship;
+    AUTO_STR char *squeezed = NULL;
+    struct http_req *r = NULL;
+    struct err e = {0};
+    size_t n = 0;
+    char path[64];
+    enum err_code rc = make_body(s, &p->batch, &body, &e);
+
+    if (rc == ERR_OK && p->batch.n == 0) {
+        s->since = 0;
+        return;
+    }
+    if (rc == ERR_OK && !p->plain)
+        rc = squeeze(&body, &squeezed, &n, &e);
+    if (rc == ERR_OK) {
+        (void)snprintf(path, sizeof path, "/api/agent/v1/events/%s", s->name);
+        r = http_req_new("POST", path);
+    }
+    if (r != NULL) {
+        http_req_header(r, "Authorization: Bearer %s", l->parent.token);
+        http_req_header(r, PROTO_H_BOOT ": %s", l->boot);
+        if (squeezed != NULL)
+            http_req_header(r, "Content-Encoding: zstd");
+        http_req_body(r, "application/x-ndjson",
+                      squeezed != NULL ? (struct slice){squeezed, n} : strbuf_slice(&body));
+        http_req_limits(r, 64 * KIB, SHIP_ANSWER_MS);
+    }
+    if (rc == ERR_OK)
+        rc = http_start(l->http, r, on_shipped, l, &e);
+    p->flight = (size_t)(s - p->stream);
+    p->token_n = l->parent.token_n;
+    p->busy = rc == ERR_OK;
+    if (rc != ERR_OK) {
+        text_copy(s->problem, sizeof s->problem, e.msg);
+        s->next = now + backoff_next(&s->backoff);
+    }
+}
+
+/* Nothing goes before a report, a token or the answer about who we are. */
+static bool may_ship(const struct loop *l)
+{
+    const struct loop_parent *p = &l->parent;
+
+    return p->state == PARENT_OK && p->token != NULL && !p->token_busy && !p->status_busy &&
+           !p->incoming_full && !reattach_waits(l) && !l->ship.busy;
+}
+
+static void ship_next(struct loop *l, int64_t now)
+{
+    struct ship *p = &l->ship;
+    size_t first = p->turn;
+
+    for (size_t i = 0; i < p->n && !p->busy; i++) {
+        struct ship_stream *s = &p->stream[(first + i) % p->n];
+        int64_t due = s->since + SHIP_LINGER_MS > s->next ? s->since + SHIP_LINGER_MS : s->next;
+
+        if (s->r == NULL || s->since == 0)
+            continue;
+        if (now < due) {
+            loop_wake(l, due);
+            continue;
+        }
+        p->turn = (first + i + 1) % p->n;
+        ship_one(l, s, now);
+    }
+}
+
+void ship_turn(struct loop *l)
+{
+    struct ship *p = &l->ship;
+    int64_t now = clock_mono_ms();
+
+    if (now >= p->look_next) {
+        p->look_next = now + SHIP_LOOK_MS;
+        look_for_streams(l, now);
+        for (size_t i = 0; i < p->n; i++) {
+            if (p->stream[i].r == NULL && now >= p->stream[i].next)
+                open_stream(l, &p->stream[i], now);
+            else if (p->stream[i].since == 0)
+                p->stream[i].since = now;
+        }
+    }
+    if (now >= p->spools_next) {
+        p->spools_next = now + SHIP_SPOOLS_MS;
+        look_at_spools(l, now);
+    }
+    take_hints(p, now);
+    if (may_ship(l))
+        ship_next(l, now);
+}
+
+void ship_begin(struct loop *l)
+{
+    l->ship.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    l->ship.look_next = 0;
+}
+
+void ship_clear(struct loop *l)
+{
+    for (size_t i = 0; i < l->ship.n; i++)
+        spool_reader_close(l->ship.stream[i].r);
+    if (l->ship.fd >= 0)
+        (void)close(l->ship.fd);
+    l->ship = (struct ship){.fd = -1};
+}
+
+static json_t *time_or_null(int64_t ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+
+    if (ms == 0)
+        return json_null();
+    clock_format(ms, text);
+    return json_string(text);
+}
+
+json_t *ship_json(const struct loop *l)
+{
+    json_t *out = json_array();
+
+    for (size_t i = 0; i < l->ship.n && out != NULL; i++) {
+        const struct ship_stream *s = &l->ship.stream[i];
+        struct spool_view v = {0};
+        struct err e = {0};
+
+        if (spool_look(s->dir, &v, &e) != ERR_OK)
+            v = (struct spool_view){0};
+        (void)json_array_append_new(
+            out, json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:I,s:o,s:s}", "stream", s->name, "waiting",
+                           (json_int_t)v.waiting, "oldest", time_or_null(v.oldest_ms), "bytes",
+                           (json_int_t)v.bytes, "dropped", (json_int_t)v.dropped, "last",
+                           (json_int_t)v.last, "acknowledged", (json_int_t)v.acked,
+                           "acknowledged_at", time_or_null(v.acked_ms), "problem",
+                           s->problem[0] != '\0' ? s->problem : e.msg));
+    }
+    return out;
+}
