@@ -155,11 +155,11 @@ int run_main(const struct agent_settings *s)
     log_event(LOG_LEVEL_INFO, "agent.started", KV_STR("version", INARI_VERSION),
               KV_STR("device", l.id.device_id), KV_STR("parent", http_base(l.http)),
               KV_STR("boot", l.boot));
+    events_begin(&l);
     work_begin(&l);
     command_begin(&l);
     parent_begin(&l);
     figures_begin(&l);
-    events_begin(&l);
     ship_begin(&l);
     while (!l.stop && !stop_asked)
         turn(&l);

@@ -189,6 +189,8 @@ static enum err_code make_body(struct ship_stream *s, struct spool_batch *ret_ba
     enum err_code rc =
         spool_next(s->r, spool_acked(s->r), s->lines, s->bytes, add_line, &lines, ret_batch, e);
 
+    if (rc == ERR_OK)
+        rc = strbuf_check(&lines, e);
     if (rc != ERR_OK || ret_batch->n == 0)
         return rc;
     strbuf_printf(ret,
