@@ -235,6 +235,23 @@ def test_replace_empties_only_what_the_document_speaks_about(clean):
     assert gone(fleet=fleet, groups={}) == {("group", "smtp.recipient_limit")}
 
 
+def test_nobody_opens_drafts_without_end(clean, parent):
+    """200 of one account, by whatever way they come; each that goes makes room."""
+    doc = {"format": "inari.config", "version": 1, "content": {"fleet": {"smtp.idle_timeout": 124}}}
+    first = clean.ok("POST", "/drafts", {"title": "many"})["id"]
+    parent.postgres.psql("INSERT INTO draft (id, owner, title, base_pub, changes) SELECT gen_random_uuid(), owner, 'many', base_pub, changes"
+                         f" FROM draft, generate_series(1, 199) WHERE id = '{first}'")
+    try:
+        for r in (clean.post("/drafts", json={"title": "one more"}), post_import(clean, doc)):
+            assert r.status_code == 409 and "200 open drafts" in r.json()["detail"], r.text
+        assert parent.postgres.psql("SELECT count(*) FROM draft") == [["200"]]
+        clean.delete(f"/drafts/{first}", headers={"If-Match": clean.get(f"/drafts/{first}").headers["ETag"]})
+        r = post_import(clean, doc)
+        assert r.status_code == 201, r.text
+    finally:
+        parent.postgres.psql("DELETE FROM draft WHERE title = 'many'")
+
+
 def test_import_dry_run_stores_nothing(clean):
     doc = {"format": "inari.config", "version": 1, "content": {"fleet": {"smtp.idle_timeout": 123}}}
     drafts, audit = clean.ok("GET", "/drafts")["items"], clean.ok("GET", "/audit?limit=1")["items"]

@@ -214,6 +214,21 @@ def test_what_devices_are_given_and_how_they_are_counted(api, managed):
     assert tried(good, orders[good])[0] == 404, "it is over"
 
 
+def test_who_is_held_or_only_observed_is_not_asked(api, managed, parent):
+    asked, held, observed = devices = managed(3)
+    api.change(f"/devices/{observed.id}", {"mode": "observe"})
+    observed.fetch()
+    parent.postgres.psql(f"UPDATE device SET state = 'held' WHERE id = '{held.id}'")
+    draft = draft_for(api, devices)
+    assert api.ok("POST", f"/drafts/{draft}/dry-run?dry_run=true")["counts"] == {"asked": 1, "away": 1}
+    run = api.ok("POST", f"/drafts/{draft}/dry-run", {"wait_s": 120})
+    assert run["counts"] == {"asked": 1, "away": 1}, run
+    rows = {d["name"]: (d["state"], d["reason"]) for d in api.ok("GET", f"/dry-runs/{run['id']}")["devices"]}
+    assert rows == {asked.name: ("asked", ""), held.name: ("away", "held")}
+    assert [len(d.commands()) for d in devices] == [1, 0, 0]
+    api.delete(f"/drafts/{draft}")
+
+
 def test_refused_it_is_tried_again_or_goes_on_in_spite_of_it(api, managed):
     devices = managed(2)
 

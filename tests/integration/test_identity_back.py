@@ -120,6 +120,21 @@ def test_receipts_that_bring_nobody_back(device, api, parent):
     assert r.status_code == 403 and word(r) == "device-revoked"
 
 
+def test_a_receipt_for_a_key_that_is_another_devices_now(device, api, parent):
+    """The record was lost, and the same key was enrolled as a device of its own since: there are no two devices of one key."""
+    d = device()
+    lose(parent, api, d.id)
+    other = wireclient.Device(parent.base, parent.ca, f"{d.name}-b")
+    other.sig, other.enc = d.sig, d.enc
+    other.enrol(token(api)["token"])
+    assert other.id != d.id and api.ok("GET", f"/devices/{other.id}")["kid"] == d.sig.kid
+    r = show_receipt(d)
+    assert r.status_code == 401 and word(r) == "token-invalid", r.text
+    assert api.get(f"/devices/{d.id}").status_code == 404
+    api.ok("POST", f"/devices/{other.id}/revoke", {"reason": "its test is over"})
+
+
+
 @pytest.mark.slow
 def test_an_agent_whose_record_is_lost(workdir, programs, parent, api):
     """D11 with a real agent: it shows its receipt by itself, enrols nothing by itself, and goes on after the approval."""
@@ -216,6 +231,24 @@ def test_a_reinstalled_host_takes_its_place_when_a_person_says_so(device, api, p
     # a lost answer: the same machine with the same key is that device
     r = new.post_enrolment(token(api)["token"], name=old.name)
     assert r.status_code == 201 and r.json()["device_id"] == old.id
+
+
+@pytest.mark.parametrize("state", ["retired", "rejected"])
+def test_nobody_takes_the_place_of_one_that_left_for_good(device, api, parent, state):
+    """Meanwhile, between the question and the answer."""
+    hardware = os.urandom(32).hex()
+    old = device(hardware=hardware)
+    new = again(old, api, hardware=hardware)
+    pending = new.answer.json()["device_id"]
+    if state == "retired":
+        api.ok("POST", f"/devices/{old.id}/retire", {})
+    else:
+        parent.postgres.psql(f"UPDATE device SET state = 'rejected' WHERE id = '{old.id}'")
+    r = api.post(f"/devices/{pending}/approve", json={"as": "replacement"})
+    assert r.status_code == 409 and state in r.json()["detail"], r.text
+    assert api.ok("GET", f"/devices/{pending}")["state"] == "pending"
+    assert parent.postgres.psql(f"SELECT kid, state FROM device WHERE id = '{old.id}'") == [[old.sig.kid, state]]
+    assert api.ok("POST", f"/devices/{pending}/approve", {"as": "new"})["id"] == pending
 
 
 def test_a_silent_device_of_that_name_and_a_new_machine(device, api, parent):

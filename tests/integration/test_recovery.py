@@ -150,7 +150,18 @@ def test_device_ahead_of_everything_fences(new_parent):
     assert d.desired().status_code == 304
     api.ok("POST", "/recovery/continue", {"reason": "a test"})
     d.fetch()
-    assert int(d.have.split(".")[1]) > int(rev) + 500
+    assert int(d.have.split(".")[1]) > int(rev) + 500 + 1000, "devices that were not heard may be further still"
+
+
+def test_device_of_a_later_epoch_fences(new_parent):
+    """Whatever its revision is: a parent of that epoch has been, and this database does not know it."""
+    parent = new_parent()
+    api = parent.token()
+    liar = settled(api, parent)
+    epoch, rev = (int(x) for x in liar.have.split("."))
+    assert word(liar.desired(etag=None, have=f"{epoch + 1}.{rev}")) == "parent-behind"
+    wait_until(lambda: api.ok("GET", "/recovery")["fenced"], "the fence")
+    assert api.ok("GET", "/recovery")["reason"] == "device-ahead" and word(publish(api, 11_000_000)) == "fenced"
 
 
 def test_no_device_can_use_up_the_revisions(new_parent):

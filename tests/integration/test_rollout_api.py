@@ -775,6 +775,19 @@ def test_g11_refusals_triple_without_any_error_and_the_guard_halts(fleet, six):
 
 
 @pytest.mark.slow
+def test_nothing_is_called_bad_before_the_others_have_answered(fleet, six):
+    made, first, others = canary_bakes(fleet, six)  # two minutes ago
+    say_mail([first], (240, 90, 10), (60, 70, 30))
+    time.sleep(1.5)  # two passes of the engine
+    assert fleet.see(made)["state"] == "baking", "the others were asked a moment ago"
+    fleet.forward(70)
+    r = fleet.until(made, lambda r: r["state"] == "halted", "the halt, without their answer")
+    assert r["reason"] == "unhealthy"
+    fleet.catch_up()
+    fleet.api.ok("POST", f"/rollouts/{made['rollout_id']}/cancel", {})
+
+
+@pytest.mark.slow
 def test_refusals_that_come_everywhere_are_not_the_change(fleet, six):
     made, first, others = canary_bakes(fleet, six)
     say_mail(others, (60, 70, 30))

@@ -71,6 +71,8 @@ def test_the_spare_key_takes_over_without_a_visit(new_parent, workdir, programs,
     a.start()
     rev = wait_until(lambda: (a.status()["status"]["observed"] or {}).get("rev"), "the first bundle", 30)
     first = shown(parent)
+    with open(os.path.join(parent.state, "tls", "server.key"), "rb") as f:
+        mine = f.read()
     a.stop()
     use(parent, key_of(parent, "backup.key"))
     second = wait_until(lambda: shown(parent) != first and shown(parent), "the spare to be shown", 15, 0.3)
@@ -83,6 +85,12 @@ def test_the_spare_key_takes_over_without_a_visit(new_parent, workdir, programs,
     assert shown(parent) == second
     api.change(f"/devices/{device}", {"placement": "inner"})
     wait_until(lambda: a.status()["status"]["observed"]["rev"] > rev, "a change by the new key", 120)
+    # a certificate of a pinned key beside another pinned key: half of a change that somebody forgot
+    put(parent, "server.key", mine)
+    parent.p.send_signal(signal.SIGHUP)
+    wait_until(lambda: "does not belong to key" in parent.log(), "the refusal", 15)
+    assert shown(parent) == second
+    wait_until(lambda: a.condition("Authenticated")["status"] == "True", "the agent to be let in all the same", 30)
     # one that no child was told of: the parent goes on with what it has, and says why
     use(parent, ec.generate_private_key(ec.SECP256R1()))
     wait_until(lambda: "is not pinned by the children" in parent.log(), "the refusal", 15)
