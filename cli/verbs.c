@@ -220,6 +220,37 @@ const struct verb verbs[] = {
      {"a parent that may know less than its devices: which are ahead, and the decision", "上位デバイスが古い可能性がある場合の確認と再開"},
      {"After a restore, or when a device is ahead, the parent gives nothing out. continue makes what it holds count again: every device gets it under a fresh revision. What devices hold and the database lost is shown by setting; adopt puts it into a draft and prints its id, continue --keep ends the fence without giving anything out, publish does the rest. Where revisions cannot go on above what devices have seen, a new epoch can: inarid new-epoch, on the parent's host with the root key (inarid(8)).",
       "復元の後や、デバイスの方が新しい場合、上位デバイスは何も配布しません。continue を実行すると、保持している設定が新しい改訂番号で全デバイスに配布されます。データベースから失われ、デバイスに残っている設定は項目ごとに表示されます。adopt でドラフトに取り込んで ID を表示し、continue --keep で何も配布せずに再開し、publish で反映します。改訂番号をデバイスの持つ番号より上に続けられない場合は、上位デバイスのホストでルート鍵を使い、新しいエポックを始めます (inarid new-epoch、inarid(8) 参照)。"}},
+    {"alerts", "[--state open|pending|firing|resolved] [--severity SEVERITY] [--device NAME] [--rule NAME] [--limit N]", "state= severity= device= rule= limit=", 0, 0, verb_alerts,
+     {"what fires, and what would if it went on", "発生中および発生しかけているアラートの一覧"}, {NULL, NULL}},
+    {"alert", "show ID | ack ID [--reason TEXT] | retry NOTICE", "reason=", 2, 2, verb_alert,
+     {"one alert: look at it, say that somebody knows; send a notice again that was given up", "アラートの表示と確認、送信を断念した通知の再送"},
+     {"An alert that somebody knows of is not repeated.", "確認済みのアラートは繰り返し通知されません。"}},
+    {"alert-rules", "", "", 0, 0, verb_alert_rules, {"what is looked at", "アラートのルールの一覧"}, {NULL, NULL}},
+    {"alert-rule", "show NAME | create NAME KIND [KEY=VALUE ...] | set NAME KEY=VALUE ... | delete NAME", "", 2, -1, verb_alert_rule,
+     {"one rule: look at it, make it, change it", "ルールの表示、作成、変更、削除"},
+     {"Keys: severity (info, warning, critical), enabled, for_s (it fires once it held so long), clear_s (it is over once it did not hold so long), scope (fleet, group:NAME, device:NAME), "
+      "channels (names with commas, default, none), group_wait_s, group_interval_s, repeat_s, trap; others are the kind's own: late_s, condition, days, away_s. Times may be 90, 5m, 2h. "
+      "Example: inarictl alert-rule set device-late for_s=10m repeat_s=4h",
+      "キー: severity (info、warning、critical)、enabled、for_s (この時間続くと発生)、clear_s (この時間収まると解消)、scope (fleet、group:名前、device:名前)、"
+      "channels (コンマ区切りの名前、default、none)、group_wait_s、group_interval_s、repeat_s、trap。ほかは種類ごとのパラメーター (late_s、condition、days、away_s) です。時間は 90、5m、2h のように書けます。"
+      "例: inarictl alert-rule set device-late for_s=10m repeat_s=4h"}},
+    {"alert-channels", "", "", 0, 0, verb_alert_channels, {"who is told", "通知先の一覧"}, {NULL, NULL}},
+    {"alert-channel", "show NAME | create NAME KIND KEY=VALUE ... | set NAME KEY=VALUE ... | test NAME | delete NAME", "", 2, -1, verb_alert_channel,
+     {"one channel: look at it, make it, change it, try it", "通知先の表示、作成、変更、試験、削除"},
+     {"Keys of kind mail: host, port, tls (none, starttls, tls), user, password, from, to (addresses with commas), charset (utf-8, iso-2022-jp), ca; of all: enabled, fallback (rules that name no channels use it), lang. "
+      "A secret is read from a file (password=@FILE) or standard input (password=@-). test sends a notice and shows each step; exit status 1 when it was not taken. "
+      "Example: inarictl alert-channel create ops mail host=relay.example.com from=inari@example.com to=ops@example.com lang=ja",
+      "種類 mail のキー: host、port、tls (none、starttls、tls)、user、password、from、to (コンマ区切りのアドレス)、charset (utf-8、iso-2022-jp)、ca。共通: enabled、fallback (通知先を指定しないルールが使用)、lang。"
+      "秘密情報はファイル (password=@FILE) または標準入力 (password=@-) から読みます。test は通知を送信して各段階を表示し、受け付けられなければ終了ステータス 1 になります。"
+      "例: inarictl alert-channel create ops mail host=relay.example.com from=inari@example.com to=ops@example.com lang=ja"}},
+    {"alert-notices", "[--state queued|sending|sent|dead] [--rule NAME] [--limit N]", "state= rule= limit=", 0, 0, verb_alert_notices,
+     {"what was sent, waits, or was given up", "送信済み、送信待ち、送信断念の通知の一覧"}, {NULL, NULL}},
+    {"silences", "[--state active|waiting|over] [--limit N]", "state= limit=", 0, 0, verb_silences,
+     {"when nobody is told", "通知の抑止の一覧"}, {NULL, NULL}},
+    {"silence", "create --reason TEXT [--for TIME] [--rule NAME] [--device NAME] [--group NAME] | end ID", "reason= for= rule= device= group=", 1, 2, verb_silence,
+     {"tell nobody for a while; alerts are shown all the same", "一定時間、通知を抑止する (アラートの表示は変わらない)"},
+     {"Without --rule, --device and --group nobody is told of anything. At its end what still fires is told.",
+      "--rule、--device、--group をいずれも指定しないと、すべての通知を抑止します。終了時にまだ発生しているものは通知されます。"}},
     {"version", "", "", 0, 0, verb_version, {"version of inarictl, and of the parent when it is known", "inarictl と上位デバイスのバージョン"}, {NULL, NULL}},
     {"help", "[VERB]", "roff", 0, 1, verb_help, {"this text, or a verb's", "この説明、または動詞の説明"}, {NULL, NULL}},
     {NULL, NULL, NULL, 0, 0, NULL, {NULL, NULL}, {NULL, NULL}}
@@ -290,6 +321,8 @@ const struct option_text option_texts[] = {
     {"actor", {"only by this account or token", "このアカウントまたはトークンのみ"}},
     {"limit", {"the newest so many (default 100)", "新しいものから何件か (既定 100)"}},
     {"verify", {"check the hash chain", "ハッシュチェーンを検証する"}},
+    {"severity", {"only info, warning or critical", "info、warning、critical のいずれかのみ"}},
+    {"rule", {"this rule", "このルール"}},
     {"no-wait", {"only give the order; see: inarictl commands", "コマンドを登録するだけで待たない。参照: inarictl commands"}},
     {"state", {"only in this state", "この状態のみ"}},
     {"queue", {"only this queue of Postfix", "Postfix のこのキューのみ"}},

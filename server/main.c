@@ -13,6 +13,7 @@
 #include "http/http.h"
 #include "http/static.h"
 #include "http/tls.h"
+#include "notify/notify.h"
 #include "operate.h"
 #include "sandbox.h"
 #include "settings.h"
@@ -171,6 +172,7 @@ static enum err_code prepare(struct parent *p, struct err *e)
     p->app.started_mono_ms = clock_mono_ms();
     p->app.enrol_rate = p->set.enrol_rate;
     p->app.wake_rate = p->set.wake_rate;
+    p->app.alert_networks = p->set.alert_networks;
     if (tls_open(p->set.state, p->set.certificate, p->set.private_key, &p->hosts, &p->tls, e) !=
         ERR_OK)
         return e->code;
@@ -273,7 +275,8 @@ static int run(struct parent *p)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if (prepare(p, &e) != ERR_OK || sandbox_enter(&e) != ERR_OK || serve(p, &e) != ERR_OK)
+    if (prepare(p, &e) != ERR_OK || notify_init(&e) != ERR_OK || sandbox_enter(&e) != ERR_OK ||
+        serve(p, &e) != ERR_OK)
         return operate_complain(&e);
     watch(p, &signals);
     log_event(LOG_LEVEL_INFO, "parent.stopping", KV_INT("drain_ms", p->set.drain_ms));
@@ -283,6 +286,7 @@ static int run(struct parent *p)
         _exit(EXIT_FAILURE);
     }
     startup_stop(p->startup);
+    notify_end();
     log_event(LOG_LEVEL_INFO, "parent.stopped", KV_INT("pid", getpid()));
     return EXIT_SUCCESS;
 }

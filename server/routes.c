@@ -4,6 +4,7 @@
  */
 #include "handlers/account.h"
 #include "handlers/agent.h"
+#include "handlers/alert.h"
 #include "handlers/audit.h"
 #include "handlers/command.h"
 #include "handlers/device.h"
@@ -149,6 +150,30 @@ const struct route routes[] = {
     { "GET",    "/api/v1/dry-runs/{id}",          dry_run_get_one,          PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/rollout-policy",         rollout_policy_get_one,   PERM_DEVICE_READ,  0,        0 },
     { "PATCH",  "/api/v1/rollout-policy",         rollout_policy_patch_one, PERM_PUBLISH,      4 * KIB,  R_MERGE },
+
+    /* alerts (docs/internals/alerts.md) */
+    { "GET",    "/api/v1/alerts",                 alert_list_get,           PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/alerts/{id}",            alert_get_one,            PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/alerts/{id}/ack",        alert_ack_post,           PERM_DEVICE_WRITE, 4 * KIB,  0 },
+    { "GET",    "/api/v1/alert-rules",            alert_rule_list_get,      PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/alert-rules",            alert_rule_post,          PERM_ADMIN,        16 * KIB, 0 },
+    { "GET",    "/api/v1/alert-rules/{id}",       alert_rule_get_one,       PERM_DEVICE_READ,  0,        0 },
+    { "PATCH",  "/api/v1/alert-rules/{id}",       alert_rule_patch,         PERM_ADMIN,        16 * KIB, R_MERGE },
+    { "DELETE", "/api/v1/alert-rules/{id}",       alert_rule_delete_one,    PERM_ADMIN,        0,        0 },
+    { "GET",    "/api/v1/alert-channels",         alert_channel_list_get,   PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/alert-channels",         alert_channel_post,       PERM_ADMIN,        128 * KIB, 0 },
+    { "GET",    "/api/v1/alert-channels/{id}",    alert_channel_get_one,    PERM_DEVICE_READ,  0,        0 },
+    { "PATCH",  "/api/v1/alert-channels/{id}",    alert_channel_patch,      PERM_ADMIN,        128 * KIB, R_MERGE },
+    { "DELETE", "/api/v1/alert-channels/{id}",    alert_channel_delete_one, PERM_ADMIN,        0,        0 },
+    { "POST",   "/api/v1/alert-channels/{id}/test", alert_channel_test_post, PERM_ADMIN,       1 * KIB,  0 },
+    { "GET",    "/api/v1/alert-silences",         alert_silence_list_get,   PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/alert-silences",         alert_silence_post,       PERM_DEVICE_WRITE, 4 * KIB,  0 },
+    { "GET",    "/api/v1/alert-silences/{id}",    alert_silence_get_one,    PERM_DEVICE_READ,  0,        0 },
+    { "PATCH",  "/api/v1/alert-silences/{id}",    alert_silence_patch,      PERM_DEVICE_WRITE, 4 * KIB,  R_MERGE },
+    { "DELETE", "/api/v1/alert-silences/{id}",    alert_silence_delete_one, PERM_DEVICE_WRITE, 0,        0 },
+    { "GET",    "/api/v1/alert-notices",          alert_notice_list_get,    PERM_DEVICE_READ,  0,        0 },
+    { "GET",    "/api/v1/alert-notices/{id}",     alert_notice_get_one,     PERM_DEVICE_READ,  0,        0 },
+    { "POST",   "/api/v1/alert-notices/{id}/retry", alert_notice_retry_post, PERM_DEVICE_WRITE, 1 * KIB, 0 },
 
     { NULL, NULL, NULL, 0, 0, 0 },
 };

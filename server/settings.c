@@ -26,6 +26,7 @@ const struct settings_row inarid_rows[] = {
     { "api.drain",                  S_MSEC, AT(drain_ms),             "10s",        100,   300000,      SF_RESTART,  "at a stop, how long running requests may take" },
     { "enrol.rate",                 S_INT,  AT(enrol_rate),           "10",         1,     10000,       SF_RESTART,  "enrolments a second that are let in; beyond, 429; raise it while a whole fleet joins" },
     { "poll.wake_rate",             S_INT,  AT(wake_rate),            "100",        0,     100000,      SF_RESTART,  "held polls woken a second when many children have news (as many at once first); 0: all at once" },
+    { "alert.webhook_networks",     S_LIST, AT(alert_networks),       NULL,         0,     0,           SF_RESTART,  "networks like 10.1.0.0/16 that webhooks of alerts may reach although they are no public ones" },
     { "db.conninfo",                S_STR,  AT(conninfo),             "host=/run/inari-db dbname=inari user=inari", 0, 0, SF_RESTART | SF_SECRET, "libpq connection string" },
     { "state",                      S_PATH, AT(state),                "/var/lib/inari-parent", 0, 0,    SF_RESTART,  "folder of the parent's own files: keys, certificate" },
     { "web_dir",                    S_PATH, AT(web_dir),              "/usr/share/inari/web", 0, 0,     SF_RESTART,  "built console; read into memory at start" },

@@ -10,7 +10,7 @@
 
 struct inarid_settings {
     char *listen, *name, *hosts, *addresses, *certificate, *private_key;
-    char *state, *conninfo, *web_dir, *log_level;
+    char *state, *conninfo, *web_dir, *log_level, *alert_networks;
     int64_t io_threads, workers, queue, connections, connections_address, strangers_address;
     int64_t body_memory, header_deadline_ms, idle_ms, drain_ms;
     int64_t enrol_rate, wake_rate;

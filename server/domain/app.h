@@ -32,6 +32,8 @@ struct app {
     /* Until a rollout has ended one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
      * that are compared with (guard_mail.h).  0: nobody is. */
     atomic_int figures_one_in;
+    atomic_bool alerts_doubt; /* a device said something new: the job thread looks soon whether a rule is about it */
+    const char *alert_networks; /* networks that webhooks may reach although they are no public ones; NULL: none */
     int64_t ahead_seen, ahead_epoch_seen; /* the job thread's: the highest revision and epoch of a device it has looked into, */
     int64_t watched_epoch;  /* while this was our epoch (recovery.h) */
 };

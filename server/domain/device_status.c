@@ -207,6 +207,7 @@ enum err_code device_status_put(struct db *db, struct app *app, const char *devi
     }
     if (rc == ERR_OK && stored) {
         fleet_set_status(app->fleet, device_id, digest);
+        atomic_store(&app->alerts_doubt, true);
         take_over_drift(db, device_id, doc, a);
     } else if (rc == ERR_OK) /* a repeat, or an older one: what is stored stands */
         rc = show_stored(db, app, device_id, a, e);

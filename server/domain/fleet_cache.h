@@ -59,6 +59,7 @@ struct fleet_news {
     bool token_key_old;
     int64_t hold_in_ms, command_in_ms; /* until the next hold ends, the next command expires; -1: none will */
     bool unended; /* a rollout goes on, or waits for somebody's word */
+    int64_t alert_in_ms, notice_in_ms; /* until the alert engine, who sends notices, has something to do; -1: nothing */
 };
 MUST_USE enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t token_age_s,
                                         struct fleet_news *ret, struct err *e);

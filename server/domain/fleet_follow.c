@@ -359,7 +359,8 @@ enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t tok
         AUTO_STRBUF struct strbuf ids = STRBUF_INIT(1 * MIB);
         AUTO_STRBUF struct strbuf times = STRBUF_INIT(1 * MIB);
         struct look_ask ask = {.since_ms = f->looked_ms == 0 ? 0 : f->looked_ms - OVERLAP_MS,
-                               .token_age_s = token_age_s};
+                               .token_age_s = token_age_s,
+                               .wall_ms = clock_wall_ms()};
         n = 0;
         strbuf_putc(&ids, '{');
         strbuf_putc(&times, '{');
@@ -381,8 +382,8 @@ enum err_code fleet_cache_look(struct fleet_cache *f, struct db *db, int64_t tok
     if (rc == ERR_OK)
         rc = follow_reports(f, db, &l, e);
     if (rc == ERR_OK)
-        *ret = (struct fleet_news){!up_to_date(f, &l), l.rollouts,      l.token_key_old,
-                                   l.hold_in_ms,       l.command_in_ms, l.unended};
+        *ret = (struct fleet_news){!up_to_date(f, &l), l.rollouts, l.token_key_old, l.hold_in_ms,
+                                   l.command_in_ms,    l.unended,  l.alert_in_ms,   l.notice_in_ms};
     return rc;
 }
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "domain/alert_engine.h"
 #include "domain/command.h"
 #include "domain/device.h"
 #include "domain/device_instance.h"
@@ -11,6 +12,7 @@
 #include "domain/parent.h"
 #include "domain/recovery.h"
 #include "domain/rollout.h"
+#include "jobs/alert_sender.h"
 #include "store/bundle_store.h"
 #include "store/command_store.h"
 #include "store/dry_run_store.h"
@@ -31,8 +33,11 @@ enum {
     LOOK_SOON_MS = 5 * 1000, /* the same while hints come */
     LEAD_MS = 5 * 1000,      /* the lease, of 15 s, is renewed while there is something to do */
     CLEAN_IDLE_MS = 3600 * 1000,
-    PAUSE_MAX_MS = 1000,      /* shorter than a parent is given to hear of what a device has */
-    TRIM_AFTER_MS = 3 * 1000, /* the last rollout has ended */
+    AWAY_MS = 1000,             /* shorter is no outage of the database */
+    AWAY_TOLD_MS = 600 * 1000,  /* so long after that it is spoken of */
+    FACTS_AGAIN_MS = 60 * 1000, /* while this parent has something to say of itself */
+    PAUSE_MAX_MS = 1000,        /* shorter than a parent is given to hear of what a device has */
+    TRIM_AFTER_MS = 3 * 1000,   /* the last rollout has ended */
     BUNDLES_KEPT = 5,
     COMPARED = 64,     /* devices whose figures a rollout is compared with, about */
     FEW_DEVICES = 128, /* with fewer than that no plan is bad */
@@ -58,6 +63,12 @@ struct jobs {
     bool changes, rollouts, unended, token_key_old, witness;
     bool engine_asked; /* for one pass, whatever the look says */
     int64_t looked_ms, look_ms, hold_ms, command_ms;
+    /* Alerts: when the rules, and the notices, are next looked at; what was last said of this
+     * parent itself. */
+    struct alert_sender *sender;
+    int64_t alert_ms, notice_ms, facts_ms;
+    json_t *facts;
+    int64_t away_since_ms, away_s, back_ms; /* the database; 0: not away */
     bool clock_wrong;
     bool drove;      /* a rollout, since memory was given back */
     int64_t trim_ms; /* when it is again */
@@ -105,10 +116,10 @@ static enum err_code take_hints(struct jobs *j, struct err *e)
         look_by(j, clock_mono_ms());
         any = true;
     }
-    if (any) {
+    if (any)
         j->changes = j->rollouts = true;
+    if (any || atomic_exchange(&j->app->alerts_doubt, false))
         look_by(j, j->looked_ms + LOOK_SOON_MS);
-    }
     return rc;
 }
 
@@ -146,6 +157,8 @@ static enum err_code look(struct jobs *j, struct err *e)
     j->token_key_old = news.token_key_old;
     j->hold_ms = due_in(news.hold_in_ms);
     j->command_ms = due_in(news.command_in_ms);
+    j->alert_ms = due_in(news.alert_in_ms);
+    j->notice_ms = due_in(news.notice_in_ms);
     return ERR_OK;
 }
 
@@ -198,6 +211,44 @@ static enum err_code watch_clock(struct jobs *j, struct err *e)
                   wrong ? "parent.clock_wrong" : "parent.clock_right",
                   KV_INT("ahead_of_database_ms", off));
     j->clock_wrong = wrong;
+    return ERR_OK;
+}
+
+/* How long it was away is said when it is back: there is nowhere else to write it. */
+static enum err_code watch_database(struct jobs *j, struct err *e)
+{
+    int64_t now = clock_mono_ms();
+
+    (void)e;
+    if (!db_reached()) {
+        j->away_since_ms = j->away_since_ms == 0 ? now : j->away_since_ms;
+    } else if (j->away_since_ms != 0) {
+        if (now - j->away_since_ms >= AWAY_MS) {
+            j->away_s = (now - j->away_since_ms) / 1000;
+            j->back_ms = now;
+        }
+        j->away_since_ms = 0;
+    }
+    if (j->away_s != 0 && now - j->back_ms > AWAY_TOLD_MS)
+        j->away_s = 0;
+    return ERR_OK;
+}
+
+/* What this parent knows of itself; a change of it is looked at like any other. */
+static enum err_code watch_self(struct jobs *j, struct err *e)
+{
+    json_t *facts = alert_engine_facts(j->app, j->away_s);
+    int64_t now = clock_mono_ms();
+
+    if (facts == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (j->facts == NULL || !json_equal(j->facts, facts)) {
+        if (json_array_size(j->facts) + json_array_size(facts) > 0)
+            j->facts_ms = now + 2 * AWAY_TOLD_MS;
+        j->alert_ms = now;
+    }
+    json_decref(j->facts);
+    j->facts = facts;
     return ERR_OK;
 }
 
@@ -271,6 +322,35 @@ static enum err_code engine(struct jobs *j, struct err *e)
     return rc;
 }
 
+static enum err_code alerts(struct jobs *j, struct err *e)
+{
+    int64_t n = 0;
+    enum err_code rc;
+
+    if (!leads(j, &rc, e)) {
+        /* Whoever does sees the same, but not what this one knows of itself. */
+        j->alert_ms = j->facts_ms > clock_mono_ms() ? clock_mono_ms() + LEAD_MS : INT64_MAX;
+        look_by(j, clock_mono_ms() +
+                       LEAD_MS); /* is it done?  A leader that died does nothing for a while */
+        return rc;
+    }
+    rc = alert_engine_run(j->db, j->app, j->facts, &n, e);
+    j->alert_ms = j->facts_ms > clock_mono_ms() ? clock_mono_ms() + FACTS_AGAIN_MS : INT64_MAX;
+    if (rc == ERR_OK)
+        look_by(j, clock_mono_ms()); /* which says when there is something to do again */
+    if (n > 0)
+        j->notice_ms = clock_mono_ms();
+    return rc;
+}
+
+static enum err_code notices(struct jobs *j, struct err *e)
+{
+    (void)e;
+    alert_sender_wake(j->sender);
+    j->notice_ms = INT64_MAX;
+    return ERR_OK;
+}
+
 /* The engine says what it is. */
 static enum err_code listen_to_fleet(struct jobs *j, struct err *e)
 {
@@ -329,6 +409,8 @@ static enum err_code clean(struct jobs *j, struct err *e)
             rc = command_store_trim(j->db, e);
         if (rc == ERR_OK)
             rc = secret_store_trim(j->db, false, e);
+        if (rc == ERR_OK)
+            rc = alert_engine_trim(j->db, e);
     }
     if (rc == ERR_OK) {
         j->cleaned_ms = clock_mono_ms();
@@ -384,6 +466,16 @@ static bool command_due(const struct jobs *j, int64_t now)
     return now >= j->command_ms;
 }
 
+static bool alerts_due(const struct jobs *j, int64_t now)
+{
+    return now >= j->alert_ms && j->facts != NULL;
+}
+
+static bool notices_due(const struct jobs *j, int64_t now)
+{
+    return now >= j->notice_ms;
+}
+
 static bool trim_due(const struct jobs *j, int64_t now)
 {
     return now >= j->trim_ms;
@@ -423,6 +515,10 @@ static struct job {
     {"witness", 5000, witness_due, witness, 0},
     {"silence", 5000, always, listen_to_fleet, 0},
     {"rollouts", 500, rollouts_due, engine, 0},
+    {"database", 1000, always, watch_database, 0},
+    {"self", 1000, always, watch_self, 0},
+    {"alerts", 1000, alerts_due, alerts, 0},
+    {"notices", 500, notices_due, notices, 0},
     {"holds", 1000, hold_due, end_holds, 0},
     {"commands", 1000, command_due, expire_commands, 0},
     {"token_key", 60000, rotation_due, rotate, 0},
@@ -518,11 +614,16 @@ enum err_code jobs_start(struct app *app, const char *conninfo, struct jobs **re
     if (j == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     j->app = app;
-    j->hold_ms = j->command_ms = j->trim_ms = INT64_MAX;
+    j->hold_ms = j->command_ms = j->trim_ms = j->alert_ms = j->notice_ms = INT64_MAX;
     j->cleaned_ms = clock_mono_ms();
     uuid7(j->holder);
+    if (alert_sender_start(app, conninfo, &j->sender, e) != ERR_OK) {
+        free(j);
+        return e->code;
+    }
     j->db = db_open(conninfo, "inarid jobs");
     if (j->db == NULL || pthread_create(&j->thread, NULL, run, j) != 0) {
+        alert_sender_stop(j->sender);
         db_close(j->db);
         free(j);
         return err_set(e, ERR_NO_MEMORY, "could not start the job thread");
@@ -537,6 +638,8 @@ void jobs_stop(struct jobs *j)
         return;
     atomic_store(&j->stop, true);
     (void)pthread_join(j->thread, NULL);
+    alert_sender_stop(j->sender);
+    json_decref(j->facts);
     db_close(j->db);
     free(j);
 }

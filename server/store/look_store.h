@@ -12,6 +12,7 @@ struct look_ask {
     const char *ids, *times; /* who was seen and when (ms): array texts of the same length */
     int64_t since_ms;        /* reports received since, by the database's clock; 0: none are wanted */
     int64_t token_age_s;     /* a token key older than that is old */
+    int64_t wall_ms;         /* the parent's time */
 };
 struct look {
     int64_t now_ms;      /* the database's clock */
@@ -20,6 +21,8 @@ struct look {
     bool unended;        /* so would rollout_store_unended() */
     bool token_key_old;
     int64_t hold_in_ms, command_in_ms; /* until the next hold ends, the next command expires; -1: none will */
+    int64_t alert_in_ms;     /* until the alert engine has something to do; -1: nothing is to be seen */
+    int64_t notice_in_ms;    /* until a notice is to be sent; -1: none is */
     int64_t n_reports;                 /* devices with a stored status */
     const json_t *digests;             /* {device id: digest} of the reports asked for; the arena's */
 };

@@ -151,6 +151,24 @@ def test_answers_are_as_described(parent, api, device, described):
     other = go("POST", "/drafts", {})
     go.delete(f"/drafts/{other['id']}")
 
+    # alerts
+    go("GET", "/alerts?state=open&severity=critical")
+    go("GET", "/alert-notices?state=dead")
+    channel = go("POST", "/alert-channels", {"name": name, "kind": "mail", "fallback": False, "config": {
+        "host": "127.0.0.1", "port": 9, "from": "inari@example.test", "to": ["ops@example.test"]}})
+    watch = go("POST", "/alert-rules", {"name": name, "kind": "device-late", "channels": [name]})
+    silence = go("POST", "/alert-silences", {"rule": name, "reason": "contract", "ends_at":
+                                             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))})
+    assert not go("POST", f"/alert-channels/{name}/test", {})["ok"]  # nobody listens there
+    for at, what in (("/alert-channels", channel), ("/alert-rules", watch), ("/alert-silences", silence)):
+        go("GET", at)
+        go("GET", f"{at}/{what['id']}")
+        go.change(f"{at}/{what['id']}", {"reason": "again"} if "silences" in at else {"enabled": False})
+        go("PATCH", f"{at}/{what['id']}", {}, want=428)
+        go("PATCH", f"{at}/{what['id']}", {}, etag='"999"', want=412)
+    for at in (f"/alert-silences/{silence['id']}", f"/alert-rules/{watch['id']}", f"/alert-channels/{channel['id']}"):
+        go.delete(at)
+
     # the configuration as a whole
     go("GET", "/overrides")
     go("GET", "/secrets")
@@ -286,6 +304,8 @@ def test_every_route_was_called(described):
     refused_only = {"POST /api/v1/devices/{id}/instances", "POST /api/v1/devices/{id}/reinstate",  # test_identity.py
                     "POST /api/v1/devices/{id}/approve", "POST /api/v1/devices/{id}/reject",  # test_agent_api_enrol.py
                     "PUT /api/v1/session/password",  # tests/browser
+                        "GET /api/v1/alerts/{id}", "POST /api/v1/alerts/{id}/ack",  # test_alerts_api.py
+                        "GET /api/v1/alert-notices/{id}", "POST /api/v1/alert-notices/{id}/retry",
                     "POST /api/v1/recovery/continue", "POST /api/v1/recovery/adopt",  # test_recovery.py
                     "GET /metrics"}
     missing = {f"{m} {p}" for m, p, op in described.operations()

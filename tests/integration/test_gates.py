@@ -19,6 +19,7 @@ FORBIDDEN = {
     "server/domain": ("handlers/", "microhttpd", "libpq"),
     "server/handlers": ("libpq", "microhttpd"),
     "server/http": ("libpq",),
+    "server/notify": ("store/", "http/", "handlers/", "domain/", "jobs/", "libpq", "microhttpd"),
     "agent": ("store/", "domain/", "handlers/", "libpq", "microhttpd"),
     "backup": ("domain/", "handlers/", "http/", "agent/", "libpq", "microhttpd"),
     "cli": ("store/", "domain/", "handlers/", "libpq", "microhttpd", "proc/"),
