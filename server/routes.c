@@ -8,6 +8,7 @@
 #include "handlers/audit.h"
 #include "handlers/command.h"
 #include "handlers/device.h"
+#include "handlers/event_stream.h"
 #include "handlers/figure.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
@@ -53,6 +54,7 @@ const struct route routes[] = {
     { "GET",    "/api/v1/events",           event_list_get,       PERM_EVENTS_READ, 0,       0 },
     { "GET",    "/api/v1/messages",         message_list_get,     PERM_EVENTS_READ, 0,       0 },
     { "GET",    "/api/v1/messages/{id}",    message_get_one,      PERM_EVENTS_READ, 0,       0 },
+    { "GET",    "/api/v1/events/stream",    event_stream_get,     PERM_EVENTS_READ, 0,       0 },
 
     /* settings: catalog, layers, drafts, revisions; groups */
     { "GET",    "/api/v1/catalog",                      catalog_get,            PERM_SETTINGS_READ,  0,       0 },

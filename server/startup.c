@@ -5,10 +5,12 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "domain/account.h"
+#include "domain/event_feed.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 #include "domain/recovery.h"
 #include "jobs/jobs.h"
+#include "store/feed_store.h"
 #include "store/look_store.h"
 #include "store/migrate.h"
 
@@ -97,6 +99,8 @@ static enum err_code load(struct startup *s, struct db *db, struct err *e)
         return err_wrap(e, "schema");
     if (take_time(db, e) != ERR_OK)
         return err_wrap(e, "time");
+    if (feed_store_settle(db, e) != ERR_OK)
+        return err_wrap(e, "order of events");
     if (recovery_check_witness(db, app, e) != ERR_OK)
         return e->code;
     if (first_start(app, db, e) != ERR_OK)
@@ -133,6 +137,8 @@ static void *run(void *arg)
         AUTO(db_close) struct db *db = db_open(s->conninfo, "inarid start");
         struct err e = {0};
         if (db != NULL && load(s, db, &e) == ERR_OK &&
+            (s->app->feed != NULL ||
+             feed_start(s->app, s->conninfo, &s->app->feed, &e) == ERR_OK) &&
             jobs_start(s->app, s->conninfo, &s->jobs, &e) == ERR_OK) {
             http_ready(s->http, true);
             log_event(LOG_LEVEL_INFO, "parent.ready", KV_STR("fleet", s->app->fleet_id),
@@ -178,6 +184,8 @@ void startup_stop(struct startup *s)
     if (s == NULL)
         return;
     jobs_stop(s->jobs);
+    feed_stop(s->app->feed);
+    s->app->feed = NULL;
     fleet_cache_free(s->app->fleet);
     keyring_free(s->app->keys);
     s->app->fleet = NULL;

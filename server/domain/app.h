@@ -8,11 +8,13 @@
 #include <stdatomic.h>
 
 struct fleet_cache; /* server/domain/fleet_cache.h: devices in memory, for polls without SQL */
+struct feed;        /* server/domain/event_feed.h: who follows events */
 struct keyring;     /* server/domain/keyring.h: bundle, receipt and token keys, trust document */
 
 struct app {
     struct fleet_cache *fleet;
     struct keyring *keys;
+    struct feed *feed;      /* set before anything but healthz is served */
     char fleet_id[37];
     char issuer[256];       /* "https://parent.example:8445": aud of client assertions */
     _Atomic int64_t epoch;  /* of what is issued; another parent, or inarid new-epoch, may raise it */

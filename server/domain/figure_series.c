@@ -8,22 +8,22 @@
 
 enum { ROWS_MAX = 500000 /* of all devices together: what PostgreSQL adds up in about a second */ };
 
-/* A device by id or name; one that is gone only by id: its history is still there. */
-static enum err_code device_of(struct db *db, struct arena *a, const char *ref,
-                               struct figure_span *span, struct err *e)
+enum err_code figure_device(struct db *db, struct arena *a, const char *ref, const char **ret,
+                            struct err *e)
 {
     struct device d;
     enum err_code rc;
 
+    *ret = NULL;
     if (ref == NULL)
         return ERR_OK;
     rc = device_store_get(db, ref, a, &d, e);
     if (rc == ERR_NOT_FOUND && uuid_is_valid(ref)) {
         *e = (struct err){0};
-        span->device_id = ref;
+        *ret = ref;
         return ERR_OK;
     }
-    span->device_id = rc == ERR_OK ? d.id : NULL;
+    *ret = rc == ERR_OK ? d.id : NULL;
     return rc == ERR_NOT_FOUND
                ? err_field(e, ERR_INVALID, "/query/device", "there is no device \"%.64s\"", ref)
                : rc;
@@ -136,7 +136,7 @@ enum err_code figure_series(struct db *db, const struct figure_ask *ask, struct 
     struct figure_span span = {NULL, ask->step_s, ask->since_s * 1000, ask->until_s * 1000};
     struct figure_point *p = NULL;
     size_t n = 0;
-    enum err_code rc = device_of(db, a, ask->device, &span, e);
+    enum err_code rc = figure_device(db, a, ask->device, &span.device_id, e);
 
     if (rc == ERR_OK)
         rc = affordable(db, &span, e);

@@ -1,6 +1,7 @@
 #include "domain/fleet_figures.h"
 
 #include "base/clock.h"
+#include "domain/event_feed.h"
 #include "domain/figure.h"
 #include "domain/fleet_private.h"
 #include "domain/keyring.h"
@@ -109,4 +110,5 @@ void fleet_figures(struct app *app, struct strbuf *out)
         one(out, "inari_certificate_end_seconds",
             "When the listener's certificate ends, Unix time.", end / 1000);
     figure_totals_write(out);
+    feed_figures(out);
 }

@@ -1,5 +1,5 @@
 /* Answers: bodies, headers, problems. */
-#include "http/http_private.h"
+#include "http/stream_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -39,6 +39,8 @@ void reply_clear(struct reply *rp)
     findings_clear(&rp->findings);
     if (rp->shared != NULL && rp->release != NULL)
         rp->release(rp->release_arg);
+    if (rp->stream != NULL)
+        stream_unread(rp->stream);
     reply_init(rp);
 }
 
@@ -141,6 +143,8 @@ static void make_success(struct call *c, struct reply *rp)
             rp->shared_n, (void *)(uintptr_t)rp->shared, rp->release, rp->release_arg);
         if (c->response != NULL)
             rp->shared = NULL;
+    } else if (rp->stream != NULL) {
+        c->response = stream_response(c, TAKE(rp->stream));
     } else {
         c->response = empty_response();
         c->status = c->status == 0 ? 204 : c->status;

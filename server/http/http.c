@@ -1,4 +1,4 @@
-#include "http/http_private.h"
+#include "http/stream_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -464,6 +464,7 @@ static void *reap(void *http)
         unsigned n = conns_reap(&h->conns, clock_mono_ms());
         for (unsigned i = 0; i < n; i++)
             metrics_count(h->metrics, METRIC_REAPED);
+        streams_hang_up();
         for (int i = 0; i < 25 && linger_turn(&h->lingers); i++)
             (void)usleep(20 * 1000);
         (void)usleep(200 * 1000);
@@ -624,6 +625,7 @@ enum err_code http_start(const struct http_config *config, struct http **ret, st
     }
     tls_serve(config->tls);
     trickle_start();
+    streams_open();
     if (listen_on(h, e) != ERR_OK || start_daemon(h, e) != ERR_OK) {
         http_free(h);
         return e->code;
@@ -670,9 +672,10 @@ bool http_stop(struct http *h, int64_t drain_ms)
     atomic_store(&h->stopping, true);
     fd = MHD_quiesce_daemon(h->daemon);
     park_close(drain_rate(drain_ms));
+    streams_close();
     while (atomic_load(&h->running) > 0 && clock_mono_ms() < until)
         (void)usleep(10 * 1000);
-    if (park_count() > 0 || atomic_load(&h->suspended) > 0)
+    if (park_count() > 0 || atomic_load(&h->suspended) > 0 || streams_suspended() > 0)
         return false;
     status_serve(NULL);
     MHD_stop_daemon(h->daemon);

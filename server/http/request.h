@@ -12,6 +12,7 @@
 #include "json/json_in.h"
 
 struct app; /* server/domain/app.h */
+struct stream;
 struct db;
 
 /* What a caller may do; a route names the one it needs.  Roles: viewer has the _READ ones, operator also SETTINGS_WRITE,
@@ -92,6 +93,8 @@ struct reply {
     int64_t park_until_mono_ms;
     /* Share a body among many answers: borrowed immutable bytes, released by release(release_arg) when sent. */
     const char *shared; size_t shared_n; void (*release)(void *); void *release_arg;
+    /* The body is written while it is sent (stream.h), with content_type; the reply has the answer's reference. */
+    struct stream *stream;
 };
 bool req_again(const struct req *rq);   /* the handler runs again for the same request, whatever woke it */
 bool req_expired(const struct req *rq); /* a parked request came back because its time was over */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "http/http_private.h"
+#include "http/stream.h"
 
 #include <sys/resource.h>
 
@@ -73,6 +74,8 @@ enum err_code metrics_get(struct req *rq, struct reply *rp, struct err *e)
     const struct metric_value more[] = {
         {"inari_http_connections", "gauge", "Connections open now.", open_connections(h)},
         {"inari_http_parked", "gauge", "Requests held now.", park_count()},
+        {"inari_http_streams", "gauge", "Answers that are sent while they are written.",
+         stream_count()},
         {"inari_http_parked_total", "counter", "Requests held since start.", (double)park_total()},
         {"inari_http_queue", "gauge", "Requests of children waiting for a worker.",
          pool_waiting(h->pool, POOL_CHILDREN)},

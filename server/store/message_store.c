@@ -95,14 +95,8 @@ enum {
     LEGS_PARAMS = MATCH_PARAMS + 2
 };
 
-#define COLUMNS                                                                                    \
-    "e.at, e.received_at, e.device_at, e.batch, e.seq, e.size, e.delay_ms, e.n, e.device_id, "     \
-    "e.stream, e.kind, e.queue_id, "                                                               \
-    "e.orig_queue_id, e.next_queue_id, e.sender, e.recipient, host(e.client), e.client_name, "     \
-    "e.helo, e.message_id, e.subject, "                                                            \
-    "e.relay, e.dsn, e.status, e.reason, e.text, e.detail, d.name"
 
-static void read_event(const struct rows *r, int i, void *item)
+void event_row_read(const struct rows *r, int i, void *item)
 {
     *(struct event_row *)item = (struct event_row){
         .at_ms = rows_time_ms(r, i, 0),
@@ -191,7 +185,7 @@ static enum err_code ask(struct db *db, const struct stmt *stmt, const struct db
 
 static const struct stmt FIND = {
     "message_find", FIND_PARAMS,
-    "SELECT " COLUMNS
+    "SELECT " EVENT_ROW_COLUMNS
     ", true FROM (SELECT * FROM event e WHERE e.at >= $18::timestamptz AND e.at < $19::timestamptz"
     " AND ($20::timestamptz IS NULL OR (e.at <= $20::timestamptz AND (e.at, e.batch, e.n) < "
     "($20::timestamptz, $21::bigint, $22::int))) AND " MATCH
@@ -214,7 +208,7 @@ enum err_code message_store_find(struct db *db, const struct event_search *s, in
     p[21] = P_INT(s->before.n);
     p[22] = P_INT(limit);
     rc = ask(db, &FIND, p, a, &r, e);
-    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_event, ret, ret_n, e) : rc;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
 
 static const struct stmt COUNT = {
@@ -248,7 +242,7 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
 
 static const struct stmt LEGS = {
     "message_legs", LEGS_PARAMS,
-    "SELECT " COLUMNS ", e.matches FROM jsonb_to_recordset($18::jsonb) AS l (d uuid, q text, lo "
+    "SELECT " EVENT_ROW_COLUMNS ", e.matches FROM jsonb_to_recordset($18::jsonb) AS l (d uuid, q text, lo "
                       "timestamptz, hi timestamptz) "
     "CROSS JOIN LATERAL (SELECT e.*, coalesce((" MATCH
     "), false) AS matches FROM event e WHERE e.queue_id = l.q AND e.device_id = l.d AND e.at >= "
@@ -269,7 +263,7 @@ enum err_code message_store_legs(struct db *db, const json_t *legs, const struct
     p[17] = P_JSON(legs);
     p[18] = P_INT(per_leg);
     rc = ask(db, &LEGS, p, a, &r, e);
-    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_event, ret, ret_n, e) : rc;
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
 
 /* --- from one queue entry to the next --- */
@@ -320,7 +314,7 @@ enum err_code message_store_links(struct db *db, const json_t *wants, struct are
 
 static const struct stmt EVENT = {
     "message_event", 4,
-    "SELECT " COLUMNS
+    "SELECT " EVENT_ROW_COLUMNS
     ", true FROM event e LEFT JOIN device d ON d.id = e.device_id WHERE e.at = $2::timestamptz AND "
     "e.device_id = $1::uuid AND e.batch = $3::bigint AND e.n = $4::int LIMIT 1"};
 
@@ -337,7 +331,7 @@ enum err_code message_store_event(struct db *db, const char *device_id, const st
         return rc;
     if (rows_count(r) == 0)
         return err_set(e, ERR_NOT_FOUND, "there is no such event");
-    read_event(r, 0, ret);
+    event_row_read(r, 0, ret);
     return ERR_OK;
 }
 

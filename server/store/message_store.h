@@ -25,6 +25,15 @@ struct event_row { /* borrowed from the arena; texts are "" for NULL */
     bool matches;         /* of message_store_legs(): the search asks for it */
 };
 
+/* For rows_read() of a SELECT of EVENT_ROW_COLUMNS and a boolean (matches), from event e and, on the left, device d. */
+#define EVENT_ROW_COLUMNS                                                                                    \
+    "e.at, e.received_at, e.device_at, e.batch, e.seq, e.size, e.delay_ms, e.n, e.device_id, "     \
+    "e.stream, e.kind, e.queue_id, "                                                               \
+    "e.orig_queue_id, e.next_queue_id, e.sender, e.recipient, host(e.client), e.client_name, "     \
+    "e.helo, e.message_id, e.subject, "                                                            \
+    "e.relay, e.dsn, e.status, e.reason, e.text, e.detail, d.name"
+void event_row_read(const struct rows *r, int row, void *item);
+
 struct event_place { /* where in the order (at, batch, n) a page ended */
     int64_t at_ms, batch;
     int n;
