@@ -360,7 +360,9 @@ void identity_pending_done(const char *dir)
 /* Also what was put aside, and what a kill left half written: there are keys in both. */
 void identity_wipe(const char *dir, struct err *e)
 {
-    static const char *const names[] = {"identity.", "pending.", "state.", "bundle.", "fork."};
+    static const char *const names[] = {"identity.", "pending.", "state.",
+                                        "bundle.",   "fork.",    "postfix."};
+    char spool[PATH_SIZE];
     DIR *d = opendir(dir);
     struct dirent *f;
 
@@ -377,6 +379,9 @@ void identity_wipe(const char *dir, struct err *e)
         }
     }
     (void)closedir(d);
+    path_of(spool, dir, "spool");
+    if (file_remove_tree(spool, e) != ERR_OK)
+        return;
 }
 
 /* --- the machine --- */

@@ -14,6 +14,7 @@
 #include "loop/conditions.h"
 #include "loop/edits.h"
 #include "loop/events.h"
+#include "loop/evidence.h"
 #include "loop/figures.h"
 #include "loop/hold.h"
 #include "loop/http.h"
@@ -126,6 +127,7 @@ struct loop {
     struct rotate rotate;
     struct loop_figures figures;
     struct loop_edits edits;
+    struct loop_evidence evidence;
     struct reattach reattach;
     struct loop_events events;
     struct ship ship;

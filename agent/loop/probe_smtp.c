@@ -146,9 +146,10 @@ void probe_add_message(struct probe_set *s, const char *address, int port, const
     step(p, PROBE_GOOD,
          "From: <probe@%s.inari.invalid>\r\nTo: <probe@%s.inari.invalid>\r\nSubject: Inari test "
          "message\r\n"
+         "Message-Id: <%s@%s.inari.invalid>\r\n" /* by which the log's reader knows it */
          "X-Inari-Probe: %s\r\nPrecedence: junk\r\n\r\nTest message of the agent; it never leaves "
          "this host.\r\n%s\r\n.\r\n",
-         device_id, device_id, mark, mark);
+         device_id, device_id, mark, device_id, mark, mark);
     step(p, PROBE_ANY, "QUIT\r\n");
 }
 

@@ -35,6 +35,7 @@ static void loop_clear(struct loop *l)
     edits_clear(l);
     events_clear(l);
     ship_clear(l);
+    evidence_clear(l);
     parent_clear(l);
     control_free(l->control);
     sink_free(l->apply.sink);
@@ -88,7 +89,7 @@ static void wait_for_something(struct loop *l)
 {
     struct curl_waitfd fds[FDS_MAX];
     struct pollfd sink[SINK_FDS];
-    unsigned n = control_fds(l->control, fds, FDS_MAX - SINK_FDS - 2);
+    unsigned n = control_fds(l->control, fds, FDS_MAX - SINK_FDS - 3);
     size_t k = sink_fds(l->apply.sink, sink);
     int64_t wait = l->wake_at - clock_mono_ms();
 
@@ -98,6 +99,8 @@ static void wait_for_something(struct loop *l)
         fds[n++] = (struct curl_waitfd){l->edits.fd, CURL_WAIT_POLLIN, 0};
     if (l->ship.fd >= 0)
         fds[n++] = (struct curl_waitfd){l->ship.fd, CURL_WAIT_POLLIN, 0};
+    if (evidence_fd(l) >= 0)
+        fds[n++] = (struct curl_waitfd){evidence_fd(l), CURL_WAIT_POLLIN, 0};
     http_step(l->http, fds, n, (int)(wait < 0 ? 0 : wait > TURN_MAX_MS ? TURN_MAX_MS : wait));
 }
 
@@ -111,6 +114,7 @@ static void turn(struct loop *l)
     edits_turn(l);
     work_turn(l);
     figures_turn(l);
+    evidence_turn(l);
     report_turn(l);
     parent_turn(l);
     events_turn(l);
@@ -145,7 +149,13 @@ int run_main(const struct agent_settings *s)
         say_error(&e);
         return EXIT_FAILED;
     }
-    l = (struct loop){.helper.fd = -1, .figures.follow.fd = -1, .edits.fd = -1, .ship.fd = -1};
+    l = (struct loop){.helper.fd = -1,
+                      .figures.follow.fd = -1,
+                      .edits.fd = -1,
+                      .ship.fd = -1,
+                      .evidence.fd = -1,
+                      .evidence.watch = -1,
+                      .evidence.trail.fd = -1};
     watch_signals();
     rc = loop_open(&l, s, &e);
     if (rc != ERR_OK) {
@@ -161,6 +171,7 @@ int run_main(const struct agent_settings *s)
     parent_begin(&l);
     figures_begin(&l);
     ship_begin(&l);
+    evidence_begin(&l);
     while (!l.stop && !stop_asked)
         turn(&l);
     loop_save(&l);

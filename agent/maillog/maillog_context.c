@@ -59,7 +59,7 @@ static void all_free(struct maillog_context *c)
 
 enum err_code maillog_context_init(struct maillog_context *c, struct err *e)
 {
-    *c = (struct maillog_context){0};
+    memset(c, 0, sizeof *c); /* too large for a literal */
     c->known = calloc(MAILLOG_MESSAGES + 1, sizeof *c->known);
     if (c->known == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -94,7 +94,7 @@ void maillog_context_clear(struct maillog_context *c)
     maillog_context_settle(c);
     free_texts(c);
     free(c->known);
-    *c = (struct maillog_context){0};
+    memset(c, 0, sizeof *c);
 }
 
 static void unlink_use(struct maillog_context *c, struct maillog_message *k)

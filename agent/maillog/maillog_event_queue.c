@@ -57,7 +57,13 @@ static bool pickup(struct me_line *l)
 static void queued(struct me_line *l, int64_t nrcpt)
 {
     const struct maillog_message *k = l->known;
-    struct maillog_event *ev = me_add(l, ME_QUEUED);
+    struct maillog_event *ev;
+
+    /* the agent's own test message: from nobody, with an id of its own domain */
+    if (maillog_message_get(k, KNOWN_SENDER).n == 0 &&
+        ml_ends(maillog_message_get(k, KNOWN_MESSAGE_ID), l->m->own))
+        l->known->internal = true;
+    ev = me_add(l, ME_QUEUED);
 
     me_int(ev, "nrcpt", nrcpt);
     me_text(ev, "proto", maillog_message_get(k, KNOWN_PROTO));
@@ -66,8 +72,6 @@ static void queued(struct me_line *l, int64_t nrcpt)
     me_text(ev, "tls", maillog_message_get(k, KNOWN_TLS));
     if (k->uid >= 0)
         me_int(ev, "uid", k->uid);
-    if (ml_ends(ev->sender, l->m->own))
-        me_true(ev, "internal");
     l->known->queued = true;
 }
 

@@ -43,8 +43,9 @@ bool maillog_pos_parse(struct slice text, struct maillog_pos *ret)
 
 bool maillog_pos_same(const struct maillog_pos *a, const struct maillog_pos *b)
 {
-    return a->dev == b->dev && a->ino == b->ino &&
-           (a->n_print != b->n_print || a->print == b->print);
+    if (a->n_print == b->n_print && a->n_print >= PRINT_ENOUGH)
+        return a->print == b->print; /* also in a copy */
+    return a->dev == b->dev && a->ino == b->ino;
 }
 
 static bool print_of(int fd, uint32_t n, uint64_t *ret)
@@ -234,7 +235,8 @@ static enum err_code open_at(struct maillog_trail *t, const char *path, int64_t 
 /* The fingerprint grows with what was read, up to its full length. */
 static void take_print(struct maillog_trail *t)
 {
-    uint32_t n = t->pos.at < MAILLOG_PRINT ? (uint32_t)t->pos.at : MAILLOG_PRINT;
+    int64_t seen = t->pos.at + (int64_t)t->have;
+    uint32_t n = seen < MAILLOG_PRINT ? (uint32_t)seen : MAILLOG_PRINT;
 
     if (t->fd >= 0 && n > t->pos.n_print && print_of(t->fd, n, &t->pos.print))
         t->pos.n_print = n;
@@ -341,7 +343,6 @@ static bool give(struct maillog_trail *t, maillog_trail_fn *fn, void *ctx)
     t->have = rest.n;
     if (rest.n > 0)
         memmove(t->buf, rest.p, rest.n);
-    take_print(t);
     return go_on;
 }
 
@@ -370,6 +371,7 @@ enum err_code maillog_trail_step(struct maillog_trail *t, size_t max, maillog_tr
             done += (size_t)n;
             if (fstat(t->fd, &st) == 0)
                 t->pos.time_ns = time_of(&st);
+            take_print(t);
             go_on = give(t, fn, ctx);
         }
     }
@@ -424,7 +426,7 @@ bool maillog_trail_end(const struct maillog_trail *t, int64_t back, struct maill
     p.ino = st.st_ino;
     p.at = line_begin(fd, st.st_size);
     p.time_ns = time_of(&st);
-    p.n_print = p.at < MAILLOG_PRINT ? (uint32_t)p.at : MAILLOG_PRINT;
+    p.n_print = st.st_size < MAILLOG_PRINT ? (uint32_t)st.st_size : MAILLOG_PRINT;
     if (!print_of(fd, p.n_print, &p.print))
         p.n_print = 0;
     *ret_end = *ret_back = p;

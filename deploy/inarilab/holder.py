@@ -72,8 +72,20 @@ def line_of(host, data):
     return f"{stamp} {host} {text}\n".encode()
 
 
+def open_log(log):
+    return os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+
+
+def rotated(log, out):
+    """Somebody renamed it: as rsyslog after a SIGHUP, from now on a new one is written."""
+    try:
+        return os.stat(log).st_ino != os.fstat(out).st_ino
+    except FileNotFoundError:
+        return True
+
+
 def serve(host, log, sockets):
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    out = open_log(log)
     sel = selectors.DefaultSelector()
     for s in sockets:
         sel.register(s, selectors.EVENT_READ)
@@ -85,6 +97,9 @@ def serve(host, log, sockets):
                     lines.append(line_of(host, key.fileobj.recv(65536)))
             except BlockingIOError:
                 pass
+            if rotated(log, out):
+                os.close(out)
+                out = open_log(log)
             os.write(out, b"".join(lines))
 
 

@@ -1,0 +1,356 @@
+#include "loop/evidence.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "loop/loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+enum { CONTEXT_MAX = 16 * MIB, ROOM = 4 * SPOOL_PAYLOAD_MAX };
+
+static void path_of(const struct loop *l, const char *name, char buf[4200])
+{
+    (void)snprintf(buf, 4200, "%s/%s", l->settings->agent_state, name);
+}
+
+static void say_problem(struct loop_evidence *v, const char *problem)
+{
+    if (problem[0] != '\0' && strcmp(v->problem, problem) != 0)
+        log_event(LOG_LEVEL_ERROR, "evidence.stuck", KV_STR("problem", problem));
+    else if (problem[0] == '\0' && v->problem[0] != '\0')
+        log_event(LOG_LEVEL_INFO, "evidence.goes-on");
+    text_copy(v->problem, sizeof v->problem, problem);
+}
+
+/* --- the context on disk: "1 <number of the last event> <position>\n", then what it is --- */
+
+static void keep_context(struct loop *l, int64_t now)
+{
+    struct loop_evidence *v = &l->evidence;
+    AUTO_STRBUF struct strbuf s = STRBUF_INIT(CONTEXT_MAX);
+    char path[4200], pos[MAILLOG_POS_TEXT];
+    struct err e = {0};
+
+    v->keep_next = now + EVIDENCE_KEEP_MS;
+    v->lines_kept = v->events.lines;
+    maillog_events_settle(&v->events);
+    maillog_pos_text(&v->trail.pos, pos);
+    strbuf_printf(&s, "1 %llu %s\n", (unsigned long long)spool_last(v->w), pos);
+    maillog_context_save(&v->events.context, &s);
+    path_of(l, "postfix.context", path);
+    if (strbuf_check(&s, &e) != ERR_OK ||
+        file_write_atomic(path, strbuf_slice(&s), 0600, &e) != ERR_OK)
+        log_event(LOG_LEVEL_WARN, "evidence.context", KV_STR("problem", e.msg));
+}
+
+/* *ret_last, *ret_pos: what it belongs to.  false: there is none that is good. */
+static bool load_context(struct loop *l, uint64_t *ret_last, struct maillog_pos *ret_pos)
+{
+    char path[4200];
+    AUTO_STR char *text = NULL;
+    size_t n = 0;
+    struct err e = {0};
+    struct slice rest, line;
+    enum err_code rc;
+
+    path_of(l, "postfix.context", path);
+    rc = file_read(path, CONTEXT_MAX, &text, &n, &e);
+    if (rc != ERR_OK)
+        return false;
+    rest = (struct slice){text, n};
+    line = slice_cut(&rest, '\n');
+    if (slice_is(slice_cut(&line, ' '), "1") &&
+        parse_u64(slice_cut(&line, ' '), 0, UINT64_MAX, ret_last) &&
+        maillog_pos_parse(line, ret_pos) &&
+        maillog_context_load(&l->evidence.events.context, rest, &e) == ERR_OK)
+        return true;
+    log_event(LOG_LEVEL_WARN, "evidence.context", KV_STR("problem", e.msg));
+    return false;
+}
+
+/* --- opening --- */
+
+static void forget(struct loop_evidence *v)
+{
+    spool_writer_close(v->w);
+    v->w = NULL;
+    maillog_events_clear(&v->events);
+    maillog_trail_close(&v->trail);
+}
+
+/* The lines from one place to another are read without giving events. */
+static void replay(struct loop_evidence *v, const struct maillog_pos *from,
+                   const struct maillog_pos *until)
+{
+    v->until = *until;
+    v->replaying = !(maillog_pos_same(from, until) && from->at >= until->at);
+    maillog_trail_from(&v->trail, from);
+}
+
+/* A first start: what stands in the log is what led to what comes.  Where it began is kept at once,
+ * so that what is logged before the next start is not taken for old. */
+static void begin_at_end(struct loop_evidence *v)
+{
+    struct maillog_pos back, until;
+
+    if (maillog_trail_end(&v->trail, EVIDENCE_BACK, &until, &back))
+        replay(v, &back, &until);
+    v->keep_next = 0;
+    v->lines_kept = -1;
+}
+
+static void begin_at_mark(struct loop_evidence *v, const struct maillog_pos *mark,
+                          const struct maillog_pos *kept)
+{
+    struct maillog_pos back = *mark;
+
+    back.at = mark->at > EVIDENCE_BACK ? mark->at - EVIDENCE_BACK : 0;
+    if (!maillog_trail_has(&v->trail, mark))
+        maillog_trail_from(&v->trail, mark);
+    else if (kept != NULL && maillog_trail_has(&v->trail, kept))
+        replay(v, kept, mark);
+    else
+        replay(v, &back, mark);
+}
+
+/* The context is of this moment when no event was kept since it was written: the lines that came
+ * after it, up to a mark or not, gave none. */
+static enum err_code begin(struct loop *l, struct err *e)
+{
+    struct loop_evidence *v = &l->evidence;
+    struct maillog_pos kept = {0}, mark = {0};
+    uint64_t last = 0, now = spool_last(v->w);
+    bool good = load_context(l, &last, &kept), marked = maillog_pos_parse(spool_mark(v->w), &mark);
+
+    v->lines_kept = v->events.lines;
+    if (good && last > now) { /* of events that are not there any more */
+        char own[80];
+        text_copy(own, sizeof own, v->events.own);
+        maillog_events_clear(&v->events);
+        good = false;
+        if (maillog_events_init(&v->events, own, e) != ERR_OK)
+            return e->code;
+    }
+    if (good && last == now && kept.ino == 0)
+        return ERR_OK; /* there was no log yet: from its first byte */
+    if (good && last == now)
+        maillog_trail_from(&v->trail, &kept);
+    else if (marked)
+        begin_at_mark(v, &mark, good ? &kept : NULL);
+    else
+        begin_at_end(v);
+    return ERR_OK;
+}
+
+static enum err_code open_all(struct loop *l, struct err *e)
+{
+    struct loop_evidence *v = &l->evidence;
+    char dir[4200], own[80];
+    enum err_code rc;
+
+    path_of(l, "spool/postfix", dir);
+    (void)snprintf(own, sizeof own, "%s.inari.invalid", l->id.device_id);
+    v->failed = v->replaying = false;
+    maillog_trail_init(&v->trail, l->settings->postfix_log);
+    rc = maillog_events_init(&v->events, own, e);
+    if (rc == ERR_OK)
+        rc = spool_writer_open(dir, NULL, &v->w, e);
+    if (rc == ERR_OK)
+        rc = begin(l, e);
+    if (rc != ERR_OK)
+        forget(v);
+    return rc;
+}
+
+void evidence_begin(struct loop *l)
+{
+    l->evidence.next = l->evidence.looked = clock_mono_ms();
+    l->evidence.keep_next = l->evidence.next + EVIDENCE_KEEP_MS;
+}
+
+/* --- lines --- */
+
+static bool append(struct loop *l, struct err *e)
+{
+    struct loop_evidence *v = &l->evidence;
+    int64_t offset = loop_now_ms(l) - clock_wall_ms();
+
+    for (size_t i = 0; i < v->events.n_out; i++) {
+        AUTO_STRBUF struct strbuf s = STRBUF_INIT(MAILLOG_EVENT_MAX);
+        maillog_event_json(&v->events.out[i], offset, &s);
+        if (strbuf_check(&s, e) != ERR_OK || spool_append(v->w, strbuf_slice(&s), e) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+static bool take(void *ctx, struct slice line)
+{
+    struct loop *l = ctx;
+    struct loop_evidence *v = &l->evidence;
+    struct err e = {0};
+
+    if (maillog_events_line(&v->events, line, clock_wall_ms(), &e) != ERR_OK) {
+        v->failed = true;
+        return false;
+    }
+    if (v->replaying) {
+        v->replaying =
+            !(maillog_pos_same(&v->trail.pos, &v->until) && v->trail.pos.at >= v->until.at);
+        return true;
+    }
+    v->failed = !append(l, &e);
+    return !v->failed && spool_unsynced(v->w) < SPOOL_UNSYNCED_MAX - ROOM;
+}
+
+static void append_gap(struct loop *l)
+{
+    struct loop_evidence *v = &l->evidence;
+    char text[200];
+    struct err e;
+
+    log_event(LOG_LEVEL_ERROR, "evidence.gap", KV_STR("log", l->settings->postfix_log));
+    (void)snprintf(text, sizeof text,
+                   "{\"at\":%lld,\"kind\":\"log.gap\",\"text\":\"lines of the log were lost before "
+                   "they could be read\"}",
+                   (long long)loop_now_ms(l));
+    v->failed = spool_append(v->w, slice_of(text), &e) != ERR_OK || v->failed;
+}
+
+static enum err_code sync_all(struct loop_evidence *v, struct err *e)
+{
+    char mark[MAILLOG_POS_TEXT];
+
+    maillog_pos_text(&v->trail.pos, mark);
+    return spool_unsynced(v->w) == 0 ? ERR_OK : spool_sync(v->w, slice_of(mark), e);
+}
+
+/* What is new in the log, until it is kept.  *ret_more: there is more already. */
+static enum err_code look(struct loop *l, bool *ret_more, struct err *e)
+{
+    struct loop_evidence *v = &l->evidence;
+    bool gap = false, any;
+    enum err_code rc = sync_all(v, e); /* of an earlier look that could not */
+
+    *ret_more = false;
+    if (rc != ERR_OK)
+        return rc;
+    rc = maillog_trail_step(&v->trail, EVIDENCE_BYTES, take, l, ret_more, &gap, e);
+    if (v->replaying && rc == ERR_OK && !*ret_more) /* the end, and not met: it is behind us */
+        v->replaying = false;
+    if (gap && !v->replaying)
+        append_gap(l);
+    if (v->failed)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    any = spool_unsynced(v->w) > 0;
+    if (any)
+        loop_crash_at("evidence-taken");
+    if (rc == ERR_OK || spool_unsynced(v->w) > 0) {
+        struct err sync = {0};
+        if (sync_all(v, &sync) != ERR_OK) {
+            *e = sync;
+            return sync.code;
+        }
+    }
+    *ret_more = *ret_more || spool_unsynced(v->w) > 0;
+    if (any)
+        loop_crash_at("evidence-kept");
+    return rc;
+}
+
+/* --- when --- */
+
+static void watch(struct loop *l)
+{
+    struct loop_evidence *v = &l->evidence;
+
+    if (v->fd < 0)
+        v->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (v->fd < 0 || (v->watch >= 0 && v->watched == v->trail.pos.ino) || v->trail.fd < 0)
+        return;
+    if (v->watch >= 0)
+        (void)inotify_rm_watch(v->fd, v->watch);
+    v->watch = inotify_add_watch(v->fd, l->settings->postfix_log, IN_MODIFY | IN_MOVE_SELF);
+    v->watched = v->trail.pos.ino;
+}
+
+static void drain_hints(struct loop_evidence *v)
+{
+    _Alignas(struct inotify_event) char buf[4 * KIB];
+
+    ssize_t n;
+
+    while (v->fd >= 0 && (n = read(v->fd, buf, sizeof buf)) > 0) {
+        v->hinted = true;
+        for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
+            const struct inotify_event *ev = (const struct inotify_event *)(const void *)(buf + at);
+            if ((ev->mask & IN_IGNORED) != 0 && ev->wd == v->watch)
+                v->watch = -1;
+            at += (ssize_t)(sizeof *ev + ev->len);
+        }
+    }
+}
+
+int evidence_fd(const struct loop *l)
+{
+    const struct loop_evidence *v = &l->evidence;
+
+    /* Between two looks a busy log would wake the loop for nothing. */
+    return v->hinted ? -1 : v->fd;
+}
+
+static void try_look(struct loop *l, int64_t now)
+{
+    struct loop_evidence *v = &l->evidence;
+    struct err e = {0};
+    bool more = false;
+    enum err_code rc = v->w != NULL ? ERR_OK : open_all(l, &e);
+
+    if (rc == ERR_OK)
+        rc = look(l, &more, &e);
+    v->looked = now;
+    v->hinted = false;
+    if (v->failed &&
+        v->w != NULL) /* what was made since the mark is thrown away, and made again from it */
+        forget(v);
+    watch(l);
+    say_problem(v, rc == ERR_OK || rc == ERR_NOT_FOUND ? "" : e.msg);
+    v->next = rc == ERR_OK          ? now + (more ? 0 : EVIDENCE_LOOK_MS)
+              : rc == ERR_NOT_FOUND ? now + EVIDENCE_LOOK_MS
+                                    : now + EVIDENCE_RETRY_MS;
+    if ((rc == ERR_OK || (rc == ERR_NOT_FOUND && v->w != NULL)) && !v->replaying && !more &&
+        v->events.lines != v->lines_kept &&
+        (now >= v->keep_next || v->events.lines - v->lines_kept >= EVIDENCE_KEEP_LINES))
+        keep_context(l, now);
+}
+
+void evidence_turn(struct loop *l)
+{
+    struct loop_evidence *v = &l->evidence;
+    int64_t now = clock_mono_ms();
+
+    drain_hints(v);
+    if (now >= v->next ||
+        (v->hinted && v->problem[0] == '\0' && now >= v->looked + EVIDENCE_PAUSE_MS))
+        try_look(l, now);
+    loop_wake(l, v->next);
+    if (v->hinted && v->problem[0] == '\0')
+        loop_wake(l, v->looked + EVIDENCE_PAUSE_MS);
+}
+
+void evidence_clear(struct loop *l)
+{
+    struct loop_evidence *v = &l->evidence;
+    struct err e = {0};
+
+    if (v->w != NULL && !v->failed && !v->replaying && sync_all(v, &e) == ERR_OK)
+        keep_context(l, 0);
+    forget(v);
+    if (v->fd >= 0)
+        (void)close(v->fd);
+    v->fd = v->watch = -1;
+}

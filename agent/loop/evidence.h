@@ -1,0 +1,52 @@
+/*
+ * evidence.h - Postfix's log becomes events in the spool "postfix" (maillog_event.h), each exactly
+ * once whatever is killed when.
+ *
+ * The position in the log travels as the spool's mark: event and position are there together or not
+ * at all, and after a kill the log is read again behind what is kept.  What the events need from
+ * earlier lines is written to "postfix.context" in the agent's state folder, with the position it
+ * belongs to; at a start the lines between that and the mark are read once more without giving
+ * events.  A first start begins at the end of the log, and reads EVIDENCE_BACK before it so.
+ *
+ * Whatever fails (no memory, a full volume, a log that may not be read) loses nothing: the position
+ * stays, and it is tried again.  Bounds: EVIDENCE_BYTES of log a turn, the context's 8 MiB, one
+ * sync each EVIDENCE_PAUSE_MS.  Threads: the loop's.
+ */
+#pragma once
+
+#include "maillog/maillog_event.h"
+#include "maillog/maillog_trail.h"
+#include "spool/spool.h"
+
+struct loop;
+
+enum {
+    EVIDENCE_BYTES = 256 * KIB,
+    EVIDENCE_BACK = 4 * MIB,
+    EVIDENCE_PAUSE_MS = 100,        /* between two looks, however busy the log is */
+    EVIDENCE_LOOK_MS = 1000,        /* when nothing tells of new lines */
+    EVIDENCE_RETRY_MS = 5 * 1000,   /* after a failure */
+    EVIDENCE_KEEP_MS = 30 * 1000,   /* between two writings of the context */
+    EVIDENCE_KEEP_LINES = 50 * 1000 /* or when so many lines were read since */
+};
+
+struct loop_evidence {
+    struct spool_writer *w; /* NULL: nothing is open */
+    struct maillog_events events;
+    struct maillog_trail trail;
+    struct maillog_pos until; /* while replaying: from there on lines give events */
+    bool replaying, failed;
+    bool hinted;          /* the log was written to */
+    int fd, watch;        /* inotify; -1: none */
+    uint64_t watched;     /* inode */
+    int64_t looked, next; /* monotonic: the last look, the next one */
+    int64_t keep_next;    /* when the context is written again */
+    int64_t lines_kept;   /* events.lines when it was written */
+    char problem[256];    /* said in the log once; "": none */
+};
+
+void evidence_begin(struct loop *l);
+void evidence_turn(struct loop *l);
+void evidence_clear(struct loop *l);
+/* What to wait for; -1: nothing. */
+int evidence_fd(const struct loop *l);
