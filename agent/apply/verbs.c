@@ -88,29 +88,46 @@ static enum err_code serve(struct helper *h, const json_t *request, json_t *answ
     return v->fn(h, request, answer, e);
 }
 
+static void put_refusal(json_t *answer, const json_t *request, enum err_code rc,
+                        const struct err *e)
+{
+    (void)json_object_set_new(answer, "error", json_string(err_word(rc)));
+    (void)json_object_set_new(answer, "message", json_string(e->msg));
+    if (e->pointer[0] != '\0')
+        (void)json_object_set_new(answer, "pointer", json_string(e->pointer));
+    if (json_object_get(answer, "findings") == NULL)
+        (void)json_object_set_new(answer, "findings", json_array());
+    log_event(LOG_LEVEL_WARN, "helper.refused", KV_STR("verb", json_str(request, "verb", "")),
+              KV_STR("error", err_word(rc)), KV_STR("message", e->msg));
+}
+
+/* What was done is done, but whoever reads half an answer may take "no drift" or "no findings" from
+ * it.  A refusal is said again, short; of what was done nothing is said, and the peer, whose
+ * connection closes, asks how things are. */
+static json_t *short_of_memory(enum err_code rc, const struct err *e)
+{
+    if (rc == ERR_OK)
+        return NULL;
+    return json_pack("{s:b,s:s,s:s,s:[]}", "ok", 0, "error", err_word(ERR_NO_MEMORY), "message",
+                     rc == ERR_NO_MEMORY ? e->msg : "out of memory", "findings");
+}
+
 json_t *verbs_serve(struct helper *h, const json_t *request)
 {
-    json_t *answer = json_object();
+    uint64_t before = json_failures();
+    AUTO(json_free) json_t *answer = json_object();
     struct err e = {0};
     enum err_code rc;
 
     if (answer == NULL)
         return NULL;
     h->output.n = 0;
-    h->output.failed = false;
+    h->output.failed = h->output.no_memory = false;
     rc = serve(h, request, answer, &e);
     (void)json_object_set_new(answer, "ok", json_boolean(rc == ERR_OK));
     if (h->output.n > 0)
         (void)json_object_set_new(answer, "output", json_stringn_nocheck(h->output.p, h->output.n));
-    if (rc != ERR_OK) {
-        (void)json_object_set_new(answer, "error", json_string(err_word(rc)));
-        (void)json_object_set_new(answer, "message", json_string(e.msg));
-        if (e.pointer[0] != '\0')
-            (void)json_object_set_new(answer, "pointer", json_string(e.pointer));
-        if (json_object_get(answer, "findings") == NULL)
-            (void)json_object_set_new(answer, "findings", json_array());
-        log_event(LOG_LEVEL_WARN, "helper.refused", KV_STR("verb", json_str(request, "verb", "")),
-                  KV_STR("error", err_word(rc)), KV_STR("message", e.msg));
-    }
-    return answer;
+    if (rc != ERR_OK)
+        put_refusal(answer, request, rc, &e);
+    return json_failures() == before ? TAKE(answer) : short_of_memory(rc, &e);
 }

@@ -5,7 +5,8 @@
 #include "apply/apply.h"
 #include "targets/postfix_cf.h"
 
-/* Serve one request.  Always gives an answer object (new reference), NULL only without memory. */
+/* Serve one request.  New reference to a whole answer; NULL: no memory for all of it, although what
+ * was asked for may be done. */
 json_t *verbs_serve(struct helper *h, const json_t *request);
 
 struct verb {

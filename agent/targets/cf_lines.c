@@ -118,6 +118,16 @@ void cf_lines_write(const struct cf_lines *l, size_t at, const char *insert, str
         write_text(out, insert);
 }
 
+enum err_code cf_written(const struct strbuf *a, const struct strbuf *b, const char *file,
+                         struct err *e)
+{
+    if (a->no_memory || b->no_memory)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    return strbuf_ok(a) && strbuf_ok(b)
+               ? ERR_OK
+               : err_set(e, ERR_TOO_LARGE, "%s would become too large", file);
+}
+
 bool cf_value_ok(const char *s)
 {
     struct slice v = slice_of(s);

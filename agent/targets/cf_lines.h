@@ -35,6 +35,10 @@ void cf_replace(struct cf_lines *l, size_t i, const char *instead);
 bool cf_may_insert(const struct cf_lines *l, size_t i);
 /* Write all lines, edits applied; insert goes in front of line at (n: the end). */
 void cf_lines_write(const struct cf_lines *l, size_t at, const char *insert, struct strbuf *out);
+/* Both whole?  ERR_NO_MEMORY passes by itself and must not be taken for what the content is guilty
+ * of: ERR_TOO_LARGE, which names the file. */
+MUST_USE enum err_code cf_written(const struct strbuf *a, const struct strbuf *b, const char *file,
+                                  struct err *e);
 bool cf_is_blank(char c);
 /* Text that may stand in a value: printable or UTF-8, no control character, no blank at an end. */
 bool cf_value_ok(const char *s);

@@ -175,9 +175,7 @@ static enum err_code edit(struct slice old, const struct plan *p, bool *done, st
                       *p->params[i].value == '\0' ? "" : " ", p->params[i].value);
     }
     cf_lines_write(&l, at == CF_NONE ? l.n : at, strbuf_str(&block), out);
-    return strbuf_ok(&block) && strbuf_ok(out)
-               ? ERR_OK
-               : err_set(e, ERR_TOO_LARGE, "main.cf would become too large");
+    return cf_written(&block, out, "main.cf", e);
 }
 
 enum err_code main_cf_edit(struct slice old, const struct plan *p, struct strbuf *out,

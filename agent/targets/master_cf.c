@@ -345,9 +345,7 @@ enum err_code master_cf_edit(struct slice old, const struct plan *p, struct strb
         if (!done[i])
             put_service(&p->services[i], &block);
     cf_lines_write(&l, l.n, strbuf_str(&block), out);
-    return strbuf_ok(&block) && strbuf_ok(out)
-               ? ERR_OK
-               : err_set(e, ERR_TOO_LARGE, "master.cf would become too large");
+    return cf_written(&block, out, "master.cf", e);
 }
 
 /* One line for people: the fields and options of a service. */

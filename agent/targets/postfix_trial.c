@@ -447,8 +447,10 @@ enum err_code postfix_trial_start(const struct postfix *p, const struct renditio
     rc = make_skeleton(p, e);
     if (rc == ERR_OK)
         rc = build(p, staged_etc, &m, e);
-    if (rc == ERR_OK && (!strbuf_ok(&m.master) || !strbuf_ok(&m.transports)))
-        rc = err_set(e, ERR_TOO_LARGE, "master.cf is too large for a trial");
+    if (rc == ERR_OK)
+        rc = strbuf_check(&m.master, e);
+    if (rc == ERR_OK)
+        rc = strbuf_check(&m.transports, e);
     if (rc == ERR_OK)
         rc = start(p, output, e);
     strbuf_clear(&m.master);
