@@ -35,11 +35,19 @@ enum err_code apply_current(const struct helper *h, struct arena *a, struct rend
                             struct err *e)
 {
     char dir[4200];
+    enum err_code rc;
 
     if (!h->j.s.managed || h->j.s.n_lkg == 0)
         return err_set(e, ERR_NOT_FOUND, "this device is not managed yet: nothing was committed");
     apply_lkg_path(h->s, h->j.s.lkg[0].digest, dir, sizeof dir);
-    return rendition_load(dir, a, ret, e);
+    rc = rendition_load(dir, a, ret, e);
+    /* Lost, not never there: whoever compares with it must not find that nothing differs. */
+    return rc == ERR_NOT_FOUND
+               ? err_set(e, ERR_STORAGE,
+                         "what was committed is not kept any more (\"%s\"): publish a change to "
+                         "this device, and it is kept again",
+                         dir)
+               : rc;
 }
 
 enum err_code apply_clients(struct helper *h, struct relay_clients *ret, struct err *e)

@@ -398,6 +398,24 @@ static enum err_code catch_up(struct db *db, const struct pass *like, struct are
     return rc;
 }
 
+/* One rollout's fault is not the others': they go on, and the pass says it at its end.  Without a
+ * database, or the lease, there is nothing to go on with. */
+static enum err_code drive(struct db *db, struct pass *p, const struct rollout_row *row,
+                           struct err *ret_failed)
+{
+    struct err e = {0};
+    enum err_code rc = tx_run(db, "rollout.pass", pass_tx, p, &e);
+
+    if (rc == ERR_OK && row->auto_revert && strcmp(row->state, "halted") == 0)
+        rc = revert(db, p, &e);
+    if (rc == ERR_OK)
+        return ERR_OK;
+    p->changed = false;
+    if (ret_failed->code == ERR_OK)
+        (void)err_set(ret_failed, rc, "rollout %s: %s", p->id, e.msg);
+    return rc == ERR_UNAVAILABLE || rc == ERR_CONFLICT ? rc : ERR_OK;
+}
+
 enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term,
                              size_t *ret_n, struct err *e)
 {
@@ -405,6 +423,7 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
     struct rollout_row *v = NULL;
     struct pass any = {.app = app, .id = "", .holder = holder, .term = term};
     bool changed = false, silent = false;
+    struct err failed = {0};
     size_t n = 0, open = 0;
     enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                  : rollout_silence(db, app, holder, term, &changed, &silent, e);
@@ -415,11 +434,9 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
         struct pass p = any;
         p.id = v[i].id;
-        rc = tx_run(db, "rollout.pass", pass_tx, &p, e);
-        changed = changed || (rc == ERR_OK && p.changed);
+        rc = drive(db, &p, &v[i], &failed);
+        changed = changed || p.changed;
         open += !p.rests;
-        if (rc == ERR_OK && v[i].auto_revert && strcmp(v[i].state, "halted") == 0)
-            rc = revert(db, &p, e);
     }
     if (rc == ERR_OK && !silent)
         rc = catch_up(db, &any, a, &changed, &open, e);
@@ -428,5 +445,8 @@ enum err_code rollout_engine(struct db *db, struct app *app, const char *holder,
     if (changed)
         (void)issue_committed(db, app, NULL);
     *ret_n = open + silent;
-    return rc;
+    if (failed.code == ERR_OK)
+        return rc;
+    *e = failed;
+    return failed.code;
 }

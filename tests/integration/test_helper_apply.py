@@ -206,6 +206,23 @@ def test_drift_and_repair(device):
     assert "one" in banner(device)
 
 
+def test_a_kept_rendering_that_is_lost_is_said(device):
+    """Not that nothing differs: there is nothing to compare with until the next change is committed."""
+    d = device
+    c = d.client()
+    apply(c, 1, smtp__banner_text="ours")
+    d.write("main.cf", d.read("main.cf").replace("ESMTP ours", "ESMTP edited"))
+    assert [x["item"] for x in c.call("drift")["drift"]] == ["smtpd_banner"]
+    (kept,) = [os.path.join(at, digest(1)) for at, names, _ in os.walk(d.tmp) if digest(1) in names and os.path.basename(at) == "lkg"]
+    shutil.rmtree(kept)
+    for call in (lambda: c.call("drift"), lambda: c.call("repair", items=["main.cf:smtpd_banner"])):
+        with pytest.raises(HelperError) as e:
+            call()
+        assert e.value.answer["error"] == "storage" and "not kept any more" in e.value.answer["message"], e.value.answer
+    apply(c, 2, smtp__banner_text="anew")
+    assert c.call("drift")["drift"] == [] and banner(d).endswith("anew")
+
+
 def test_repair_of_some_items_leaves_the_others_as_found(device):
     """Item by item: what is not named keeps the value of the hand edit, is drift still, and a later publication or a kept
     configuration is whole again."""

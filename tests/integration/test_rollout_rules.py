@@ -298,6 +298,28 @@ def test_g14_an_expedited_change_goes_first_and_brings_nothing_else_along(fleet,
     fleet.run(fleet.api.publish({"fleet": {"smtp.banner_text": {"$inherit": True}}}, rollout={"strategy": "all"}))
 
 
+def test_one_that_cannot_be_driven_does_not_hold_the_others_up(fleet, six):  # noqa: F811
+    """Its row is not to be understood (of a later version, damaged): the engine says so, and drives those after it."""
+    psql = fleet.parent.postgres.psql
+    slow = fleet.publish(six, **WAVES)
+    fleet.take(next(i for i, s in fleet.states(slow).items() if s == "offered"))
+    fleet.until(slow, lambda r: r["state"] == "baking", "the canary to bake")
+    urgent = banner(fleet, f"urgent{uuid.uuid4().hex[:6]}.example.org")
+    psql(f"UPDATE rollout SET strategy = jsonb_set(strategy, '{{waves}}', '7') WHERE id = '{slow['rollout_id']}'")
+    try:
+        assert serve(fleet, urgent)["state"] == "baking"
+        fleet.forward(30)
+        fleet.until(urgent, lambda r: r["wave"] == 1, "the others' turn")
+        serve(fleet, urgent)
+        fleet.until(urgent, lambda r: r["state"] == "completed", "the end")
+        wait_until(lambda: f"rollout {slow['rollout_id']}" in fleet.parent.log(), "the fault to be said", 40)
+    finally:
+        psql(f"""UPDATE rollout SET strategy = jsonb_set(strategy, '{{waves}}', '["1", "2"]') WHERE id = '{slow['rollout_id']}'""")
+    fleet.until(slow, lambda r: r["waits"] is None, "the other one to go on")
+    fleet.api.ok("POST", f"/rollouts/{slow['rollout_id']}/cancel", {})
+    fleet.catch_up()
+
+
 def test_g14_only_so_many_expedited_changes_lie_on_top_of_a_revision(fleet, six):  # noqa: F811
     psql, at = fleet.parent.postgres.psql, f"WHERE id = '{six[0].id}'"
     was = psql(f"SELECT urgent FROM device {at}")[0][0]

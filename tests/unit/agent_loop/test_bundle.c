@@ -302,6 +302,24 @@ static void freshness(void **state)
 }
 
 /* D13, D14: one step at a time, by the pinned root only. */
+/* As many keys as a document may name, and no more. */
+static void trust_keys(void **state)
+{
+    (void)state;
+    for (int n = 3; n <= 18; n++) {
+        AUTO(json_free) json_t *doc = trust_json(FLEET, 1, 1, root);
+        AUTO(trust_free) struct trust *t = NULL;
+        AUTO_STR char *text = NULL;
+        json_t *keys = json_object_get(doc, "keys");
+
+        while (json_array_size(keys) < (size_t)n)
+            json_array_append_new(keys, key_row(old_key, "bundle", "2020-01-01T00:00:00Z"));
+        text = sign(root, PROTO_TYP_TRUST, doc, false);
+        if ((trust_first(slice_of(text), FLEET, &t, NULL) == ERR_OK) != (n <= 16))
+            fail_msg("%d keys", n);
+    }
+}
+
 static void trust_chain(void **state)
 {
     AUTO_STR char *second = trust_doc(2, root, root);
@@ -423,15 +441,11 @@ static void versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good),
-        cmocka_unit_test(bit_flips),
-        cmocka_unit_test(refusals),
-        cmocka_unit_test(too_large_or_deep),
-        cmocka_unit_test(freshness),
-        cmocka_unit_test(trust_chain),
-        cmocka_unit_test(root_is_handed_down),
-        cmocka_unit_test(new_epoch),
-        cmocka_unit_test(versions),
+        cmocka_unit_test(good),        cmocka_unit_test(bit_flips),
+        cmocka_unit_test(refusals),    cmocka_unit_test(too_large_or_deep),
+        cmocka_unit_test(freshness),   cmocka_unit_test(trust_keys),
+        cmocka_unit_test(trust_chain), cmocka_unit_test(root_is_handed_down),
+        cmocka_unit_test(new_epoch),   cmocka_unit_test(versions),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
