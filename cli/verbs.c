@@ -213,6 +213,12 @@ const struct verb verbs[] = {
       "Refusals and attempts count recipients; LATENCY is what nine of ten deliveries stayed below, OLDEST the greatest age of a message in the queue.",
       "--since を省くと直近の 60 件です。表の「-」と下のグラフの空白は、何も届かなかった区間を表します (0 件とは異なります)。"
       "拒否と配送の試行は宛先ごとに数えます。遅延は配送の 9 割が収まった時間、最古はキュー内のメッセージの最大経過時間です。"}},
+    {"event-policy", "[MEMBER=VALUE ...]", "", 0, -1, verb_event_policy,
+     {"what of the devices' events is kept: days, bytes, subjects", "デバイスのイベントの保存方針 (日数、容量、件名)"},
+     {"keep_days=N: older days are dropped. size_budget_bytes=20G: over it the oldest days go, today's never. subject=keep|hash|omit: of new events; hash keeps equal subjects comparable, "
+      "omit keeps none. MEMBER=default goes back to the built-in value. What is dropped does not come back: try it with --dry-run.",
+      "keep_days=N より古い日は削除されます。size_budget_bytes=20G を超えると、今日を除き最も古い日から削除されます。subject=keep|hash|omit は新しいイベントに適用され、hash は同じ件名かどうかだけを比べられる形、"
+      "omit は件名なしで保存します。MEMBER=default は既定値に戻します。削除されたものは元に戻りません。--dry-run で事前に確認できます。"}},
     {"trust", "", "", 0, 0, verb_trust, {"which keys devices believe", "デバイスが信頼する鍵"},
      {"The newest trust document, signed by the fleet's root key. A new bundle key is made on the parent's host: inarid rotate-key.",
       "全体のルート鍵で署名された最新の信頼文書を表示します。バンドル鍵の更新は上位デバイスのホスト上で inarid rotate-key により行います。"}},

@@ -9,6 +9,7 @@
 #include "handlers/command.h"
 #include "handlers/device.h"
 #include "handlers/event_stream.h"
+#include "handlers/event_policy.h"
 #include "handlers/figure.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
@@ -176,6 +177,10 @@ const struct route routes[] = {
     { "GET",    "/api/v1/alert-notices",          alert_notice_list_get,    PERM_DEVICE_READ,  0,        0 },
     { "GET",    "/api/v1/alert-notices/{id}",     alert_notice_get_one,     PERM_DEVICE_READ,  0,        0 },
     { "POST",   "/api/v1/alert-notices/{id}/retry", alert_notice_retry_post, PERM_DEVICE_WRITE, 1 * KIB, 0 },
+
+    /* events: what happened on the devices */
+    { "GET",    "/api/v1/event-policy",           event_policy_get_one,     PERM_EVENTS_READ,  0,        0 },
+    { "PATCH",  "/api/v1/event-policy",           event_policy_patch_one,   PERM_ADMIN,        4 * KIB,  R_MERGE },
 
     { NULL, NULL, NULL, 0, 0, 0 },
 };

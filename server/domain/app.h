@@ -36,6 +36,7 @@ struct app {
     atomic_int figures_one_in;
     atomic_bool alerts_doubt; /* a device said something new: the job thread looks soon whether a rule is about it */
     const char *alert_networks; /* networks that webhooks may reach although they are no public ones; NULL: none */
+    atomic_bool event_policy_changed; /* the job thread follows it at once (event_policy.h) */
     int64_t ahead_seen, ahead_epoch_seen; /* the job thread's: the highest revision and epoch of a device it has looked into, */
     int64_t watched_epoch;  /* while this was our epoch (recovery.h) */
 };

@@ -192,7 +192,9 @@ static enum err_code store_tx(struct db *db, void *ctx, struct err *e)
     if (last <= known.acknowledged)
         return ERR_OK;
     from = known.acknowledged < x->in.first ? 0 : known.acknowledged - x->in.first + 1;
-    return store(db, x, a, (size_t)from, known.acknowledged, e);
+    /* A spool that was never heard of begins where it says: what was before was another one's. */
+    return store(db, x, a, (size_t)from,
+                 known.acknowledged == 0 ? x->in.begins - 1 : known.acknowledged, e);
 }
 
 /* --- before it --- */

@@ -20,14 +20,16 @@ static enum err_code read_head(struct reading *x, struct slice line, struct err 
 {
     struct head {
         const char *spool;
-        int64_t first, n;
+        int64_t first, n, begins;
         json_t *dropped;
-    } h = {0};
+    } h = {.begins = 1};
     static const struct jdec_field fields[] = {
         JDEC_UUID(struct head, spool, JD_REQUIRED),
         JDEC_INT(struct head, first, JD_REQUIRED, 1, INT64_C(1) << 62),
         JDEC_INT(struct head, n, JD_REQUIRED, 1, EVENT_LINES_MAX),
-        JDEC_OBJECT(struct head, dropped, 0), JDEC_END};
+        JDEC_INT(struct head, begins, 0, 1, INT64_C(1) << 62),
+        JDEC_OBJECT(struct head, dropped, 0),
+        JDEC_END};
     AUTO(json_free) json_t *j = NULL;
     enum err_code rc = json_in_parse(line, EVENT_HEAD_MAX, &j, e);
 
@@ -38,6 +40,7 @@ static enum err_code read_head(struct reading *x, struct slice line, struct err 
     (void)snprintf(x->to->spool, sizeof x->to->spool, "%s", h.spool);
     x->to->first = h.first;
     x->to->n = h.n;
+    x->to->begins = h.begins;
     x->to->dropped = json_int(h.dropped, "total", 0);
     if (x->to->dropped < 0 || x->to->dropped > SEQ_MAX)
         return err_field(e, ERR_INVALID, "/dropped/total", "\"total\" must be a count");

@@ -7,6 +7,7 @@
 #include "domain/command.h"
 #include "domain/device.h"
 #include "domain/device_instance.h"
+#include "domain/event_policy.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
 #include "domain/parent.h"
@@ -36,6 +37,8 @@ enum {
     AWAY_MS = 1000,             /* shorter is no outage of the database */
     AWAY_TOLD_MS = 600 * 1000,  /* so long after that it is spoken of */
     FACTS_AGAIN_MS = 60 * 1000, /* while this parent has something to say of itself */
+    EVENTS_MS = 60 * 1000, /* between two looks at what is to be kept of them, while some come */
+    EVENTS_AGAIN_MS = 3 * 1000, /* somebody read a day that was to go */
     PAUSE_MAX_MS = 1000,        /* shorter than a parent is given to hear of what a device has */
     TRIM_AFTER_MS = 3 * 1000,   /* the last rollout has ended */
     BUNDLES_KEPT = 5,
@@ -76,6 +79,9 @@ struct jobs {
     size_t analyzed; /* devices there were when the tables were */
     int64_t cleaned_ms;
     uint64_t cleaned_at; /* statements of requests by then */
+    bool followed;       /* the policy of events, once: */
+    int64_t followed_ms;
+    uint64_t followed_at;
 };
 
 static int64_t at_most(int64_t ms, int64_t max)
@@ -419,6 +425,19 @@ static enum err_code clean(struct jobs *j, struct err *e)
     return rc;
 }
 
+static enum err_code keep_events(struct jobs *j, struct err *e)
+{
+    enum err_code rc;
+
+    atomic_store(&j->app->event_policy_changed, false);
+    if (leads(j, &rc, e))
+        rc = event_policy_follow(j->db, e);
+    j->followed = rc == ERR_OK;
+    j->followed_ms = clock_mono_ms();
+    j->followed_at = db_request_statement_count();
+    return rc;
+}
+
 /* --- when --- */
 
 static bool always(const struct jobs *j, int64_t now)
@@ -499,6 +518,18 @@ static bool cleaning_due(const struct jobs *j, int64_t now)
     return db_request_statement_count() != j->cleaned_at || now - j->cleaned_ms >= CLEAN_IDLE_MS;
 }
 
+/* Also where nothing comes: a day is made before it begins, and one that is too old goes. */
+static bool events_due(const struct jobs *j, int64_t now)
+{
+    int64_t since = now - j->followed_ms;
+    bool idle = db_request_statement_count() == j->followed_at && j->followed;
+
+    return atomic_load(&j->app->event_policy_changed) || j->followed_ms == 0 ||
+           since >= (!j->followed ? EVENTS_AGAIN_MS
+                     : idle       ? CLEAN_IDLE_MS
+                                  : EVENTS_MS);
+}
+
 static struct job {
     const char *name;
     int64_t every_ms; /* at most so often */
@@ -525,6 +556,7 @@ static struct job {
     {"statistics", 2000, analysis_due, analyze, 0},
     {"memory", 10000, trim_due, give_back, 0},
     {"clean", 300000, cleaning_due, clean, 0},
+    {"events", 1000, events_due, keep_events, 0},
 };
 
 static void complain(struct jobs *j, const char *name, const struct err *e)

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import subprocess
 import threading
 import time
 import uuid
@@ -12,6 +13,7 @@ import uuid
 import parentlib
 import pytest
 import wireclient
+from ctllib import Ctl
 from eventlib import Spool, batch, event, now_ms, send, zstd
 from parentlib import wait_until
 
@@ -55,6 +57,15 @@ def rows(own, d, columns="seq", where="true", stream="postfix"):
 
 def stored(own, d, **kw):
     return [int(r[0]) for r in rows(own, d, **kw)]
+
+
+@contextlib.contextmanager
+def policy(people, **members):
+    """That of events, for a while."""
+    before = people.ok("GET", "/event-policy")
+    people.change("/event-policy", members)
+    yield
+    people.change("/event-policy", {k: before[k] for k in members})
 
 
 # -- what is stored ------------------------------------------------------------------------------------------------
@@ -307,6 +318,42 @@ def test_late_and_future_events(own, mx):
     assert own.postgres.psql(f"SELECT count(*) FROM event_{day} WHERE device_id = '{mx.id}'") == [["1"]]
 
 
+def test_many_days_in_one_batch_are_bounded(own, people, mx):
+    with policy(people, keep_days=200):
+        s = Spool(mx)
+        s.append(*[event("raw", now_ms() - i * DAY_MS, text=str(i)) for i in range(150)])
+        assert s.post().status_code == 200
+        assert rows(own, mx, "count(*) FILTER (WHERE device_at IS NULL), count(*)", "true GROUP BY device_id, seq % 1 ORDER BY 1 --") == [
+            ["40", "150"]]
+
+
+# -- persons -------------------------------------------------------------------------------------------------------
+
+def test_subjects_as_the_policy_says(own, people, mx):
+    said = [event("message.queued", subject="Salary of Bob", detail={"subject": "Salary of Bob", "nrcpt": 1}),
+            event("message.queued", subject="Salary of Bob"), event("message.queued", subject="another"),
+            event("raw", text="4F: info: header Subject: Salary of Bob from x"), b'{"kind":"raw","subject":"Salary of Bob"'[:-1],
+            event("message.queued", subject=["Salary of Bob"])]
+
+    def sent():
+        s = Spool(mx)
+        s.append(*said)
+        assert s.post().status_code == 200
+        b = own.postgres.psql(f"SELECT max(id) FROM event_batch WHERE device_id = '{mx.id}'")[0][0]
+        return rows(own, mx, "coalesce(subject, 'none'), row_to_json(event)", f"batch = {b}")
+    got = sent()
+    assert [r[0] for r in got][:3] == ["Salary of Bob", "Salary of Bob", "another"]
+    with policy(people, subject="hash"):
+        got = sent()
+        assert got[0][0] == got[1][0] != got[2][0] and all(r[0].startswith("hash:") and len(r[0]) == 37 for r in got[:3])
+        assert not any("Bob" in r[1] for r in got), got
+        assert "header Subject:" in got[3][1]
+    with policy(people, subject="omit"):
+        got = sent()
+        assert {r[0] for r in got} == {"none"} and not any("Bob" in r[1] for r in got), got
+    assert sent()[0][0] == "Salary of Bob"
+
+
 def test_events_outlive_their_device(own, people, device):
     d = device()
     s = Spool(d)
@@ -318,6 +365,116 @@ def test_events_outlive_their_device(own, people, device):
     assert s.post().status_code in (401, 403, 410)
     people.ok("DELETE", f"/devices/{d.id}", headers={"If-Match": people.get(f"/devices/{d.id}").headers["ETag"]})
     assert stored(own, d) == [1, 2]
+
+
+def test_a_spool_says_where_it_begins(own, mx):
+    """One that goes on with the numbers of another one lacks only what it says itself."""
+    assert send(mx, "postfix", zstd(batch(str(uuid.uuid4()), 501, [event()], begins=501))).json() == {"acknowledged": 501}
+    assert stored(own, mx) == [501]
+    assert send(mx, "postfix", zstd(batch(str(uuid.uuid4()), 510, [event()], begins=505))).json() == {"acknowledged": 510}
+    assert rows(own, mx, "kind, detail->>'first', detail->>'last'", "kind = 'spool.gap'") == [["spool.gap", "505", "509"]]
+
+
+# -- keeping ---------------------------------------------------------------------------------------------------------
+# Days that went are not made again: each test reaches less far back than the one before.
+
+def days(own):
+    return sorted(r[0] for r in own.postgres.psql("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+                                                  "WHERE i.inhparent = 'event'::regclass"))
+
+
+def day_name(ago):
+    return f"event_{datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=ago):%Y%m%d}"
+
+
+def test_the_policy_is_a_resource(own, people):
+    r = people.get("/event-policy")
+    assert r.headers["ETag"] == f'"{r.json()["version"]}"' and r.json()["stored"]["bytes"] > 0
+    assert {k: r.json()[k] for k in ("keep_days", "size_budget_bytes", "subject")} == {
+        "keep_days": 30, "size_budget_bytes": 20 << 30, "subject": "keep"}
+    merge = {"Content-Type": "application/merge-patch+json"}
+    assert people.patch("/event-policy", data="{}", headers=merge).status_code == 428
+    assert people.patch("/event-policy", data="{}", headers={**merge, "If-Match": '"9999"'}).status_code == 412
+    for bad, pointer in (({"keep_days": 0}, "/keep_days"), ({"size_budget_bytes": 1}, "/size_budget_bytes"), ({"subject": "x"}, "/subject"),
+                         ({"keep_day": 3}, "/keep_day")):
+        a = people.patch("/event-policy", data=json.dumps(bad), headers={**merge, "If-Match": r.headers["ETag"]})
+        assert a.status_code == 422 and a.json()["errors"][0]["pointer"] == pointer, a.text
+    tried = people.ok("PATCH", "/event-policy?dry_run=true", {"keep_days": 7}, headers={"If-Match": r.headers["ETag"]})
+    assert tried["keep_days"] == 7 and people.ok("GET", "/event-policy")["keep_days"] == 30
+    changed = people.change("/event-policy", {"keep_days": 7, "subject": "omit"})
+    assert changed["version"] == r.json()["version"] + 1
+    assert people.change("/event-policy", {"keep_days": None, "subject": None})["keep_days"] == 30
+    entry = people.ok("GET", "/audit?action=event.policy&limit=2")["items"][1]
+    assert entry["detail"]["before"]["keep_days"] == 30 and entry["detail"]["after"] == {
+        "keep_days": 7, "size_budget_bytes": 20 << 30, "subject": "omit"}
+
+
+def test_the_policy_on_the_command_line(own, people, programs, tmp_path):
+    ctl = Ctl.of(programs, own, people, tmp_path)
+    assert "20.0 GB" in ctl.ok("event-policy")
+    assert "hash" in ctl.ok("event-policy", "subject=hash", "size_budget_bytes=30G")
+    assert ctl.json("event-policy")["size_budget_bytes"] == 30 << 30
+    ctl.ok("event-policy", "subject=default", "size_budget_bytes=default")
+    assert people.ok("GET", "/event-policy")["subject"] == "keep"
+    ctl.ends(2, "event-policy", "subject")
+
+
+def test_old_days_go(own, people, mx):
+    """By age: at once after the policy says so; what is as old and comes afterwards is stored as of now."""
+    s = Spool(mx)
+    s.append(*[event("raw", now_ms() - i * DAY_MS, text=f"{i} days") for i in (0, 4, 5, 6, 20)])
+    s.post()
+    assert day_name(20) in days(own)
+    with policy(people, keep_days=5):
+        wait_until(lambda: day_name(20) not in days(own) and day_name(6) not in days(own), "old days to be dropped", 30)
+        assert day_name(5) in days(own) and day_name(4) in days(own)
+        assert stored(own, mx) == [1, 2, 3]
+    s.append(event("raw", now_ms() - 6 * DAY_MS, text="late"))
+    s.post()
+    assert rows(own, mx, "at = received_at", "text = 'late'") == [["t"]] and day_name(6) not in days(own)
+    tomorrow = day_name(-1)
+    assert tomorrow in days(own)
+
+
+def test_a_reader_delays_dropping_not_storing(own, people, mx):
+    """Whoever reads an old day keeps it for that long, and nobody who stores waits behind."""
+    s = Spool(mx)
+    s.append(event("raw", now_ms() - 3 * DAY_MS), event())
+    s.post()
+    reader = subprocess.Popen(parentlib.as_user("inari", ["psql", "-qX", "-h", own.postgres.socket, "-U", "inari", "-d", "inari", "-c",
+                              f"BEGIN; SELECT count(*) FROM {day_name(3)}; SELECT pg_sleep(4); COMMIT"]), cwd="/", stdout=subprocess.DEVNULL)
+    wait_until(lambda: own.postgres.psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(4)%' AND pid <> pg_backend_pid()"
+                                         " AND state = 'active'") == [["1"]], "the reader")
+    with policy(people, keep_days=2):
+        worst = 0
+        while reader.poll() is None:
+            s.append(event())
+            began = time.monotonic()
+            assert s.post().status_code == 200
+            worst = max(worst, time.monotonic() - began)
+            assert day_name(3) in days(own)
+        assert worst < 2, worst
+        assert "55P03" in own.log()  # it was tried, and given up for the moment
+        wait_until(lambda: day_name(3) not in days(own), "the day to be dropped", 30)
+
+
+def test_the_oldest_days_go_for_size(own, people, mx):
+    s = Spool(mx)
+    s.append(*[event("raw", now_ms() - i * DAY_MS, text=f"{i} days") for i in (2, 1, 0)])
+    s.post()
+    own.postgres.psql("INSERT INTO event (at, received_at, batch, seq, device_id, n, stream, kind, text) SELECT now() - interval '2 days',"
+                      " now(), 0, i, gen_random_uuid(), 1, 'agent', 'raw', filler FROM"
+                      " (SELECT i, string_agg(md5((i * 100 + j)::text), '') AS filler FROM generate_series(1, 35000) i,"
+                      " generate_series(1, 65) j GROUP BY i) x", user="inari")
+    full = people.ok("GET", "/event-policy")["stored"]["bytes"]
+    assert full > 70 << 20
+    tried = people.ok("PATCH", "/event-policy?dry_run=true", {"size_budget_bytes": 64 << 20}, headers={"If-Match": people.get("/event-policy").headers["ETag"]})
+    assert tried["drops"]["days"] >= 1 and tried["drops"]["bytes"] > full - (64 << 20)
+    with policy(people, size_budget_bytes=64 << 20):
+        wait_until(lambda: day_name(2) not in days(own), "the oldest days to be dropped", 30)
+        assert people.ok("GET", "/event-policy")["stored"]["bytes"] <= 64 << 20
+        assert stored(own, mx) == [2, 3]
+    assert day_name(0) in days(own)
 
 
 # -- killed in the middle ------------------------------------------------------------------------------------------
