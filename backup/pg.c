@@ -60,14 +60,17 @@ enum err_code pg_dump_to(const char *conninfo, const char *path, struct err *e)
     if (find("pg_dump", a, &program, e) != ERR_OK ||
         recovery_store_env(conninfo, a, &env, &dbname, e) != ERR_OK)
         return e->code;
-    /* What lives for minutes, or opens a door, has no place in a backup. */
+    /* What lives for minutes, or opens a door, has no place in a backup; nor have the events, which
+     * may be a thousand times as much as all the rest (docs/internals/events.md): days are made
+     * again. */
     return run(
         (const char *const[]){
             program, "--format=custom", "--compress=6", "--no-owner", "--no-acl", "--no-comments",
             "--schema=public", "--lock-wait-timeout=30s", "--exclude-table-data=public.session",
             "--exclude-table-data=public.idempotency", "--exclude-table-data=public.jti",
             "--exclude-table-data=public.presence", "--exclude-table-data=public.login_failure",
-            "--exclude-table-data=public.lease", "--file", path, NULL},
+            "--exclude-table-data=public.lease", "--exclude-table=public.event_[0-9]*",
+            "--exclude-table-data=public.event_batch", "--file", path, NULL},
         env, "pg_dump", e);
 }
 

@@ -42,8 +42,9 @@ BEGIN
     IF to_regclass('public.' || name) IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- Who waited here for another one that made it does not see it by to_regclass(), which remembers that there was none.
     PERFORM pg_advisory_xact_lock(hashtext('inari event day'), to_char(day, 'YYYYMMDD')::int);
-    IF to_regclass('public.' || name) IS NOT NULL THEN
+    IF EXISTS (SELECT 1 FROM pg_class c WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace) THEN
         RETURN false;
     END IF;
     EXECUTE format('CREATE TABLE public.%I (LIKE public.event INCLUDING DEFAULTS INCLUDING STORAGE)', name);

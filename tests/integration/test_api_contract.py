@@ -284,6 +284,11 @@ def test_rollout_orders_are_as_described(parent, api, device, described):
     assert go.change("/rollout-policy", {"bake_s": None})["policy"] == {}
     go("PATCH", "/rollout-policy", {"bake_s": -1}, etag=api.get("/rollout-policy").headers["ETag"], want=422)
     go("PATCH", "/rollout-policy", {}, want=428)
+    assert go("GET", "/event-policy")["keep_days"] == 30
+    assert go.change("/event-policy", {"keep_days": 31})["keep_days"] == 31
+    assert go.change("/event-policy", {"keep_days": None})["keep_days"] == 30
+    go("PATCH", "/event-policy", {"keep_days": -1}, etag=api.get("/event-policy").headers["ETag"], want=422)
+    go("PATCH", "/event-policy", {}, want=428)
     go.delete(f"/accounts/{account['id']}")
 
 

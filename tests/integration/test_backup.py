@@ -8,6 +8,8 @@ import time
 
 import parentlib
 import pytest
+import wireclient
+from eventlib import Spool, batch, event, send, zstd
 from parentlib import as_user, wait_until
 
 PASS = "correct horse battery"
@@ -247,3 +249,36 @@ def test_restore_cut_off_anywhere_is_finished_or_undone(made, safe):
                 shutil.rmtree(os.path.join(parent.state, name))
     assert cut >= 1
     parent.start()
+
+
+@pytest.mark.slow
+def test_events_stay_out_of_a_backup(made, safe):
+    """They may be a thousand times as much as the rest: a restored parent knows how far each spool was, takes what comes from
+    there, and names what is missing.  An undo has them all."""
+    parent, api, _ = made
+    device = wireclient.Device(parent.base, parent.ca, "mx-backup")
+    device.enrol(api.ok("POST", "/enrolment-tokens", {"name": "t"})["token"])
+    spool = Spool(device)
+    marks = [f"kept {os.urandom(8).hex()}" for _ in range(5)]
+    spool.append(*[event(text=m) for m in marks])
+    assert spool.post().status_code == 200
+    tool(parent, "backup", f"{safe}/events.inari", "--passphrase-file", f"{safe}/pass")
+    spool.append(*[event(text=f"after {i}") for i in range(5)])
+    assert spool.post().json() == {"acknowledged": 10}
+    parent.stop()
+    tool(parent, "restore", f"{safe}/events.inari", "--passphrase-file", f"{safe}/pass", "--replace")
+    parent.start()
+    assert parent.postgres.psql("SELECT count(*) FROM event") == [["0"]]
+    assert parent.postgres.psql("SELECT count(*) FROM event_batch") == [["0"]]
+    spool.append(event(text="later"))
+    device.access = None
+    wait_until(lambda: device.post_token().status_code == 200, "a token")
+    assert spool.post().json() == {"acknowledged": 11}
+    assert parent.postgres.psql("SELECT seq, kind, detail->>'first' FROM event ORDER BY seq") == [["10", "spool.gap", "6"], ["11", "raw", ""]]
+    parent.stop()
+    tool(parent, "restore", "--undo")
+    parent.start()
+    assert parent.postgres.psql("SELECT count(*) FROM event") == [["10"]]
+    device.access = None
+    wait_until(lambda: device.post_token().status_code == 200, "a token")
+    assert send(device, "postfix", zstd(batch(spool.id, 11, [event(text="later")]))).json() == {"acknowledged": 11}

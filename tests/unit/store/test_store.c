@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -186,6 +187,48 @@ static enum err_code put_twice(struct db *db, void *ctx, struct err *e)
     return rc == ERR_OK
                ? db_run(db, &PUT, (struct db_param[]){P_TEXT(ctx), P_JSON(v)}, NULL, NULL, e)
                : rc;
+}
+
+static const struct stmt MAKE_ONE = {"test_one_day", 0, "SELECT event_make_day('2031-05-05')::int"};
+
+static void *make_day(void *ret)
+{
+    AUTO(db_close) struct db *db = open_db();
+
+    *(int64_t *)ret = number(db, &MAKE_ONE);
+    return NULL;
+}
+
+static enum err_code make_slowly(struct db *db, void *other, struct err *e)
+{
+    static const struct stmt WAITING = {
+        "test_waiting", 0,
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"};
+    int64_t *found = other;
+    pthread_t *thread = (pthread_t *)(void *)(found + 1);
+
+    (void)e;
+    assert_int_equal(number(db, &MAKE_ONE), 1);
+    assert_int_equal(pthread_create(thread, NULL, make_day, found), 0);
+    while (number(db, &WAITING) == 0)
+        usleep(10 * 1000);
+    return ERR_OK;
+}
+
+/* Two parents at the same time: the second waits, and finds it made. */
+static void a_day_made_by_two_is_made_once(void **state)
+{
+    AUTO(db_close) struct db *db = open_db();
+    struct {
+        int64_t found;
+        pthread_t thread;
+    } other = {.found = -1};
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(tx_run(db, "day", make_slowly, &other, &e), ERR_OK);
+    assert_int_equal(pthread_join(other.thread, NULL), 0);
+    assert_int_equal(other.found, 0);
 }
 
 /* --- COPY --- */
@@ -568,6 +611,7 @@ int main(void)
         cmocka_unit_test(refuses_superuser_and_newer_schema),
         cmocka_unit_test(every_statement_prepares),
         cmocka_unit_test(days_of_events_are_made_once),
+        cmocka_unit_test(a_day_made_by_two_is_made_once),
         cmocka_unit_test(values_come_back),
         cmocka_unit_test(copied_bytes_come_back),
         cmocka_unit_test(a_copy_is_whole_or_nothing),
