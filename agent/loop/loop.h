@@ -74,6 +74,7 @@ struct loop_parent {
     size_t poll_address; /* the one the poll went to */
     int64_t offset_ms;  /* parent's clock minus ours */
     bool offset_known;
+    int64_t clock_base; /* our wall clock less the time since boot, at the last turn */
     int64_t trust_wanted;   /* number the parent has */
     struct strbuf incoming; /* a bundle that waits for its turn */
     bool incoming_full;
@@ -155,6 +156,8 @@ void parent_turn(struct loop *l);
 void parent_clear(struct loop *l);
 /* A refused or failed request: how long to wait; may change the parent's state. */
 int64_t parent_react(struct loop *l, const struct http_answer *a, struct backoff *b);
+/* A good answer to an authenticated request: the parent is there, and what time it has. */
+void parent_heard(struct loop *l, const struct http_answer *a);
 /* A new access token, taken over; good for life_s. */
 void parent_take_token(struct loop *l, char *token, int64_t life_s);
 /* The one we have is not taken any more: another is asked for at once. */

@@ -47,6 +47,18 @@ static void take_offset(struct loop *l, int64_t offset_ms)
     loop_touch(l);
 }
 
+/* This clock was set while nothing was heard of the parent: its time went on as before.  Asleep,
+ * both went on. */
+static void watch_clock(struct loop *l)
+{
+    struct loop_parent *p = &l->parent;
+    int64_t base = clock_wall_ms() - clock_boot_ms(), jump = base - p->clock_base;
+
+    if (p->clock_base != 0 && p->offset_known && llabs(jump) > 2 * CLOCK_GRAIN_MS)
+        take_offset(l, p->offset_ms - jump);
+    p->clock_base = base;
+}
+
 /* Its key is what we trust, so mail and changes go on; but nobody else will believe that
  * certificate. */
 static void look_at_certificate(struct loop *l, const struct http_answer *a)
@@ -85,6 +97,11 @@ static void note_contact(struct loop *l, const struct http_answer *a, bool authe
     if (authenticated &&
         condition_set(&l->conditions, COND_AUTHENTICATED, COND_TRUE, "Accepted", "%s", ""))
         loop_touch(l);
+}
+
+void parent_heard(struct loop *l, const struct http_answer *a)
+{
+    note_contact(l, a, true);
 }
 
 /* --- what a refusal means --- */
@@ -923,6 +940,7 @@ void parent_turn(struct loop *l)
     struct loop_parent *p = &l->parent;
     int64_t now = clock_mono_ms();
 
+    watch_clock(l);
     if (p->state == PARENT_RETIRED || p->state == PARENT_FOREIGN)
         return;
     show_churning(l, now);

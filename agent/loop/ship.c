@@ -289,6 +289,8 @@ static void on_shipped(void *ctx, struct http_answer *a)
     p->busy = false;
     if (a->status == 200 && json_in_parse(strbuf_slice(&a->body), 64 * KIB, &doc, NULL) == ERR_OK)
         to = json_int(doc, "acknowledged", 0);
+    if (a->status == 200)
+        parent_heard(l, a);
     if (to >= (int64_t)p->batch.last) {
         p->unknown = false;
         acknowledged(l, s, (uint64_t)to);

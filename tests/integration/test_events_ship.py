@@ -231,6 +231,58 @@ def test_a_volume_without_room(own, agent, injected):
         subprocess.run(["umount", "-l", spool], check=True)
 
 
+def test_a_clock_that_jumps(own, agent, workdir, injected):
+    """The device's clock is set days ahead and back, also with the parent away: its events bear the parent's time, and all of them
+    arrive once."""
+    clock = os.path.join(workdir, f"clock-{os.urandom(3).hex()}")
+
+    def shift(seconds):
+        with open(clock + ".new", "w") as f:
+            f.write(str(seconds))
+        os.rename(clock + ".new", clock)
+    shift(0)
+    agent.stop()
+    agent.start({"INARI_FIGURES_S": "1", "INARI_CLOCK_FILE": clock})
+    w, n = Writer(agent, "scand"), 0
+    for i, seconds in enumerate((3 * 86400, -3 * 86400, 400 * 86400, 0)):
+        if i == 2:
+            own.kill()
+        shift(seconds)
+        injected("clock-jump", 1)
+        w.append(20)
+        n += 20
+        time.sleep(3)
+        if i == 2:
+            own.start()
+        wait_shipped(agent, "scand", n, 90)
+    assert [int(a) for a, _ in stored(own, agent, "scand")] == list(range(1, n + 1))
+    off = own.postgres.psql(f"SELECT count(*), count(*) FILTER (WHERE coalesce(device_at, at) NOT BETWEEN received_at - interval '90 s' AND "
+                            f"received_at + interval '5 s') FROM event WHERE device_id = '{agent.device}' AND kind = 'device.figures'")
+    assert int(off[0][0]) > 8 and int(off[0][1]) == 0, off
+
+
+def test_a_spool_that_cannot_be_written(own, agent, injected):
+    """A read-only folder: said with its name, tried again, and with leave to write it everything is as before."""
+    agent.stop()
+    spool = os.path.join(agent.state, "spool")
+    subprocess.run(["mount", "--bind", spool, spool], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", spool], check=True)
+        agent.start({"INARI_FIGURES_S": "1"})
+        wait_until(lambda: "event=events.spool" in agent.log(), "the agent to say so", 15)
+        injected("disk-full", 1)
+        wait_until(lambda: agent.status()["parent"]["reachable"], "the parent", 30)
+        assert "Read-only" in stream_of(agent, "agent")["problem"], stream_of(agent, "agent")
+        subprocess.run(["mount", "-o", "remount,bind,rw", spool], check=True)
+        before = len(stored(own, agent, "agent"))
+        wait_until(lambda: len(stored(own, agent, "agent")) > before, "its events", 90, 0.5)
+        agent.stop()
+    finally:
+        if agent.alive():
+            agent.stop()
+        subprocess.run(["umount", "-l", spool], check=True)
+
+
 def test_what_is_over_the_limit_is_said(own, agent):
     """A hole in the numbers is stored as spool.gap and shown: EventsDropped, status, event_stream."""
     w = Writer(agent, "scand")
