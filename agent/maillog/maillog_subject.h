@@ -1,11 +1,11 @@
 /*
- * maillog_subject.h - subjects in the log: found in the line of the owned header check, decoded
- * (RFC 2047).
+ * maillog_subject.h - subjects in the log: found in the line of a header check that logs them, and
+ * decoded (RFC 2047).
  *
- * The check is "/^Subject:(.*)/ INFO inari-subject$1" (lib/plan/subject.c): Postfix writes the
- * first 200 bytes of the header, the client, sender, recipient and HELO name, then the text of the
- * check. What a client put in before cannot pose as that text: it must repeat the header the line
- * begins with.  A line end inside the header is a '?' in the log.
+ * The check is "/^Subject:(.*)/ INFO inari-subject$1" in a regexp table of header_checks: Postfix
+ * writes the first 200 bytes of the header, the client, sender, recipient and HELO name, then the
+ * text of the check.  What a client put in before cannot pose as that text: it must repeat the
+ * header the line begins with.  A line end inside the header is a '?' in the log.
  */
 #pragma once
 
