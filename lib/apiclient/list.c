@@ -56,14 +56,15 @@ char *apiclient_path(const char *fmt, const char *const *args, size_t n)
     return finish(&b);
 }
 
-static enum err_code one_page(struct apiclient *c, const char *path, const char *cursor,
+static enum err_code one_page(struct apiclient *c, const char *path, const char *cursor, size_t most,
                               json_t *items, json_t **ret_next, json_t **problem, struct err *e)
 {
     AUTO_STRBUF struct strbuf full = STRBUF_INIT(8 * KIB);
     struct apireply r;
     enum err_code rc;
 
-    strbuf_printf(&full, "%s%climit=%d", path, strchr(path, '?') == NULL ? '?' : '&', PAGE_ITEMS);
+    strbuf_printf(&full, "%s%climit=%d", path, strchr(path, '?') == NULL ? '?' : '&',
+                  most < PAGE_ITEMS ? (int)most : PAGE_ITEMS);
     if (cursor != NULL) {
         strbuf_puts(&full, "&cursor=");
         add_escaped(&full, cursor);
@@ -95,7 +96,8 @@ enum err_code apiclient_list(struct apiclient *c, const char *path, size_t max, 
         *problem = NULL;
     do {
         AUTO(json_free) json_t *at = TAKE(next);
-        rc = one_page(c, path, json_string_value(at), items, &next, problem, e);
+        rc = one_page(c, path, json_string_value(at), max - json_array_size(items), items, &next,
+                      problem, e);
     } while (rc == ERR_OK && json_is_string(next) && json_array_size(items) < max);
     if (rc != ERR_OK)
         return rc;

@@ -61,6 +61,7 @@ static void choose_rows(struct message_query *q)
 
     if (q->state >= 0 && status[q->state] != NULL)
         s->status = status[q->state];
+    s->in_queue = q->state == MS_DEFERRED || q->state == MS_HELD || q->state == MS_QUEUED;
     if (s->status != NULL || by_recipient(s))
         s->kinds = q->state == MS_REJECTED ? "{message.rejected}" : "{" OF_DELIVERY "}";
     else if (s->words != NULL || s->message_id != NULL)

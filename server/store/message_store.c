@@ -2,99 +2,46 @@
 
 #include <stdio.h>
 
+// clang-format off
 /* What an index has of an address: backwards, so that a domain is a range (0013_messages.sql). */
-#define BACKWARDS(x) "reverse(lower(left(" x ", 320))) COLLATE \"C\""
-#define ADDRESS(col, p)                                                                            \
-    "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " = " BACKWARDS(p "::text") "))"
+#define BACKWARDS(x)    "reverse(lower(left(" x ", 320))) COLLATE \"C\""
+#define ADDRESS(col, p) "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " = " BACKWARDS(p "::text") "))"
 /* "gro.elpmaxe@" <= x < "gro.elpmaxeA": 'A' follows '@'. */
 #define DOMAIN(col, p)                                                                             \
-    "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " >= " BACKWARDS(                 \
-        p "::text") " AND " BACKWARDS(col) " < (left(reverse(lower(" p                             \
-                                           "::text)), -1) || 'A') COLLATE \"C\"))"
+    "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " >= " BACKWARDS(p "::text")      \
+    " AND " BACKWARDS(col) " < (left(reverse(lower(" p "::text)), -1) || 'A') COLLATE \"C\"))"
 
-/* Is row e one that the search asks for?  $1..$17. */
+/* Is row e one that the search asks for?  $1..$18. */
 #define MATCH                                                                                      \
-    "($1::text[] IS NULL OR e.kind = ANY ($1::text[])) AND " ADDRESS(                              \
-        "e.sender",                                                                                \
-        "$2") " AND " DOMAIN("e.sender",                                                           \
-                             "$3") " AND " ADDRESS("e.recipient",                                  \
-                                                   "$4") " AND " DOMAIN("e.recipient",             \
-                                                                        "$5") " AND ($6::inet IS " \
-                                                                              "NULL OR e.client "  \
-                                                                              "= $6::inet)"        \
-                                                                              " AND ($7::inet IS " \
-                                                                              "NULL OR (e.client " \
-                                                                              ">= "                \
-                                                                              "host(network($7::"  \
-                                                                              "inet))::inet AND "  \
-                                                                              "e.client <= "       \
-                                                                              "host(broadcast($7:" \
-                                                                              ":inet))::inet))"    \
-                                                                              " AND ($8::text IS " \
-                                                                              "NULL OR "           \
-                                                                              "(e.message_id IS "  \
-                                                                              "NOT NULL AND "      \
-                                                                              "left(e.message_id," \
-                                                                              " 250) COLLATE "     \
-                                                                              "\"C\" = ANY "       \
-                                                                              "(ARRAY["            \
-                                                                              "left($8::text, "    \
-                                                                              "250), left('<' || " \
-                                                                              "$8::text || '>', "  \
-                                                                              "250)] COLLATE "     \
-                                                                              "\"C\")))"           \
-                                                                              " AND ($9::text IS " \
-                                                                              "NULL OR "           \
-                                                                              "e.queue_id = "      \
-                                                                              "$9::text)"          \
-                                                                              " AND ($10::text "   \
-                                                                              "IS NULL OR "        \
-                                                                              "(e.subject IS NOT " \
-                                                                              "NULL AND "          \
-                                                                              "event_words(e."     \
-                                                                              "subject) @@ "       \
-                                                                              "lower($10::text)::" \
-                                                                              "tsquery))"          \
-                                                                              " AND ($11::text "   \
-                                                                              "IS NULL OR "        \
-                                                                              "e.status = "        \
-                                                                              "$11::text) AND "    \
-                                                                              "($12::text IS "     \
-                                                                              "NULL OR e.reason "  \
-                                                                              "= $12::text)"       \
-                                                                              " AND ($13::uuid "   \
-                                                                              "IS NULL OR "        \
-                                                                              "e.device_id = "     \
-                                                                              "$13::uuid)"         \
-                                                                              " AND ($14::text "   \
-                                                                              "IS NULL OR "        \
-                                                                              "e.stream = "        \
-                                                                              "$14::text)"         \
-                                                                              " AND ($15::text "   \
-                                                                              "IS NULL OR "        \
-                                                                              "starts_with(e."     \
-                                                                              "kind, $15::text))"  \
-                                                                              " AND "              \
-                                                                              "($16::pg_snapshot " \
-                                                                              "IS NULL OR "        \
-                                                                              "e.received_at < "   \
-                                                                              "$17::timestamptz "  \
-                                                                              "- interval '10 "    \
-                                                                              "minutes' OR "       \
-                                                                              "coalesce((SELECT "  \
-                                                                              "pg_visible_in_"     \
-                                                                              "snapshot(b.tx, "    \
-                                                                              "$16::pg_snapshot) " \
-                                                                              "FROM event_batch "  \
-                                                                              "b WHERE b.id = "    \
-                                                                              "e.batch), true))"
+    "($1::text[] IS NULL OR e.kind = ANY ($1::text[]))"                                            \
+    " AND " ADDRESS("e.sender", "$2") " AND " DOMAIN("e.sender", "$3")                             \
+    " AND " ADDRESS("e.recipient", "$4") " AND " DOMAIN("e.recipient", "$5")                       \
+    " AND ($6::inet IS NULL OR e.client = $6::inet)"                                               \
+    " AND ($7::inet IS NULL OR (e.client >= host(network($7::inet))::inet"                         \
+    " AND e.client <= host(broadcast($7::inet))::inet))"                                           \
+    " AND ($8::text IS NULL OR (e.message_id IS NOT NULL AND left(e.message_id, 250) COLLATE \"C\"" \
+    " = ANY (ARRAY[left($8::text, 250), left('<' || $8::text || '>', 250)] COLLATE \"C\")))"       \
+    " AND ($9::text IS NULL OR e.queue_id = $9::text)"                                             \
+    " AND ($10::text IS NULL OR (e.subject IS NOT NULL"                                            \
+    " AND event_words(e.subject) @@ lower($10::text)::tsquery))"                                   \
+    " AND ($11::text IS NULL OR e.status = $11::text)"                                             \
+    " AND ($12::text IS NULL OR e.reason = $12::text)"                                             \
+    " AND ($13::uuid IS NULL OR e.device_id = $13::uuid)"                                          \
+    " AND ($14::text IS NULL OR e.stream = $14::text)"                                             \
+    " AND ($15::text IS NULL OR starts_with(e.kind, $15::text))"                                   \
+    " AND ($16::pg_snapshot IS NULL OR e.received_at < $17::timestamptz - interval '10 minutes'"   \
+    " OR coalesce((SELECT pg_visible_in_snapshot(b.tx, $16::pg_snapshot) FROM event_batch b"       \
+    " WHERE b.id = e.batch), true))"                                                               \
+    " AND ($18::boolean IS NOT TRUE OR NOT EXISTS (SELECT 1 FROM event x WHERE"                    \
+    " x.queue_id = e.queue_id AND x.device_id = e.device_id AND x.kind = 'message.removed'"        \
+    " AND x.at >= e.at AND x.at < e.at + interval '10 days'))"
+// clang-format on
 enum {
-    MATCH_PARAMS = 17,
+    MATCH_PARAMS = 18,
     FIND_PARAMS = MATCH_PARAMS + 6,
     COUNT_PARAMS = MATCH_PARAMS + 3,
     LEGS_PARAMS = MATCH_PARAMS + 2
 };
-
 
 void event_row_read(const struct rows *r, int i, void *item)
 {
@@ -140,7 +87,7 @@ static void match_params(const struct event_search *s, struct db_param p[])
         P_TEXT(s->network),   P_TEXT(s->message_id),       P_TEXT(s->queue_id),
         P_TEXT(s->words),     P_TEXT(s->status),           P_TEXT(s->reason),
         P_TEXT(s->device_id), P_TEXT(s->stream),           P_TEXT(s->kind_prefix),
-        P_TEXT(s->snapshot),  P_TIME(s->snapshot_ms)};
+        P_TEXT(s->snapshot),  P_TIME(s->snapshot_ms),      P_BOOL(s->in_queue)};
 
     memcpy(p, all, sizeof all);
 }
@@ -148,12 +95,14 @@ static void match_params(const struct event_search *s, struct db_param p[])
 /* --- one statement with a plan of its own and an end --- */
 
 static const struct stmt LIMITS = {
-    "message_limits", 1,
-    "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), "
-    "set_config('statement_timeout', $1::text, true), "
-    "set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"};
+    "message_limits", 2,
+    "SELECT set_config('plan_cache_mode', $1::text, true), set_config('statement_timeout', "
+    "$2::text, true), set_config('jit', 'off', true), "
+    "set_config('max_parallel_workers_per_gather', '0', true)"};
 
 struct ask {
+    const char
+        *plan; /* of its values, or one for all: what ids lead to is looked up alike for any */
     const struct stmt *stmt;
     const struct db_param *params;
     struct arena *a;
@@ -168,14 +117,17 @@ static enum err_code ask_inside(struct db *db, void *ctx, struct err *e)
     enum err_code rc;
 
     (void)snprintf(ms, sizeof ms, "%d", EVENT_FIND_MS);
-    rc = db_run(db, &LIMITS, (struct db_param[]){P_TEXT(ms)}, q->a, &ignored, e);
+    rc = db_run(db, &LIMITS, (struct db_param[]){P_TEXT(q->plan), P_TEXT(ms)}, q->a, &ignored, e);
     return rc == ERR_OK ? db_run(db, q->stmt, q->params, q->a, &q->rows, e) : rc;
 }
 
-static enum err_code ask(struct db *db, const struct stmt *stmt, const struct db_param *params,
-                         struct arena *a, struct rows **ret, struct err *e)
+#define OF_VALUES "force_custom_plan"
+#define FOR_ALL   "force_generic_plan"
+static enum err_code ask(struct db *db, const char *plan, const struct stmt *stmt,
+                         const struct db_param *params, struct arena *a, struct rows **ret,
+                         struct err *e)
 {
-    struct ask q = {stmt, params, a, NULL};
+    struct ask q = {plan, stmt, params, a, NULL};
     enum err_code rc = tx_run(db, stmt->name, ask_inside, &q, e);
 
     if (rc == ERR_OK)
@@ -186,10 +138,10 @@ static enum err_code ask(struct db *db, const struct stmt *stmt, const struct db
 static const struct stmt FIND = {
     "message_find", FIND_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", true FROM (SELECT * FROM event e WHERE e.at >= $18::timestamptz AND e.at < $19::timestamptz"
-    " AND ($20::timestamptz IS NULL OR (e.at <= $20::timestamptz AND (e.at, e.batch, e.n) < "
-    "($20::timestamptz, $21::bigint, $22::int))) AND " MATCH
-    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $23::bigint) AS e LEFT JOIN device d ON "
+    ", true FROM (SELECT * FROM event e WHERE e.at >= $19::timestamptz AND e.at < $20::timestamptz"
+    " AND ($21::timestamptz IS NULL OR (e.at <= $21::timestamptz AND (e.at, e.batch, e.n) < "
+    "($21::timestamptz, $22::bigint, $23::int))) AND " MATCH
+    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $24::bigint) AS e LEFT JOIN device d ON "
     "d.id = e.device_id ORDER BY e.at DESC, e.batch DESC, e.n DESC"};
 
 enum err_code message_store_find(struct db *db, const struct event_search *s, int64_t lo_ms,
@@ -201,13 +153,13 @@ enum err_code message_store_find(struct db *db, const struct event_search *s, in
     enum err_code rc;
 
     match_params(s, p);
-    p[17] = P_TIME(lo_ms);
-    p[18] = P_TIME(hi_ms);
-    p[19] = s->before.at_ms == 0 ? P_NULL : P_TIME(s->before.at_ms);
-    p[20] = P_INT(s->before.batch);
-    p[21] = P_INT(s->before.n);
-    p[22] = P_INT(limit);
-    rc = ask(db, &FIND, p, a, &r, e);
+    p[MATCH_PARAMS] = P_TIME(lo_ms);
+    p[MATCH_PARAMS + 1] = P_TIME(hi_ms);
+    p[MATCH_PARAMS + 2] = s->before.at_ms == 0 ? P_NULL : P_TIME(s->before.at_ms);
+    p[MATCH_PARAMS + 3] = P_INT(s->before.batch);
+    p[MATCH_PARAMS + 4] = P_INT(s->before.n);
+    p[MATCH_PARAMS + 5] = P_INT(limit);
+    rc = ask(db, OF_VALUES, &FIND, p, a, &r, e);
     return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
 
@@ -216,8 +168,8 @@ static const struct stmt COUNT = {
     "SELECT count(DISTINCT (x.device_id, x.queue_id, CASE WHEN x.queue_id IS NULL THEN x.batch "
     "END, CASE WHEN x.queue_id IS NULL "
     "THEN x.n END)), count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e "
-    "WHERE e.at >= $18::timestamptz AND "
-    "e.at < $19::timestamptz AND " MATCH " LIMIT $20::bigint) AS x"};
+    "WHERE e.at >= $19::timestamptz AND "
+    "e.at < $20::timestamptz AND " MATCH " LIMIT $21::bigint) AS x"};
 
 enum err_code message_store_count(struct db *db, const struct event_search *s, int64_t lo_ms,
                                   int64_t hi_ms, int max, int64_t *ret, int64_t *ret_rows,
@@ -229,10 +181,11 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
     enum err_code rc;
 
     match_params(s, p);
-    p[17] = P_TIME(lo_ms);
-    p[18] = P_TIME(hi_ms);
-    p[19] = P_INT(max);
-    rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ask(db, &COUNT, p, a, &r, e);
+    p[MATCH_PARAMS] = P_TIME(lo_ms);
+    p[MATCH_PARAMS + 1] = P_TIME(hi_ms);
+    p[MATCH_PARAMS + 2] = P_INT(max);
+    rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                   : ask(db, OF_VALUES, &COUNT, p, a, &r, e);
     if (rc != ERR_OK)
         return rc;
     *ret = rows_int(r, 0, 0);
@@ -242,13 +195,14 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
 
 static const struct stmt LEGS = {
     "message_legs", LEGS_PARAMS,
-    "SELECT " EVENT_ROW_COLUMNS ", e.matches FROM jsonb_to_recordset($18::jsonb) AS l (d uuid, q text, lo "
-                      "timestamptz, hi timestamptz) "
+    "SELECT " EVENT_ROW_COLUMNS
+    ", e.matches FROM jsonb_to_recordset($19::jsonb) AS l (d uuid, q text, lo "
+    "timestamptz, hi timestamptz) "
     "CROSS JOIN LATERAL (SELECT e.*, coalesce((" MATCH
     "), false) AS matches FROM event e WHERE e.queue_id = l.q AND e.device_id = l.d AND e.at >= "
     "l.lo AND e.at < l.hi ORDER BY (e.kind = 'message.delivery'), matches DESC, e.at DESC, e.batch "
     "DESC, e.n DESC LIMIT "
-    "$19::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
+    "$20::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
 
 enum err_code message_store_legs(struct db *db, const json_t *legs, const struct event_search *s,
                                  int per_leg, struct arena *a, struct event_row **ret,
@@ -260,9 +214,9 @@ enum err_code message_store_legs(struct db *db, const json_t *legs, const struct
     enum err_code rc;
 
     match_params(s == NULL ? &nothing : s, p);
-    p[17] = P_JSON(legs);
-    p[18] = P_INT(per_leg);
-    rc = ask(db, &LEGS, p, a, &r, e);
+    p[MATCH_PARAMS] = P_JSON(legs);
+    p[MATCH_PARAMS + 1] = P_INT(per_leg);
+    rc = ask(db, FOR_ALL, &LEGS, p, a, &r, e);
     return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
 
@@ -307,7 +261,7 @@ enum err_code message_store_links(struct db *db, const json_t *wants, struct are
                                   struct event_link **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc = ask(db, &LINKS, (struct db_param[]){P_JSON(wants)}, a, &r, e);
+    enum err_code rc = ask(db, FOR_ALL, &LINKS, (struct db_param[]){P_JSON(wants)}, a, &r, e);
 
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_link, ret, ret_n, e) : rc;
 }
@@ -323,7 +277,7 @@ enum err_code message_store_event(struct db *db, const char *device_id, const st
 {
     struct rows *r = NULL;
     enum err_code rc =
-        ask(db, &EVENT,
+        ask(db, FOR_ALL, &EVENT,
             (struct db_param[]){P_TEXT(device_id), P_TIME(p->at_ms), P_INT(p->batch), P_INT(p->n)},
             a, &r, e);
 

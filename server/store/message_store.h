@@ -47,6 +47,7 @@ struct event_search {  /* NULL: not asked for */
     const char *queue_id, *words; /* words: tsquery over event_words() */
     const char *status, *reason, *device_id;
     const char *stream, *kind_prefix;
+    bool in_queue;           /* only of entries that were not removed since */
     struct event_place before; /* at_ms 0: from the newest on */
     const char *snapshot;      /* what the first page could see; NULL: this is the first page */
     int64_t snapshot_ms;
