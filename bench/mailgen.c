@@ -1,9 +1,11 @@
 /*
- * mailgen FIRST COUNT TOTAL BEGIN_MS SPAN_MS BATCH LOG: mail traffic, made up and always the same, of messages FIRST..FIRST+COUNT-1 of TOTAL.
- * Standard output: rows of the table event for COPY (columns as bench/search.py names them).  LOG: the same as Postfix would log it.
+ * mailgen FIRST COUNT TOTAL BEGIN_MS SPAN_MS BATCH LOG: mail traffic, made up and always the same,
+ * of messages FIRST..FIRST+COUNT-1 of TOTAL. Standard output: rows of the table event for COPY
+ * (columns as bench/search.py names them).  LOG: the same as Postfix would log it.
  *
- * Senders, recipients, domains and clients are drawn so that the k-th is about 1/k as frequent (Zipf); most messages have one
- * recipient, few have thirty; 6 of 100 are deferred first (one of twenty of these for good), 3 bounce, 8 are refused; one of ten passes a second device, one of
+ * Senders, recipients, domains and clients are drawn so that the k-th is about 1/k as frequent
+ * (Zipf); most messages have one recipient, few have thirty; 6 of 100 are deferred first (one of
+ * twenty of these for good), 3 bounce, 8 are refused; one of ten passes a second device, one of
  * twenty a filter.
  */
 #include <math.h>
@@ -14,7 +16,15 @@
 #include <string.h>
 #include <time.h>
 
-enum { SENDERS = 300000, RECIPIENTS = 200000, DOMAINS = 20000, CLIENTS = 60000, WORDS = 4000, DEVICES = 10, INNER = 2 };
+enum {
+    SENDERS = 300000,
+    RECIPIENTS = 200000,
+    DOMAINS = 20000,
+    CLIENTS = 60000,
+    WORDS = 4000,
+    DEVICES = 10,
+    INNER = 2
+};
 
 static uint64_t state;
 static FILE *copy, *logfile;
@@ -62,7 +72,8 @@ static void when(char *out, size_t size, int64_t ms, bool sql)
 static void queue_id(char out[16], uint64_t message, unsigned leg)
 {
     static const char digits[] = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
-    uint64_t v = (message * 8 + leg) * 2654435761ULL % 380204032ULL + (message * 8 + leg) * 380204032ULL;
+    uint64_t v =
+        (message * 8 + leg) * 2654435761ULL % 380204032ULL + (message * 8 + leg) * 380204032ULL;
 
     (void)memcpy(out, "4", 2);
     for (int i = 1; i <= 11; i++, v /= 52)
@@ -72,12 +83,16 @@ static void queue_id(char out[16], uint64_t message, unsigned leg)
 
 static void subject(char *out, size_t size)
 {
-    static const char *const japanese[] = {"請求書のご送付", "お見積りの件", "会議のお知らせ", "ご注文の確認", "納品書", "月次報告", "打ち合わせ日程", "システム障害のお知らせ"};
+    static const char *const japanese[] = {
+        "請求書のご送付", "お見積りの件", "会議のお知らせ", "ご注文の確認",
+        "納品書",         "月次報告",     "打ち合わせ日程", "システム障害のお知らせ"};
 
     if (chance(25))
-        (void)snprintf(out, size, "%s%s %u", chance(30) ? "Re: " : "", japanese[zipf(8)], zipf(100000));
+        (void)snprintf(out, size, "%s%s %u", chance(30) ? "Re: " : "", japanese[zipf(8)],
+                       zipf(100000));
     else
-        (void)snprintf(out, size, "%sword%u word%u word%u %u", chance(30) ? "Re: " : "", zipf(WORDS), zipf(WORDS), zipf(WORDS), zipf(100000));
+        (void)snprintf(out, size, "%sword%u word%u word%u %u", chance(30) ? "Re: " : "",
+                       zipf(WORDS), zipf(WORDS), zipf(WORDS), zipf(100000));
 }
 
 /* --- rows --- */
@@ -106,7 +121,8 @@ static void event(const struct mail *m, unsigned device, int64_t at, const struc
     char t[40];
 
     when(t, sizeof t, at, true);
-    (void)fprintf(copy, "%s\t%s\t%lld\t%lld\t00000000-0000-4000-8000-%012u\tpostfix\t%lld\t", t, t, batch, row % 5000, device, row);
+    (void)fprintf(copy, "%s\t%s\t%lld\t%lld\t00000000-0000-4000-8000-%012u\tpostfix\t%lld\t", t, t,
+                  batch, row % 5000, device, row);
     row++;
     put(r->kind);
     put(r->queue);
@@ -146,33 +162,57 @@ static void line(int64_t at, unsigned device, const char *program, const char *t
     (void)fprintf(logfile, "%s mx%u postfix/%s[%u]: %s\n", t, device, program, 1000 + device, text);
 }
 
-static void took(const struct mail *m, unsigned device, int64_t at, const char *queue, const char *orig, unsigned nrcpt)
+static void took(const struct mail *m, unsigned device, int64_t at, const char *queue,
+                 const char *orig, unsigned nrcpt)
 {
     char text[512];
 
-    event(m, device, at, &(struct row){.kind = "message.queued", .queue = queue, .orig = orig, .delay = -1, .first = true, .nrcpt = nrcpt});
-    (void)snprintf(text, sizeof text, "%s: client=mail.example[%s]%s%s", queue, m->client, orig == NULL ? "" : ", orig_queue_id=", orig == NULL ? "" : orig);
+    event(m, device, at,
+          &(struct row){.kind = "message.queued",
+                        .queue = queue,
+                        .orig = orig,
+                        .delay = -1,
+                        .first = true,
+                        .nrcpt = nrcpt});
+    (void)snprintf(text, sizeof text, "%s: client=mail.example[%s]%s%s", queue, m->client,
+                   orig == NULL ? "" : ", orig_queue_id=", orig == NULL ? "" : orig);
     line(at, device, "smtpd", text);
-    (void)snprintf(text, sizeof text, "%s: info: header Subject: %s from mail.example[%s]; from=<%s>", queue, m->subject, m->client, m->sender);
+    (void)snprintf(text, sizeof text,
+                   "%s: info: header Subject: %s from mail.example[%s]; from=<%s>", queue,
+                   m->subject, m->client, m->sender);
     line(at, device, "cleanup", text);
     (void)snprintf(text, sizeof text, "%s: message-id=<%s>", queue, m->message_id);
     line(at, device, "cleanup", text);
-    (void)snprintf(text, sizeof text, "%s: from=<%s>, size=%u, nrcpt=%u (queue active)", queue, m->sender, m->size, nrcpt);
+    (void)snprintf(text, sizeof text, "%s: from=<%s>, size=%u, nrcpt=%u (queue active)", queue,
+                   m->sender, m->size, nrcpt);
     line(at, device, "qmgr", text);
 }
 
-static void gave(const struct mail *m, unsigned device, int64_t at, const char *queue, const char *recipient, const char *next, const char *status,
-                 const char *reason)
+static void gave(const struct mail *m, unsigned device, int64_t at, const char *queue,
+                 const char *recipient, const char *next, const char *status, const char *reason)
 {
     bool sent = strcmp(status, "sent") == 0;
     char answer[120], text[600];
 
-    (void)snprintf(answer, sizeof answer, sent ? "250 2.0.0 Ok: queued as %s" : "host mx.example said: %s %s", sent ? next : "450", sent ? "" : reason);
-    event(m, device, at, &(struct row){.kind = "message.delivery", .queue = queue, .next = sent ? next : NULL, .recipient = recipient,
-                                       .relay = "mx.example[198.51.100.25]:25", .dsn = sent ? "2.0.0" : "4.2.0", .status = status,
-                                       .reason = reason, .text = answer, .delay = (long)(at - m->at)});
-    (void)snprintf(text, sizeof text, "%s: to=<%s>, relay=mx.example[198.51.100.25]:25, delay=%.1f, delays=0.1/0/0.1/0.2, dsn=%s, status=%s (%s)", queue, recipient,
-                   (double)(at - m->at) / 1000, sent ? "2.0.0" : "4.2.0", status, answer);
+    (void)snprintf(answer, sizeof answer,
+                   sent ? "250 2.0.0 Ok: queued as %s" : "host mx.example said: %s %s",
+                   sent ? next : "450", sent ? "" : reason);
+    event(m, device, at,
+          &(struct row){.kind = "message.delivery",
+                        .queue = queue,
+                        .next = sent ? next : NULL,
+                        .recipient = recipient,
+                        .relay = "mx.example[198.51.100.25]:25",
+                        .dsn = sent ? "2.0.0" : "4.2.0",
+                        .status = status,
+                        .reason = reason,
+                        .text = answer,
+                        .delay = (long)(at - m->at)});
+    (void)snprintf(text, sizeof text,
+                   "%s: to=<%s>, relay=mx.example[198.51.100.25]:25, delay=%.1f, "
+                   "delays=0.1/0/0.1/0.2, dsn=%s, status=%s (%s)",
+                   queue, recipient, (double)(at - m->at) / 1000, sent ? "2.0.0" : "4.2.0", status,
+                   answer);
     line(at, device, "smtp", text);
 }
 
@@ -189,9 +229,18 @@ static void refused(const struct mail *m, unsigned device, const char *recipient
 {
     char text[400];
 
-    event(m, device, m->at, &(struct row){.kind = "message.rejected", .recipient = recipient, .dsn = "5.7.1", .status = "rejected", .delay = -1, .first = true,
-                                          .reason = chance(60) ? "dnsbl" : "relay-denied", .text = "554 5.7.1 Service unavailable; blocked"});
-    (void)snprintf(text, sizeof text, "NOQUEUE: reject: RCPT from mail.example[%s]: 554 5.7.1 Service unavailable; blocked; from=<%s> to=<%s> proto=ESMTP helo=<mail.example>",
+    event(m, device, m->at,
+          &(struct row){.kind = "message.rejected",
+                        .recipient = recipient,
+                        .dsn = "5.7.1",
+                        .status = "rejected",
+                        .delay = -1,
+                        .first = true,
+                        .reason = chance(60) ? "dnsbl" : "relay-denied",
+                        .text = "554 5.7.1 Service unavailable; blocked"});
+    (void)snprintf(text, sizeof text,
+                   "NOQUEUE: reject: RCPT from mail.example[%s]: 554 5.7.1 Service unavailable; "
+                   "blocked; from=<%s> to=<%s> proto=ESMTP helo=<mail.example>",
                    m->client, m->sender, recipient);
     line(m->at, device, "smtpd", text);
 }
@@ -206,7 +255,8 @@ static void whom(char *out, size_t size)
 }
 
 /* One entry's deliveries; the next entry's queue id where all of it goes to one of our own. */
-static void deliver(const struct mail *m, unsigned device, int64_t at, const char *queue, unsigned nrcpt, const char *own_next)
+static void deliver(const struct mail *m, unsigned device, int64_t at, const char *queue,
+                    unsigned nrcpt, const char *own_next)
 {
     static const char *const why[] = {"greylisted", "timeout", "connect", "quota"};
     char recipient[80], next[16];
@@ -229,7 +279,8 @@ static void deliver(const struct mail *m, unsigned device, int64_t at, const cha
         } else if (own_next == NULL && luck < 9) {
             gave(m, device, at + 500, queue, recipient, NULL, "bounced", "user-unknown");
         } else {
-            gave(m, device, at + 300 + (int64_t)i, queue, recipient, own_next == NULL ? next : own_next, "sent", NULL);
+            gave(m, device, at + 300 + (int64_t)i, queue, recipient,
+                 own_next == NULL ? next : own_next, "sent", NULL);
         }
     }
     state = kept;
@@ -260,7 +311,8 @@ static void message(uint64_t number, int64_t at)
     (void)snprintf(m.sender, sizeof m.sender, "user%u@dom%u.example", k, k % DOMAINS);
     k = zipf(CLIENTS);
     (void)snprintf(m.client, sizeof m.client, "10.%u.%u.%u", k >> 16 & 255, k >> 8 & 255, k & 255);
-    (void)snprintf(m.message_id, sizeof m.message_id, "%016llx.%llu@dom%u.example", (unsigned long long)draw(), (unsigned long long)number, k % DOMAINS);
+    (void)snprintf(m.message_id, sizeof m.message_id, "%016llx.%llu@dom%u.example",
+                   (unsigned long long)draw(), (unsigned long long)number, k % DOMAINS);
     subject(m.subject, sizeof m.subject);
     m.size = 1000 + (unsigned)(draw() % 100000);
     if (chance(8)) {

@@ -56,8 +56,9 @@ char *apiclient_path(const char *fmt, const char *const *args, size_t n)
     return finish(&b);
 }
 
-static enum err_code one_page(struct apiclient *c, const char *path, const char *cursor, size_t most,
-                              json_t *items, json_t **ret_next, json_t **problem, struct err *e)
+static enum err_code one_page(struct apiclient *c, const char *path, const char *cursor,
+                              size_t most, json_t *items, json_t **ret_next, json_t **problem,
+                              struct err *e)
 {
     AUTO_STRBUF struct strbuf full = STRBUF_INIT(8 * KIB);
     struct apireply r;
