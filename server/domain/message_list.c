@@ -11,7 +11,7 @@ enum {
     HOUR_MS = 3600 * 1000,
     SLICE_MIN_MS = 30 * 1000,
     CHUNK = 120, /* candidates looked at together */
-    COUNT_ROWS = 8000,
+    COUNT_ROWS = 1500,
     FUTURE_MS = 10 * 60 * 1000, /* events may be stamped a little ahead */
 };
 #define OF_ENTRY    "message.queued,message.rejected"
@@ -318,9 +318,11 @@ static json_t *count_json(struct scan *s)
     if (message_store_count(s->db, &all, s->c.since_ms, s->c.until_ms, COUNT_ROWS, &entries, &rows,
                             &ignored) != ERR_OK)
         return json_pack("{s:I}", "more_than", (json_int_t)(s->partial ? found - 1 : found));
-    if (entries > MESSAGE_COUNT_MAX || rows == COUNT_ROWS)
-        return json_pack("{s:I}", "more_than",
-                         (json_int_t)(entries > MESSAGE_COUNT_MAX ? MESSAGE_COUNT_MAX : found));
+    if (entries > MESSAGE_COUNT_MAX ||
+        rows == COUNT_ROWS) /* at least so many: one less is passed */
+        return json_pack(
+            "{s:I}", "more_than",
+            (json_int_t)(entries > MESSAGE_COUNT_MAX ? MESSAGE_COUNT_MAX : entries - 1));
     return json_pack("{s:I}", "at_most", (json_int_t)entries);
 }
 

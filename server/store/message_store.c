@@ -165,11 +165,9 @@ enum err_code message_store_find(struct db *db, const struct event_search *s, in
 
 static const struct stmt COUNT = {
     "message_count", COUNT_PARAMS,
-    "SELECT count(DISTINCT (x.device_id, x.queue_id, CASE WHEN x.queue_id IS NULL THEN x.batch "
-    "END, CASE WHEN x.queue_id IS NULL "
-    "THEN x.n END)), count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e "
-    "WHERE e.at >= $19::timestamptz AND "
-    "e.at < $20::timestamptz AND " MATCH " LIMIT $21::bigint) AS x"};
+    "SELECT count(DISTINCT x.device_id::text || coalesce(x.queue_id, x.batch || '.' || x.n)), "
+    "count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e WHERE e.at >= "
+    "$19::timestamptz AND e.at < $20::timestamptz AND " MATCH " LIMIT $21::bigint) AS x"};
 
 enum err_code message_store_count(struct db *db, const struct event_search *s, int64_t lo_ms,
                                   int64_t hi_ms, int max, int64_t *ret, int64_t *ret_rows,
