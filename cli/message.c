@@ -1,5 +1,5 @@
 /* "inarictl messages", "trace" and "events": where is this message, and what happened. */
-#include "cli.h"
+#include "follow.h"
 
 #include "base/clock.h"
 
@@ -254,23 +254,70 @@ enum cli_exit verb_trace(struct cli *c)
 
 /* --- events --- */
 
-static void what_cell(struct table *t, const json_t *e)
+static void what_text(struct strbuf *b, const json_t *e)
 {
     static const char *const members[] = {"client", "sender", "recipient",     "relay",
                                           "status", "reason", "next_queue_id", "text"};
-    AUTO_STRBUF struct strbuf b = STRBUF_INIT(32 * KIB);
-
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         const char *v = json_str(e, members[i], "");
         if (v[0] == '\0')
             continue;
-        strbuf_printf(&b,
+        strbuf_printf(b,
                       strcmp(members[i], "sender") == 0 || strcmp(members[i], "recipient") == 0
                           ? "%s%s=<%s>"
                           : "%s%s=%s",
-                      b.n > 0 ? " " : "", members[i], v);
+                      b->n > 0 ? " " : "", members[i], v);
     }
+}
+
+static void what_cell(struct table *t, const json_t *e)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(32 * KIB);
+
+    what_text(&b, e);
     table_cell(t, b.n == 0 ? "-" : strbuf_str(&b));
+}
+
+static const char *device_name(const json_t *e)
+{
+    const json_t *d = json_object_get(e, "device");
+
+    return json_str(d, "name", json_str(d, "id", "?"));
+}
+
+static void event_line(struct cli *c, const json_t *e)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(64 * KIB);
+    const char *at = json_str(e, "at", "");
+
+    (void)c;
+    if (strlen(at) >= 20)
+        strbuf_printf(&b, "%.10s %.8sZ", at, at + 11);
+    strbuf_printf(&b, "  %s  %s  %s  ", device_name(e), json_str(e, "kind", "?"),
+                  json_str(e, "queue_id", "-"));
+    what_text(&b, e);
+    print_safe(stdout, strbuf_str(&b));
+    fputc('\n', stdout);
+}
+
+static enum cli_exit follow_events(struct cli *c)
+{
+    static const char *const filters[][2] = {{"kind", "kind"},     {"device", "device"},
+                                             {"stream", "stream"}, {"queue-id", "queue_id"},
+                                             {"sender", "sender"}, {"recipient", "recipient"}};
+    AUTO_STRBUF struct strbuf path = STRBUF_INIT(8 * KIB);
+    int64_t limit = -1;
+    enum cli_exit rc = cli_opt_int(c, "limit", 1, CLI_ITEMS_MAX, -1, &limit);
+
+    if (rc != EXIT_OK_)
+        return rc;
+    if (cli_opt(c, "since") != NULL || cli_opt(c, "until") != NULL)
+        return usage(c, T_FOLLOW_NOW);
+    strbuf_puts(&path, "/api/v1/events/stream");
+    for (size_t i = 0; i < COUNT_OF(filters); i++)
+        if (cli_opt(c, filters[i][0]) != NULL)
+            add_filter(&path, filters[i][1], cli_opt(c, filters[i][0]));
+    return follow(c, strbuf_str(&path), limit, event_line);
 }
 
 enum cli_exit verb_events(struct cli *c)
@@ -284,8 +331,13 @@ enum cli_exit verb_events(struct cli *c)
     const json_t *items;
     size_t i;
     json_t *e;
-    enum cli_exit rc = get_some(c, "/api/v1/events", filters, COUNT_OF(filters), &doc);
+    enum cli_exit rc;
 
+    if (cli_flag(c, "follow"))
+        return follow_events(c);
+    if (cli_opt(c, "sender") != NULL || cli_opt(c, "recipient") != NULL)
+        return usage(c, T_FOLLOW_ONLY);
+    rc = get_some(c, "/api/v1/events", filters, COUNT_OF(filters), &doc);
     if (rc != EXIT_OK_ || t == NULL)
         return rc;
     items = json_object_get(doc, "items");
@@ -299,8 +351,7 @@ enum cli_exit verb_events(struct cli *c)
         json_array_foreach(items, i, e)
         {
             cell_json(c, t, e, "at", COL_TIME);
-            table_cell(t, json_str(json_object_get(e, "device"), "name",
-                                   json_str(json_object_get(e, "device"), "id", "?")));
+            table_cell(t, device_name(e));
             cell_json(c, t, e, "kind", COL_TEXT);
             cell_json(c, t, e, "queue_id", COL_TEXT);
             what_cell(t, e);

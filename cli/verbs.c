@@ -202,11 +202,13 @@ const struct verb verbs[] = {
      {"follow one message over all devices: every step, and the revision each device ran then", "1 通のメッセージを全デバイスにわたって追跡し、各時点で実行中のリビジョンとともに表示する"},
      {"ID is the last column of messages, or a queue id from a log or a notice (looked for in the last 31 days).",
       "ID は messages の最後の列、またはログや通知にあるキュー ID (直近 31 日間を検索) です。"}},
-    {"events", "[--since TIME] [--until TIME] [--kind KIND] [--device NAME] [--stream NAME] [--queue-id ID] [--limit N]",
-     "since= until= kind= device= stream= queue-id= limit=", 0, 0, verb_events,
-     {"what happened on the devices, newest first", "デバイスで起きたことを新しい順に表示する"},
-     {"Without --since the last 24 hours. KIND is one kind like message.rejected or warning; with a dot at the end all that begin so (device.).",
-      "--since を省くと直近 24 時間です。KIND は message.rejected や warning などの種類です。末尾が「.」なら、それで始まるすべて (device.) が対象です。"}},
+    {"events", "[--since TIME] [--until TIME] [--kind KIND] [--device NAME] [--stream NAME] [--queue-id ID] [--limit N] | --follow [--kind KIND] [--device NAME] [--stream NAME] [--queue-id ID] [--sender ADDRESS] [--recipient ADDRESS] [--limit N]",
+     "since= until= kind= device= stream= queue-id= limit= follow sender= recipient=", 0, 0, verb_events,
+     {"what happened on the devices, newest first; --follow shows what happens as it is stored", "デバイスで起きたことを新しい順に表示する。--follow で発生とともに表示する"},
+     {"Without --since the last 24 hours. KIND is one kind like message.rejected or warning; with a dot at the end all that begin so (device.). "
+      "--follow begins now, shows one event a line (with --json one document a line), and goes on where it was after a lost connection; --limit ends it after so many.",
+      "--since を省くと直近 24 時間です。KIND は message.rejected や warning などの種類です。末尾が「.」なら、それで始まるすべて (device.) が対象です。"
+      "--follow は現在から始め、1 行に 1 件ずつ (--json では 1 行に 1 文書) 表示し、接続が切れても続きから再開します。--limit でその件数を表示して終了します。"}},
     {"figures", "[--device NAME] [--step minute|hour|day] [--since TIME] [--until TIME]", "device= step= since= until=", 0, 0, verb_figures,
      {"what a device, or the fleet, did in each minute, hour or day", "デバイスまたは全体の分・時・日ごとの件数"},
      {"Without --since the last sixty steps. A dash, and a blank in the lines below the table, is a step in which nothing was heard: that is not zero. "
@@ -323,6 +325,7 @@ const struct option_text option_texts[] = {
     {"since", {"from this time on (RFC 3339; messages and events also 3h, 2d: so long ago)", "この日時以降 (RFC 3339。messages と events では 3h、2d のように何時間前、何日前も可)"}},
     {"until", {"up to this time (RFC 3339)", "この日時まで (RFC 3339)"}},
     {"step", {"minute, hour or day (default: what suits the time)", "minute、hour、day (既定は期間に応じて選択)"}},
+    {"follow", {"show events as they are stored, until interrupted", "中断するまで、イベントを保存とともに表示する"}},
     {"action", {"only this action", "この処理のみ"}},
     {"actor", {"only by this account or token", "このアカウントまたはトークンのみ"}},
     {"limit", {"the newest so many (default 100)", "新しいものから何件か (既定 100)"}},

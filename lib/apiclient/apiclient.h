@@ -70,6 +70,17 @@ struct apicall {
  * or pin does not match: nothing was sent). */
 MUST_USE enum err_code apiclient_call(struct apiclient *c, const struct apicall *call,
                                       struct apireply *ret, struct err *e);
+/* GET an answer that has no end, piece by piece as it comes.  fn false: enough.  ERR_OK: it was, or the server ended the answer;
+ * errors as of apiclient_call(), and ERR_UNAVAILABLE when nothing came for silence_s. */
+struct apistream {
+    const char *path, *accept;
+    const char *last_event_id; /* NULL or "": none */
+    int silence_s;
+    bool (*fn)(void *ctx, struct slice piece);
+    void *ctx;
+};
+MUST_USE enum err_code apiclient_stream(struct apiclient *c, const struct apistream *s,
+                                        struct apireply *ret, struct err *e);
 /* GET a list and all its pages: {"items":[...]} in *ret (new reference), at most max items.
  * On an error *problem (may be NULL) is the problem document or NULL; new reference. */
 MUST_USE enum err_code apiclient_list(struct apiclient *c, const char *path, size_t max,

@@ -29,6 +29,9 @@ struct answer {
     struct strbuf body;
     struct apireply *reply;
     bool is_json;
+    CURL *curl;                     /* of a stream */
+    const struct apistream *stream; /* NULL: an answer with an end */
+    bool stopped;                   /* the stream's reader had enough */
 };
 
 void apireply_clear(struct apireply *r)
@@ -145,7 +148,13 @@ void apiclient_set_cookie(struct apiclient *c, const char *cookie)
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct answer *a = arg;
+    long status = 0;
 
+    if (a->stream != NULL &&
+        curl_easy_getinfo(a->curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200) {
+        a->stopped = !a->stream->fn(a->stream->ctx, (struct slice){p, size * n});
+        return a->stopped ? 0 : size * n;
+    }
     strbuf_add(&a->body, (struct slice){p, size * n});
     return strbuf_ok(&a->body) ? size * n : 0;
 }
@@ -213,13 +222,16 @@ static void add_header(struct curl_slist **list, bool *failed, const char *name,
 }
 
 static enum err_code headers_make(const struct apiclient *c, const struct apicall *call,
-                                  struct curl_slist **ret, struct err *e)
+                                  const struct apistream *stream, struct curl_slist **ret,
+                                  struct err *e)
 {
     char key[UUID_TEXT_SIZE];
     AUTO_STRBUF struct strbuf auth = STRBUF_INIT(2 * KIB);
     bool failed = false;
 
-    add_header(ret, &failed, "Accept", "application/json");
+    add_header(ret, &failed, "Accept", stream == NULL ? "application/json" : stream->accept);
+    if (stream != NULL && stream->last_event_id != NULL && stream->last_event_id[0] != '\0')
+        add_header(ret, &failed, "Last-Event-ID", stream->last_event_id);
     add_header(ret, &failed, "Accept-Language", c->lang == LANG_JA ? "ja" : "en");
     if (call->body != NULL)
         add_header(ret, &failed, "Content-Type",
@@ -363,10 +375,11 @@ static char *call_url(const struct apiclient *c, const struct apicall *call)
     return strbuf_take(&url);
 }
 
-enum err_code apiclient_call(struct apiclient *c, const struct apicall *call, struct apireply *ret,
-                             struct err *e)
+static enum err_code perform(struct apiclient *c, const struct apicall *call,
+                             const struct apistream *stream, struct apireply *ret, struct err *e)
 {
-    struct answer a = {.body = STRBUF_INIT(APICLIENT_ANSWER_MAX), .reply = ret};
+    struct answer a = {
+        .body = STRBUF_INIT(APICLIENT_ANSWER_MAX), .reply = ret, .curl = c->curl, .stream = stream};
     char errbuf[CURL_ERROR_SIZE] = "";
     struct curl_slist *headers = NULL;
     char *body = NULL;
@@ -376,16 +389,23 @@ enum err_code apiclient_call(struct apiclient *c, const struct apicall *call, st
     CURLcode code;
 
     *ret = (struct apireply){.retry_after_s = -1};
-    rc = headers_make(c, call, &headers, e);
+    rc = headers_make(c, call, stream, &headers, e);
     if (rc == ERR_OK && (url == NULL || (call->body != NULL &&
                                          (body = json_text(call->body, JSON_COMPACT)) == NULL)))
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     if (rc == ERR_OK) {
         setup(c, call, url, body, headers, &a);
+        if (stream != NULL) { /* no end, but never silent */
+            curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, 0L);
+            curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+            curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, (long)stream->silence_s);
+        }
         curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, errbuf);
         code = curl_easy_perform(c->curl);
         curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, NULL);
         curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+        if (a.stopped)
+            code = CURLE_OK;
         ret->status = code == CURLE_OK ? (int)status : 0;
         rc = code == CURLE_OK ? take_answer(&a, e) : curl_failed(code, errbuf, c->url, e);
     }
@@ -396,4 +416,16 @@ enum err_code apiclient_call(struct apiclient *c, const struct apicall *call, st
     free(url);
     strbuf_clear(&a.body);
     return rc;
+}
+
+enum err_code apiclient_call(struct apiclient *c, const struct apicall *call, struct apireply *ret,
+                             struct err *e)
+{
+    return perform(c, call, NULL, ret, e);
+}
+
+enum err_code apiclient_stream(struct apiclient *c, const struct apistream *s, struct apireply *ret,
+                               struct err *e)
+{
+    return perform(c, &(struct apicall){.method = "GET", .path = s->path}, s, ret, e);
 }

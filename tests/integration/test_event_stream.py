@@ -1,4 +1,5 @@
 """Following events: exactly what is stored, in one order, each once, over resumes, kills, several parents and slow readers."""
+import json
 import re
 import socket
 import ssl
@@ -11,6 +12,7 @@ import parentlib
 import pytest
 import requests
 import wireclient
+from ctllib import Ctl
 from eventlib import Spool, event
 from parentlib import wait_until
 from streamlib import Follower, order
@@ -303,6 +305,77 @@ def test_200_followers(site, device, spool):
     for f in fs:
         assert f.over.wait(10) and f.named[-1] == ("end", {"reason": "stopping"})
     site.start()
+
+
+class Following:
+    """inarictl events --follow, its lines as they come."""
+
+    def __init__(self, programs, site, session, home, *args):
+        ctl = Ctl.of(programs, site, session, home)
+        self.p = subprocess.Popen([ctl.program, "events", "--follow", *args], env=ctl.env, cwd="/", stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        self.thread = threading.Thread(target=self._read, daemon=True)
+        self.thread.start()
+
+    def _read(self):
+        for line in self.p.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait(self, n):
+        wait_until(lambda: len(self.lines) >= n or self.p.poll() is not None, f"{n} lines; there are {len(self.lines)}", 40)
+        return self.lines
+
+    def end(self):
+        self.p.terminate()
+        self.p.wait(20)
+        self.thread.join(20)
+        err = self.p.stderr.read()
+        assert "Sanitizer" not in err and "runtime error" not in err, err
+        return err
+
+
+def test_inarictl_follows_over_a_kill(site, reader, programs, device, spool, tmp_path):
+    before = figure(site, "inari_event_followers_total")
+    f = Following(programs, site, reader, tmp_path, "--json", "--device", device.name)
+    wait_until(lambda: figure(site, "inari_event_followers_total") > before, "inarictl to follow")
+    time.sleep(0.5)
+    mine = numbered(60)
+    spool.append(*mine[:30])
+    spool.ship(10)
+    f.wait(30)
+    site.kill()
+    site.start()
+    spool.append(*mine[30:])
+    spool.ship(10)
+    f.wait(60)
+    assert [json.loads(x)["text"] for x in f.lines] == texts(mine)
+    assert f.end() == ""
+
+
+def test_inarictl_prints_nothing_that_moves_a_terminal(site, reader, programs, device, spool, tmp_path):
+    before = figure(site, "inari_event_followers_total")
+    f = Following(programs, site, reader, tmp_path, "--limit", "2", "--kind", "message.")
+    wait_until(lambda: figure(site, "inari_event_followers_total") > before, "inarictl to follow")
+    time.sleep(0.5)
+    spool.append(event("message.rejected", sender="a\x1b[2Jb@example.org", reason="relay", text="two\nlines \x9b1m"), event("raw", text="not asked for"),
+                 event("message.rejected", sender="漢@example.org", queue_id="4QX"))
+    spool.ship()
+    f.p.wait(20)
+    assert f.p.returncode == 0
+    f.thread.join(10)
+    assert len(f.lines) == 2 and not any(c in x for x in f.lines for c in "\x1b\x9b\r"), f.lines
+    assert device.name in f.lines[0] and "message.rejected" in f.lines[0] and "reason=relay" in f.lines[0]
+    assert "sender=<漢@example.org>" in f.lines[1] and "4QX" in f.lines[1]
+    f.end()
+
+
+def test_inarictl_says_what_is_wrong(site, reader, programs, tmp_path):
+    ctl = Ctl.of(programs, site, reader, tmp_path)
+    assert "leave --since" in ctl.ends(2, "events", "--follow", "--since", "1h", "--lang", "en")[1]
+    assert "there is no device" in ctl.ends(3, "events", "--follow", "--device", "nobody-here", "--lang", "en")[1]
+    assert ctl.ends(5, "events", "--follow", env={"INARI_TOKEN": "inari_pat_" + "x" * 43})
+    assert "--follow" in ctl.ends(2, "events", "--sender", "a@example.org", "--lang", "en")[1]
 
 
 def chase(parents, session_of, stop, got, seen):
