@@ -237,18 +237,18 @@ const struct verb verbs[] = {
     {"alert-rule", "show NAME | create NAME KIND [KEY=VALUE ...] | set NAME KEY=VALUE ... | delete NAME", "", 2, -1, verb_alert_rule,
      {"one rule: look at it, make it, change it", "ルールの表示、作成、変更、削除"},
      {"Keys: severity (info, warning, critical), enabled, for_s (it fires once it held so long), clear_s (it is over once it did not hold so long), scope (fleet, group:NAME, device:NAME), "
-      "channels (names with commas, default, none), group_wait_s, group_interval_s, repeat_s, trap; others are the kind's own: late_s, condition, days, away_s. Times may be 90, 5m, 2h. "
+      "channels (names with commas, default, none), group_wait_s, group_interval_s, repeat_s, trap; others are the kind's own: late_s, condition, days, away_s, figure, over, clear, window_s, least. Times may be 90, 5m, 2h. "
       "Example: inarictl alert-rule set device-late for_s=10m repeat_s=4h",
       "キー: severity (info、warning、critical)、enabled、for_s (この時間続くと発生)、clear_s (この時間収まると解消)、scope (fleet、group:名前、device:名前)、"
-      "channels (コンマ区切りの名前、default、none)、group_wait_s、group_interval_s、repeat_s、trap。ほかは種類ごとのパラメーター (late_s、condition、days、away_s) です。時間は 90、5m、2h のように書けます。"
+      "channels (コンマ区切りの名前、default、none)、group_wait_s、group_interval_s、repeat_s、trap。ほかは種類ごとのパラメーター (late_s、condition、days、away_s、figure、over、clear、window_s、least) です。時間は 90、5m、2h のように書けます。"
       "例: inarictl alert-rule set device-late for_s=10m repeat_s=4h"}},
     {"alert-channels", "", "", 0, 0, verb_alert_channels, {"who is told", "通知先の一覧"}, {NULL, NULL}},
     {"alert-channel", "show NAME | create NAME KIND KEY=VALUE ... | set NAME KEY=VALUE ... | test NAME | delete NAME", "", 2, -1, verb_alert_channel,
      {"one channel: look at it, make it, change it, try it", "通知先の表示、作成、変更、試験、削除"},
-     {"Keys of kind mail: host, port, tls (none, starttls, tls), user, password, from, to (addresses with commas), charset (utf-8, iso-2022-jp), ca; of all: enabled, fallback (rules that name no channels use it), lang. "
+     {"Keys of kind mail: host, port, tls (none, starttls, tls), user, password, from, to (addresses with commas), charset (utf-8, iso-2022-jp), ca; of kind webhook: url, key, ca; of all: enabled, fallback (rules that name no channels use it), lang. "
       "A secret is read from a file (password=@FILE) or standard input (password=@-). test sends a notice and shows each step; exit status 1 when it was not taken. "
       "Example: inarictl alert-channel create ops mail host=relay.example.com from=inari@example.com to=ops@example.com lang=ja",
-      "種類 mail のキー: host、port、tls (none、starttls、tls)、user、password、from、to (コンマ区切りのアドレス)、charset (utf-8、iso-2022-jp)、ca。共通: enabled、fallback (通知先を指定しないルールが使用)、lang。"
+      "種類 mail のキー: host、port、tls (none、starttls、tls)、user、password、from、to (コンマ区切りのアドレス)、charset (utf-8、iso-2022-jp)、ca。種類 webhook のキー: url、key、ca。共通: enabled、fallback (通知先を指定しないルールが使用)、lang。"
       "秘密情報はファイル (password=@FILE) または標準入力 (password=@-) から読みます。test は通知を送信して各段階を表示し、受け付けられなければ終了ステータス 1 になります。"
       "例: inarictl alert-channel create ops mail host=relay.example.com from=inari@example.com to=ops@example.com lang=ja"}},
     {"alert-notices", "[--state queued|sending|sent|dead] [--rule NAME] [--limit N]", "state= rule= limit=", 0, 0, verb_alert_notices,

@@ -12,6 +12,7 @@ enum {
     RECIPIENTS_MAX = 20,
     CA_MAX = 64 * 1024,
     CHANNELS_MAX = 50,
+    KEY_MIN = 16,
     MONTH_S = 30 * 86400,
     SILENCE_MAX_S = 366 * 86400,
 };
@@ -192,7 +193,7 @@ struct config {
     int64_t port;
     int tls, charset, version, security, auth;
 };
-static const char *const channel_kinds[] = {"mail", NULL};
+static const char *const channel_kinds[] = {"mail", "webhook", NULL};
 static const char *const tls_words[] = {"none", "starttls", "tls", NULL};
 static const char *const charsets[] = {"utf-8", "iso-2022-jp", NULL};
 static const char *const languages[] = {"en", "ja", NULL};
@@ -288,8 +289,44 @@ static enum err_code check_mail(const json_t *given, json_t **ret, struct err *e
     return *ret == NULL ? no_memory(e) : ERR_OK;
 }
 
+/* Without a name, password or fragment: what is secret stands in "secrets". */
+static bool is_url(const char *s)
+{
+    size_t n = strlen(s), host;
+
+    if (!slice_starts(slice_of(s), "https://") || strchr(s, '#') != NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)s[i] <= 0x20 || (unsigned char)s[i] >= 0x7f || s[i] == '\\')
+            return false;
+    host = strcspn(s + 8, "/?");
+    return host > 0 && memchr(s + 8, '@', host) == NULL;
+}
+
+static enum err_code check_webhook(const json_t *given, json_t **ret, struct err *e)
+{
+    static const struct jdec_field fields[] = {
+        JDEC_STR(struct config, url, JD_REQUIRED, 9, 2000),
+        JDEC_ANY(struct config, ca, 0),
+        JDEC_END,
+    };
+    struct config c = {0};
+    enum err_code rc = jdec_object(given, fields, JD_REFUSE_UNKNOWN, "/config", &c, e);
+
+    if (rc == ERR_OK)
+        rc = check_ca(c.ca, e);
+    if (rc == ERR_OK && !is_url(c.url))
+        return err_field(e, ERR_INVALID, "/config/url",
+                         "an address like https://hooks.example.com/inari is needed, without a "
+                         "name or password in it");
+    if (rc != ERR_OK)
+        return rc;
+    *ret = json_pack("{s:s,s:o}", "url", c.url, "ca", ca_json(&c));
+    return *ret == NULL ? no_memory(e) : ERR_OK;
+}
+
 typedef enum err_code (*config_fn)(const json_t *given, json_t **ret, struct err *e);
-static const config_fn config_checks[] = {check_mail};
+static const config_fn config_checks[] = {check_mail, check_webhook};
 
 static enum err_code check_channel(const json_t *doc, const json_t *before, json_t **ret,
                                    struct err *e)
@@ -335,13 +372,13 @@ static enum need need_of(const char *kind, const json_t *config, const char *nam
 {
     if (strcmp(kind, "mail") == 0 && strcmp(name, "password") == 0)
         return json_str(config, "user", NULL) != NULL ? MUST : NEVER;
-    return NEVER;
+    return strcmp(kind, "webhook") == 0 && strcmp(name, "key") == 0 ? MUST : NEVER;
 }
 
 enum err_code alert_check_secrets(const char *kind, const json_t *config, const json_t *secrets,
                                   struct err *e)
 {
-    static const char *const names[] = {"password"};
+    static const char *const names[] = {"password", "key"};
     char at[192];
     const char *name;
     json_t *v;
@@ -354,6 +391,8 @@ enum err_code alert_check_secrets(const char *kind, const json_t *config, const 
         if (!json_is_string(v) || json_string_length(v) == 0 || json_string_length(v) > 200 ||
             !slice_is_text((struct slice){json_string_value(v), json_string_length(v)}))
             return err_field(e, ERR_INVALID, at, "a text of 1 to 200 bytes is needed");
+        if (strcmp(name, "key") == 0 && json_string_length(v) < KEY_MIN)
+            return err_field(e, ERR_INVALID, at, "at least %d bytes are needed", KEY_MIN);
     }
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         json_pointer_add(at, sizeof at, "/secrets", names[i]);

@@ -10,6 +10,10 @@ const char *const alert_condition_words[] = {
     "Churning",    "ChainHealthy", "Frozen",        "Drained",
     NULL};
 
+static const char *const figure_words[] = {
+    "queue",   "oldest_s", "deferred_percent", "bounced_percent", "rejected_percent",
+    "dropped", NULL};
+
 /* clang-format off */
 static const struct {
     const char *label[2], *text[2];
@@ -44,12 +48,17 @@ const struct alert_kind alert_kinds[] = {
      {"Parent {name} could not reach its database for {value} s", "上位デバイス {name} はデータベースに {value} 秒間接続できませんでした"}},
     {"parent-fenced", 8, false, {{NULL, 0, 0, 0, NULL}}, {"Parent fenced", "保護状態の上位デバイス"},
      {"Parent {name} has fenced itself: an administrator must decide (inarictl recovery)", "上位デバイス {name} は保護状態です。管理者の判断が必要です (inarictl recovery)"}},
+    {"figure", 9, true, {{"figure", 0, 0, 0, figure_words}, {"over", 0, 1000000000000, 0, NULL}, {"clear", -1, 1000000000000, -1, NULL},
+                         {"window_s", 60, 86400, 600, NULL}, {"least", 1, 1000000, 20, NULL}},
+     {"Figure of a device", "デバイスの数値"},
+     {"{name}: {figure} is {value}, more than {over} (within {window_s} s)", "{name}: {figure} が {value} で、しきい値 {over} を超えています ({window_s} 秒間)"}},
 };
 /* clang-format on */
-const char *const alert_kind_words[] = {
-    "device-late",      "device-not-in-sync", "device-held",
-    "device-condition", "rollout-halted",     "parent-certificate",
-    "parent-database",  "parent-fenced",      NULL};
+const char *const alert_kind_words[] = {"device-late",     "device-not-in-sync",
+                                        "device-held",     "device-condition",
+                                        "rollout-halted",  "parent-certificate",
+                                        "parent-database", "parent-fenced",
+                                        "figure",          NULL};
 _Static_assert(COUNT_OF(alert_kinds) + 1 == COUNT_OF(alert_kind_words), "a word a kind");
 _Static_assert(COUNT_OF(conditions) + 1 == COUNT_OF(alert_condition_words), "a text a condition");
 

@@ -8,7 +8,7 @@
 #include "base/strbuf.h"
 #include "json/json_in.h"
 
-enum { ALERT_PARAMS_MAX = 3 };
+enum { ALERT_PARAMS_MAX = 5 };
 struct alert_param {
     const char *name; /* NULL: no more */
     int64_t min, max, fallback;

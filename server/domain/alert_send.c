@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/rand.h"
+#include "domain/alert_kind.h"
 #include "domain/keyring.h"
+#include "domain/page.h"
 #include "store/alert_store.h"
 
 #include <stdio.h>
@@ -71,6 +73,50 @@ static enum err_code send_mail(const struct app *app, const struct alert_notice 
     return notify_send_mail(&m, run, e);
 }
 
+/* The body as the engine wrote it, and what people would read. */
+static json_t *webhook_body(const struct app *app, const struct alert_notice *n)
+{
+    enum lang lang = strcmp(n->lang, "ja") == 0 ? LANG_JA : LANG_EN;
+    AUTO_STRBUF struct strbuf subject = STRBUF_INIT(SUBJECT_MAX);
+    AUTO_STRBUF struct strbuf text = STRBUF_INIT(TEXT_MAX);
+    uint64_t failed = json_failures();
+    json_t *out = json_deep_copy(n->body), *v;
+    size_t i;
+
+    alert_send_words(app, n->body, lang, &subject, &text);
+    (void)json_object_set_new(out, "id", json_string(n->id));
+    (void)json_object_set_new(out, "parent", json_string(app->issuer));
+    (void)json_object_set_new(out, "created_at", time_json(n->created_ms));
+    (void)json_object_set_new(out, "summary", json_string(strbuf_str(&subject)));
+    json_array_foreach(json_object_get(out, "alerts"), i, v)
+    {
+        AUTO_STRBUF struct strbuf one = STRBUF_INIT(SUBJECT_MAX);
+        alert_kind_text(v, lang, &one);
+        (void)json_object_set_new(v, "text", json_string(strbuf_str(&one)));
+    }
+    if (json_failures() == failed && strbuf_ok(&subject) && strbuf_ok(&text))
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+static enum err_code send_webhook(const struct app *app, const struct alert_notice *n,
+                                  const json_t *secrets, const struct notify_run *run,
+                                  struct err *e)
+{
+    AUTO(json_free) json_t *body = webhook_body(app, n);
+    AUTO_STR char *text = body == NULL ? NULL : json_text(body, JSON_COMPACT);
+    const struct notify_webhook w = {
+        .url = json_str(n->config, "url", ""),
+        .ca = json_str(n->config, "ca", NULL),
+        .key = json_str(secrets, "key", ""),
+        .id = n->id,
+        .body = slice_of(text),
+    };
+
+    return text == NULL ? no_memory(e) : notify_send_webhook(&w, run, e);
+}
+
 /* {} when there are none; new reference. */
 static enum err_code open_box(const struct app *app, const struct alert_notice *n, json_t **ret,
                               struct err *e)
@@ -104,6 +150,8 @@ enum err_code alert_send(const struct app *app, const struct alert_notice *n,
         return rc;
     if (strcmp(n->kind, "mail") == 0)
         return send_mail(app, n, secrets, &mine, e);
+    if (strcmp(n->kind, "webhook") == 0)
+        return send_webhook(app, n, secrets, &mine, e);
     return err_set(e, ERR_INTERNAL, "no such kind of channel");
 }
 

@@ -47,3 +47,14 @@ MUST_USE enum err_code notify_send_mail(const struct notify_mail *m, const struc
 /* The message as it is sent, lines ending in CRLF: heap. */
 MUST_USE enum err_code notify_mail_text(const struct notify_mail *m, char **ret, size_t *ret_n,
                                         struct err *e);
+
+struct notify_webhook {
+    const char *url; /* https:// */
+    const char *ca;  /* PEM; NULL: the system's */
+    const char *key; /* of the signature */
+    const char *id;  /* the same for each repetition: Inari-Notice */
+    struct slice body; /* JSON */
+};
+/* POST it, with Inari-Signature: t=SECONDS,v1=HEX, where v1 is HMAC-SHA256 of "SECONDS.BODY".  ERR_OK: a 2xx answer; redirects
+ * are not followed, and only public addresses and those of run->allowed are connected to. */
+MUST_USE enum err_code notify_send_webhook(const struct notify_webhook *w, const struct notify_run *run, struct err *e);

@@ -7,7 +7,7 @@
 
 #include <curl/curl.h>
 
-enum { TRANSFER_BODY_MAX = 64 * 1024 };
+enum { TRANSFER_BODY_MAX = 64 * 1024, TRANSFER_SEND_MAX = 2 * 1024 * 1024 };
 
 struct transfer {
     const struct notify_run *run;

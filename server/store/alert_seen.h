@@ -9,6 +9,23 @@
 #define ALERT_SEEN_DEVICE "SELECT d.id::text AS subject, d.id AS device_id, d.name, 'hot' AS level, "
 
 /* clang-format off */
+/* Of the minutes of its window: sums in percent of what could have been, once there was enough of it; the newest look at the queue. */
+#define ALERT_SEEN_FIGURE(now) \
+    "SELECT d.id::text, d.id, d.name, CASE WHEN m.value > (r.params->>'over')::bigint THEN 'hot' ELSE 'warm' END, m.value," \
+    " r.params FROM (SELECT f.device_id, CASE r.params->>'figure'" \
+    " WHEN 'deferred_percent' THEN 100 * sum(f.deferred) / nullif(sum(f.delivered + f.deferred + f.bounced + f.expired), 0)" \
+    " WHEN 'bounced_percent' THEN 100 * sum(f.bounced + f.expired) / nullif(sum(f.delivered + f.deferred + f.bounced + f.expired), 0)" \
+    " WHEN 'rejected_percent' THEN 100 * sum(f.refused) / nullif(sum(f.refused + f.accepted), 0)" \
+    " WHEN 'dropped' THEN sum(f.dropped)" \
+    " WHEN 'queue' THEN (array_agg(f.queue[1] + f.queue[2] + f.queue[3] ORDER BY f.at DESC) FILTER (WHERE f.queue IS NOT NULL))[1]" \
+    " WHEN 'oldest_s' THEN (array_agg(f.oldest_s ORDER BY f.at DESC) FILTER (WHERE f.gauge_at IS NOT NULL))[1] END::bigint AS value," \
+    " CASE r.params->>'figure' WHEN 'rejected_percent' THEN sum(f.refused + f.accepted)" \
+    " ELSE sum(f.delivered + f.deferred + f.bounced + f.expired) END AS n FROM figure f WHERE r.kind = 'figure' AND f.step_s = 60" \
+    " AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) GROUP BY f.device_id) m" \
+    " JOIN device d ON d.id = m.device_id WHERE r.kind = 'figure' AND d.state IN ('observing', 'managed', 'held')" \
+    " AND m.value > least((r.params->>'over')::bigint, coalesce(nullif((r.params->>'clear')::bigint, -1), (r.params->>'over')::bigint))" \
+    " AND (r.params->>'figure' NOT LIKE '%_percent' OR m.n >= (r.params->>'least')::integer)"
+
 #define ALERT_SEEN(now, facts) \
     "SELECT DISTINCT ON (r.id, x.subject) r.id AS rule_id, x.* FROM alert_rule r CROSS JOIN LATERAL (" \
     ALERT_SEEN_DEVICE "extract(epoch FROM " now " - coalesce(p.seen_at, d.enrolled_at))::bigint AS value," \
@@ -34,6 +51,8 @@
     " UNION ALL " \
     "SELECT 'rollout/' || o.id, NULL, o.pub::text, 'hot', o.pub, jsonb_build_object('pub', o.pub, 'reason', left(o.reason, 500))" \
     " FROM rollout o WHERE r.kind = 'rollout-halted' AND o.state = 'halted'" \
+    " UNION ALL " \
+    ALERT_SEEN_FIGURE(now) \
     " UNION ALL " \
     "SELECT f->>'subject', NULL, f->>'name', 'hot', (f->>'value')::bigint, coalesce(f->'detail', '{}')" \
     " FROM jsonb_array_elements(" facts ") f WHERE r.kind LIKE 'parent-%' AND f->>'kind' = r.kind AND CASE r.kind" \
