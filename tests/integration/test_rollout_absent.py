@@ -3,6 +3,7 @@ come back, whoever came back with it."""
 import time
 
 import pytest
+import wireclient
 from parentlib import wait_until
 from test_agent_api_poll import statements
 from test_rollout_api import WAVES, audited, ctl, fleet, settings, six, the_six  # noqa: F401  (fixtures)
@@ -152,3 +153,22 @@ def test_what_nobody_can_come_for_is_over(fleet, six):  # noqa: F811
     del fleet.devices[new.id]
     r = fleet.until(made, lambda r: r["state"] == "completed", "the end")
     assert r["counts"] == {"skipped": 1}
+
+
+def test_f11_two_devices_that_are_late_are_no_silent_fleet(new_parent):
+    """All of them, and still those devices: of so few it says nothing about the parent."""
+    p = new_parent()
+    api = p.token()
+    api.change("/rollout-policy", {"shadow": "never"})
+    join = api.ok("POST", "/enrolment-tokens", {"name": "two", "uses": 2})["join"]
+    two = [wireclient.Device(p.base, p.ca, f"mx-{i}") for i in range(2)]
+    for d in two:
+        d.enrol(join)
+        d.fetch()
+        d.put_status(d.status(running=False))
+    made = api.publish({"fleet": {"smtp.message_size_limit": 21000000}}, rollout={"strategy": "waves", "offline_after_s": 10})
+    end = time.monotonic() + 13  # they are late after eight
+    while time.monotonic() < end:
+        assert api.ok("GET", "/parent")["conditions"][0]["status"] == "True"
+        time.sleep(0.5)
+    assert api.ok("GET", f"/rollouts/{made['rollout_id']}")["waits"] in (None, "absent")
