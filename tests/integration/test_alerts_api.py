@@ -124,6 +124,7 @@ def wait_mails(sink, n, timeout=25):
     return sink.mails
 
 
+@pytest.mark.slow
 def test_built_in_rules_need_no_channel(p, api):
     d = make_device(p, api)
     rules = {r["name"]: r for r in api.ok("GET", "/alert-rules?limit=100")["items"]}
@@ -188,6 +189,7 @@ def test_japanese_subjects_and_no_second_header(p, api, sink, charset):
     assert all(len(line) <= 78 for line in subject.split("\r\n"))
 
 
+@pytest.mark.slow
 def test_five_tries_then_given_up(p, api, sink):
     d = make_device(p, api)
     r = rule(api, [mail_channel(api, sink)["name"]], d)
@@ -217,6 +219,7 @@ def test_five_tries_then_given_up(p, api, sink):
     wait_until(lambda: notice()["state"] == "sent", "it to be noted")
 
 
+@pytest.mark.slow
 def test_it_fires_once_it_held_long_enough(p, api, sink):
     d = make_device(p, api)
     r = rule(api, [mail_channel(api, sink)["name"]], d, for_s=600, clear_s=600)
@@ -243,6 +246,7 @@ def test_it_fires_once_it_held_long_enough(p, api, sink):
     assert api.post(f"/alerts/{a['id']}/ack", data="{}", headers={"Content-Type": "application/json"}).status_code == 409
 
 
+@pytest.mark.slow
 def test_three_hundred_silent_devices_are_one_mail(p, api, sink):
     d = make_device(p, api)
     group = api.ok("POST", "/groups", {"name": name("storm")})
@@ -268,6 +272,7 @@ def test_three_hundred_silent_devices_are_one_mail(p, api, sink):
     p.postgres.psql("DELETE FROM device WHERE name LIKE 'storm-%'", user="inari")
 
 
+@pytest.mark.slow
 def test_a_silence_hides_notices_and_its_end_tells(p, api, sink):
     d = make_device(p, api)
     r = rule(api, [mail_channel(api, sink)["name"]], d)
@@ -286,6 +291,7 @@ def test_a_silence_hides_notices_and_its_end_tells(p, api, sink):
     assert api.ok("GET", f"/alert-silences/{s['id']}")["state"] == "over"
 
 
+@pytest.mark.slow
 def test_killed_between_sending_and_noting(p, api, sink):
     d = make_device(p, api)
     r = rule(api, [mail_channel(api, sink)["name"]], d)
@@ -306,6 +312,7 @@ def test_killed_between_sending_and_noting(p, api, sink):
     assert len(sink.mails) == 2
 
 
+@pytest.mark.slow
 def test_two_parents_send_once(p, api, sink, workdir, programs):
     d = make_device(p, api)
     second = parentlib.Parent(parentlib.folder(workdir, "alerts-second"), p.postgres, programs, {"alert.webhook_networks": "127.0.0.0/8"}, name="second")
@@ -436,6 +443,7 @@ def test_a_webhook_goes_nowhere_else(p, api, hook, certificate, workdir):
         assert r.status_code == 422, url
 
 
+@pytest.mark.slow
 def test_forbidden_addresses_are_not_connected_to(new_parent, certificate):
     """security.md C34: without alert.webhook_networks nothing that is not public, however it is written."""
     p = new_parent()
@@ -452,6 +460,7 @@ def test_forbidden_addresses_are_not_connected_to(new_parent, certificate):
     assert hook.connections == 0
 
 
+@pytest.mark.slow
 def test_figures_of_a_device(p, api, sink):
     d = make_device(p, api)
     r = rule(api, [mail_channel(api, sink)["name"]], d, kind="figure", parameters={"figure": "deferred_percent", "over": 50, "clear": 20, "window_s": 600, "least": 10})
