@@ -12,8 +12,7 @@
 
 enum { CTL_WAIT_MS = 120 * 1000 };
 
-/* Ask the loop.  EXIT_OK with *ret, or the message is on stderr already. */
-static int ask(const struct agent_settings *s, json_t *request, json_t **ret)
+int ctl_ask(const struct agent_settings *s, json_t *request, json_t **ret)
 {
     AUTO(json_free) json_t *owned = request;
     AUTO_FD int fd = -1;
@@ -122,7 +121,7 @@ static void show(const json_t *a)
 int ctl_status(const struct agent_settings *s, bool as_json)
 {
     AUTO(json_free) json_t *answer = NULL;
-    int status = ask(s, json_pack("{s:s}", "verb", "status"), &answer);
+    int status = ctl_ask(s, json_pack("{s:s}", "verb", "status"), &answer);
 
     if (status != EXIT_OK)
         return status;
@@ -137,10 +136,10 @@ int ctl_status(const struct agent_settings *s, bool as_json)
 int ctl_hold(const struct agent_settings *s, const char *reason, int64_t minutes)
 {
     AUTO(json_free) json_t *answer = NULL;
-    int status = ask(s,
-                     json_pack("{s:s,s:s,s:I}", "verb", "hold", "reason", reason, "minutes",
-                               (json_int_t)minutes),
-                     &answer);
+    int status = ctl_ask(s,
+                         json_pack("{s:s,s:s,s:I}", "verb", "hold", "reason", reason, "minutes",
+                                   (json_int_t)minutes),
+                         &answer);
 
     if (status == EXIT_OK)
         (void)printf(say_tr("Held for %lld minutes: nothing is applied, drift is only reported. It "
@@ -155,7 +154,7 @@ int ctl_hold(const struct agent_settings *s, const char *reason, int64_t minutes
 int ctl_release(const struct agent_settings *s)
 {
     AUTO(json_free) json_t *answer = NULL;
-    int status = ask(s, json_pack("{s:s}", "verb", "release"), &answer);
+    int status = ctl_ask(s, json_pack("{s:s}", "verb", "release"), &answer);
 
     if (status == EXIT_OK)
         (void)puts(say_tr("Released: the newest configuration is applied now.",
@@ -166,7 +165,7 @@ int ctl_release(const struct agent_settings *s)
 int ctl_rollback(const struct agent_settings *s, const char *digest)
 {
     AUTO(json_free) json_t *answer = NULL;
-    int status = ask(s, json_pack("{s:s,s:s*}", "verb", "rollback", "digest", digest), &answer);
+    int status = ctl_ask(s, json_pack("{s:s,s:s*}", "verb", "rollback", "digest", digest), &answer);
 
     if (status == EXIT_OK)
         (void)puts(say_tr("Rolled back and read back from the running Postfix. Held for at most 24 "
@@ -180,7 +179,7 @@ int ctl_rollback(const struct agent_settings *s, const char *digest)
 int ctl_rotate_key(const struct agent_settings *s)
 {
     AUTO(json_free) json_t *answer = NULL;
-    int status = ask(s, json_pack("{s:s}", "verb", "rotate-key"), &answer);
+    int status = ctl_ask(s, json_pack("{s:s}", "verb", "rotate-key"), &answer);
 
     if (status == EXIT_OK)
         (void)printf(say_tr("The parent knows the new key; the old one is refused from now on.\n"
@@ -193,7 +192,7 @@ int ctl_rotate_key(const struct agent_settings *s)
 int ctl_confirm_machine(const struct agent_settings *s)
 {
     AUTO(json_free) json_t *answer = NULL;
-    int status = ask(s, json_pack("{s:s}", "verb", "confirm-machine"), &answer);
+    int status = ctl_ask(s, json_pack("{s:s}", "verb", "confirm-machine"), &answer);
 
     if (status == EXIT_OK)
         (void)puts(say_tr("This machine speaks as the device from now on. The parent shows that it "
@@ -278,7 +277,7 @@ int ctl_leave(const struct agent_settings *s)
         return leave_alone(s);
     (void)close(probe);
     probe = -1;
-    status = ask(s, json_pack("{s:s}", "verb", "leave"), &answer);
+    status = ctl_ask(s, json_pack("{s:s}", "verb", "leave"), &answer);
     if (status != EXIT_OK)
         return status;
     if (json_bool(answer, "parent_told", false))

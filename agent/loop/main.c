@@ -25,6 +25,8 @@ static int usage(FILE *to, int status)
             "the agent itself (started by the service manager)\n"
             "  status [--json]                                 "
             "what is desired, on disk and running\n"
+            "  metrics                                         "
+            "the same as Prometheus text\n"
             "  hold --reason TEXT --minutes N                  "
             "apply nothing for that time (at most 1440 minutes)\n"
             "  release                                         end the hold\n"
@@ -54,6 +56,8 @@ static int usage(FILE *to, int status)
             "エージェント本体(サービスマネージャーから起動)\n"
             "  status [--json]                                 "
             "目標・ディスク上・動作中の状態を表示\n"
+            "  metrics                                         "
+            "同じ内容を Prometheus 形式で表示\n"
             "  hold --reason 理由 --minutes 分                 指定時間(最長 1440 分)適用を止める\n"
             "  release                                         保留を解除\n"
             "  rollback [ダイジェスト]                         "
@@ -210,6 +214,12 @@ static int spool_main(const struct agent_settings *s, int argc, char **argv)
     return ctl_spool_show(argv[2], (int64_t)max);
 }
 
+static int metrics_main(const struct agent_settings *s, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? ctl_metrics(s) : usage(stderr, EXIT_USAGE);
+}
+
 struct verb {
     const char *name;
     int (*run)(const struct agent_settings *s, int argc, char **argv);
@@ -219,6 +229,7 @@ static const struct verb verbs[] = {
     {"join", join_main},
     {"run", run_verb},
     {"status", status_main},
+    {"metrics", metrics_main},
     {"hold", hold_main},
     {"release", release_main},
     {"rollback", rollback_main},

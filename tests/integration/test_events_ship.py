@@ -358,3 +358,26 @@ def test_less_at_a_time_and_lost_answers(own, agent, proxy):
     got = stored(own, agent, "scand")
     assert [(int(a), b) for a, b in got] == [(i, f"n{i}") for i in range(1, 701)]
     assert refused[0] == "zstd" and refused.count("zstd") <= 2 and 700 in refused and 0 < max(taken) <= 40
+
+
+def test_agents_metrics_are_what_its_status_says(own, agent):
+    """Prometheus text without a port of its own; the agent tells its own spool, and nobody may ask it who may not ask for its status."""
+    wait_until(lambda: agent.status()["parent"]["reachable"] and any(s["stream"] == "agent" and s["acknowledged"] > 0 for s in agent.status()["events"]),
+               "the parent to have events of the agent", 60)
+    r = agent.command("metrics")
+    assert r.returncode == 0, r.stderr
+    values = dict(line.rsplit(" ", 1) for line in r.stdout.splitlines() if not line.startswith("#"))
+    assert values["inari_agent_parent_reachable"] == "1" and values["inari_agent_held"] == "0"
+    assert int(values['inari_agent_events_written_total{stream="agent"}']) > 0
+    assert values['inari_agent_events_dropped_total{stream="agent"}'] == "0"
+
+    def conditions_agree():
+        got = dict(line.rsplit(" ", 1) for line in agent.command("metrics").stdout.splitlines() if line.startswith("inari_agent_condition{"))
+        return got == {f'inari_agent_condition{{type="{c["type"]}"}}': str(int(c["status"] == "True")) for c in agent.status()["status"]["conditions"]} != {}
+    wait_until(conditions_agree, "the conditions of both to be the same")
+    kinds = {line.split()[2] for line in r.stdout.splitlines() if line.startswith("# TYPE ")}
+    assert {v.split("{")[0] for v in values} <= kinds
+    assert agent.command("metrics", "--json").returncode == 2
+    agent.command("hold", "--reason", "metrics", "--minutes", "1")
+    assert "inari_agent_held 1\n" in agent.command("metrics").stdout
+    agent.command("release")
