@@ -357,12 +357,22 @@ void identity_pending_done(const char *dir)
     (void)unlink(path);
 }
 
+enum err_code identity_forget_events(const char *dir, struct err *e)
+{
+    char path[PATH_SIZE];
+
+    path_of(path, dir, "postfix.context");
+    if (unlink(path) != 0 && errno != ENOENT)
+        return err_errno(e, ERR_STORAGE, errno, "could not remove \"%s\"", path);
+    path_of(path, dir, "spool");
+    return file_remove_tree(path, e);
+}
+
 /* Also what was put aside, and what a kill left half written: there are keys in both. */
 void identity_wipe(const char *dir, struct err *e)
 {
     static const char *const names[] = {"identity.", "pending.", "state.",
                                         "bundle.",   "fork.",    "postfix."};
-    char spool[PATH_SIZE];
     DIR *d = opendir(dir);
     struct dirent *f;
 
@@ -379,9 +389,7 @@ void identity_wipe(const char *dir, struct err *e)
         }
     }
     (void)closedir(d);
-    path_of(spool, dir, "spool");
-    if (file_remove_tree(spool, e) != ERR_OK)
-        return;
+    (void)!identity_forget_events(dir, e);
 }
 
 /* --- the machine --- */

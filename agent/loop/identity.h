@@ -31,9 +31,9 @@ struct identity {
     struct key_pair old; /* the one before: a parent restored from an older backup knows no other */
     int64_t wait_s, interval_s;
     int64_t joined_ms;
-    int64_t key_ms;       /* since when key is in force */
+    int64_t key_ms;         /* since when key is in force */
     struct machine machine; /* what it was enrolled on */
-    char rotated_for[37]; /* the order that next, or else key, was made for; "" none */
+    char rotated_for[37];   /* the order that next, or else key, was made for; "" none */
 };
 void identity_clear(struct identity *id);
 
@@ -43,8 +43,11 @@ MUST_USE enum err_code identity_save(const char *state_dir, const struct identit
                                      struct err *e);
 /* Rename identity.json to identity.<time>.<why>: nothing is deleted, nothing is used any more. */
 MUST_USE enum err_code identity_put_aside(const char *state_dir, const char *why, struct err *e);
-/* Remove all that makes this host a device (for an image of it): identity, keys, bundle, numbers.  What could not be
- * removed is named in *e. */
+/* Remove what this host has to tell and nobody has heard yet: it belongs to the device it was, not
+ * to the one it becomes. ERR_STORAGE. */
+MUST_USE enum err_code identity_forget_events(const char *state_dir, struct err *e);
+/* Remove all that makes this host a device (for an image of it): identity, keys, bundle, numbers.
+ * What could not be removed is named in *e. */
 void identity_wipe(const char *state_dir, struct err *e);
 /* Take a successor of the trust document in force into use and store it. */
 MUST_USE enum err_code identity_trust_next(const char *state_dir, struct identity *id,
@@ -73,8 +76,8 @@ MUST_USE enum err_code identity_pending_keys(const char *state_dir, struct jose_
                                              struct jose_key **ret_enc, struct err *e);
 void identity_pending_done(const char *state_dir);
 
-/* What this machine is now: the same after every start of it.  Reads what only root may read, so call it before
- * privileges are given up. */
+/* What this machine is now: the same after every start of it.  Reads what only root may read, so
+ * call it before privileges are given up. */
 void identity_machine(struct machine *ret);
 /* Is there nothing in common with the machine of the enrolment: is this a copy of its disk? */
 bool identity_foreign(const struct identity *id, const struct machine *here);

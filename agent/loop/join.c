@@ -495,6 +495,8 @@ static enum err_code steps(struct join *j, struct identity *id, struct err *e)
         return rc;
     take_inventory(j);
     rc = enrol(j, id, e);
+    if (rc == ERR_OK) /* what another parent was to hear is not this one's, nor this device's */
+        rc = identity_forget_events(j->s->agent_state, e);
     if (rc == ERR_OK)
         rc = identity_save(j->s->agent_state, id, e);
     if (rc == ERR_OK)

@@ -183,6 +183,19 @@ def test_streams_of_their_own(own, agent):
     assert "scand: 0 wait" in said.stdout, said.stdout
 
 
+def test_what_another_parent_was_to_hear(own, workdir, programs):
+    """Events of the device that a host was before are not the new one's to tell."""
+    a = new_agent(workdir, "heir", programs)
+    w = Writer(a, "test")
+    w.append(3)
+    with open(os.path.join(a.state, "postfix.context"), "w") as f:
+        f.write("1 0 0")
+    assert w.last() == 3
+    r = a.join(own.base, pin_of(own.ca), *own.admin)
+    assert r.returncode == 0, r.stderr
+    assert not os.path.exists(w.dir) and not os.path.exists(os.path.join(a.state, "postfix.context"))
+
+
 def test_a_copy_of_the_machine_is_put_back(own, agent):
     """The parent has more of this spool than there is now: a new birth, and what came since is not taken for known."""
     w = Writer(agent, "scand")
