@@ -16,9 +16,13 @@ static void sign(const struct notify_webhook *w, struct strbuf *out)
 
     strbuf_printf(&text, "%lld.", now);
     strbuf_add(&text, w->body);
+    if (!strbuf_ok(&text)) { /* not sent at all rather than unsigned */
+        out->failed = out->no_memory = true;
+        return;
+    }
     hmac_sha256(slice_of(w->key), strbuf_slice(&text), mac);
     hex_encode(mac, sizeof mac, hex);
-    strbuf_printf(out, "Inari-Signature: t=%lld,v1=%s", now, strbuf_ok(&text) ? hex : "");
+    strbuf_printf(out, "Inari-Signature: t=%lld,v1=%s", now, hex);
 }
 
 static bool add(struct curl_slist **list, const char *line)
