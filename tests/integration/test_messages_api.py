@@ -149,6 +149,15 @@ def test_queue_ids_that_are_used_again_are_two_messages(api, journey):
     assert len(api.ok("GET", f"/messages/{found[1]['id']}")["events"]) == 3
 
 
+def test_a_foreign_host_that_says_our_queue_id_joins_nothing(api, events, names):
+    one, two, t, q = maillib.device(), maillib.device(), now_ms() - 3 * MINUTE, f"F1{uuid.uuid4().hex[:6].upper()}"
+    events.queued(one, "F2" + q, t, sender=f"a@{names}", message_id=f"one@{names}")
+    events.delivery(one, "F2" + q, t + 10, f"x@{names}", next_queue_id=q, message_id=f"one@{names}")
+    events.queued(two, q, t + 20, sender=f"b@{names}", message_id=f"two@{names}")
+    events.write()
+    assert [m["sender"] for m in search(api, sender=f"@{names}")["items"]] == [f"b@{names}", f"a@{names}"]
+
+
 def test_subjects_by_words_and_japanese(api, events, names):
     dev, t = maillib.device(), now_ms() - 5 * MINUTE
     subjects = {"a": "Re: 11月分請求書のご送付", "b": "Quarterly INVOICE (draft_50%)", "c": "invoices & receipts", "d": "請願書", "e": "Café au lait"}
