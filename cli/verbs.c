@@ -192,10 +192,10 @@ const struct verb verbs[] = {
      "[--message-id ID] [--queue-id ID] [--status STATUS] [--reason REASON] [--device NAME] [--limit N]",
      "since= until= sender= recipient= subject= client= message-id= queue-id= status= reason= device= limit=", 0, 0, verb_messages,
      {"search for messages over all devices, newest first", "全デバイスのメッセージを検索する (新しい順)"},
-     {"Without --since the last 24 hours; a search covers at most 92 days. All filters given must fit. Words of the subject fit where a word begins, Japanese anywhere. "
+     {"Without --since the last 24 hours; a search covers at most 92 days. All filters given must fit. Words of the subject are whole words (invoic* is the begin of one), Japanese stands anywhere. "
       "STATUS is where the message stands now: delivered, deferred, bounced, expired, rejected, held, queued, discarded; --reason is a word like timeout, greylisted, user-unknown. "
       "Example: inarictl messages --recipient @example.org --status deferred --since 3h",
-      "--since を省くと直近 24 時間です。1 回の検索は最大 92 日です。指定した条件すべてに合うものを表示します。件名の語は単語の先頭に、日本語は任意の位置に一致します。"
+      "--since を省くと直近 24 時間です。1 回の検索は最大 92 日です。指定した条件すべてに合うものを表示します。件名の語は単語全体に一致します (invoic* は先頭に一致)。日本語は任意の位置に一致します。"
       "STATUS は現在の状態 (delivered、deferred、bounced、expired、rejected、held、queued、discarded)、--reason は timeout、greylisted、user-unknown などの語です。"
       "例: inarictl messages --recipient @example.org --status deferred --since 3h"}},
     {"trace", "ID", "", 1, 1, verb_trace,

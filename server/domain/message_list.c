@@ -8,7 +8,7 @@
 #include "domain/page.h"
 
 enum {
-    HOUR_MS = 3600 * 1000,
+    FIRST_SLICE_MS = 5 * 60 * 1000,
     SLICE_MIN_MS = 30 * 1000,
     CHUNK = 120, /* candidates looked at together */
     COUNT_ROWS = 1500,
@@ -119,7 +119,7 @@ static enum err_code begin(struct scan *s, struct err *e)
         if (s->c.place.at_ms + 1 < s->hi_ms)
             s->hi_ms = s->c.place.at_ms + 1;
     }
-    s->step_ms = selective(&q->s) ? s->hi_ms - s->c.since_ms : HOUR_MS;
+    s->step_ms = selective(&q->s) ? s->hi_ms - s->c.since_ms : FIRST_SLICE_MS;
     s->deadline_mono_ms = clock_mono_ms() + MESSAGE_SCAN_MS;
     return ERR_OK;
 }
@@ -166,12 +166,17 @@ static enum err_code scan(struct scan *s, struct err *e)
     enum err_code rc = ERR_OK;
 
     while (s->hi_ms > s->c.since_ms && !enough(s)) {
+        bool shorter;
         rc = slice(s, e);
-        if (rc == ERR_OVERLOADED && s->step_ms > SLICE_MIN_MS &&
-            clock_mono_ms() < s->deadline_mono_ms)
-            s->step_ms = s->step_ms / 16 > SLICE_MIN_MS ? s->step_ms / 16 : SLICE_MIN_MS;
-        else if (rc != ERR_OK)
+        shorter = rc == ERR_OVERLOADED && s->step_ms > SLICE_MIN_MS;
+        if (rc != ERR_OK && !shorter)
             break;
+        if (shorter) /* the last try before there is nothing to say is the shortest */
+            s->step_ms = clock_mono_ms() < s->deadline_mono_ms && s->step_ms / 64 > SLICE_MIN_MS
+                             ? s->step_ms / 64
+                             : SLICE_MIN_MS;
+        if (shorter && !s->moved)
+            continue;
         if (clock_mono_ms() >= s->deadline_mono_ms && s->hi_ms > s->c.since_ms && !enough(s)) {
             s->partial = s->moved;
             break;

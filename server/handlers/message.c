@@ -149,59 +149,82 @@ static size_t char_size(const char *s)
     return c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
 }
 
-static void put_word(struct strbuf *b, const char *p, size_t n, bool begins)
+static bool is_wide(const char *s)
 {
-    strbuf_printf(b, "%s'%.*s'%s", b->n > 0 ? " & " : "", (int)n, p, begins ? ":*" : "");
+    return ((unsigned char)*s & 0x80) != 0 && strncmp(s, "\xe3\x80\x80", 3) != 0; /* a blank */
 }
 
-/* Two characters that follow one another, each pair of the run; a single one begins such a pair. */
-static const char *put_run(struct strbuf *b, const char *p, size_t *words)
-{
-    size_t one = char_size(p);
+struct words {
+    struct strbuf query, parts; /* for the index; for the text itself */
+    size_t n;
+};
 
-    if (((unsigned char)p[one] & 0x80) == 0) {
-        put_word(b, p, one, true);
-        (*words)++;
-        return p + one;
+static void put_word(struct words *w, const char *p, size_t n, bool begins)
+{
+    strbuf_printf(&w->query, "%s'%.*s'%s", w->n++ > 0 ? " & " : "", (int)n, p, begins ? ":*" : "");
+}
+
+static void put_part(struct words *w, const char *p, size_t n)
+{
+    strbuf_printf(&w->parts, "%s\"%%%.*s%%\"", w->parts.n > 1 ? "," : "", (int)n, p);
+}
+
+/* Each two characters that follow one another; a single one begins such a pair, or is the last. */
+static const char *put_run(struct words *w, const char *p)
+{
+    const char *begin = p, *next = p + char_size(p);
+
+    if (!is_wide(next))
+        put_word(w, p, (size_t)(next - p), true);
+    for (; is_wide(next); p = next, next += char_size(next))
+        put_word(w, p, (size_t)(next - p) + char_size(next), false);
+    put_part(w, begin, (size_t)(next - begin));
+    return next;
+}
+
+static const char *put_ascii(struct words *w, const char *p)
+{
+    size_t n = strspn(p, ALNUM), shown = n < WORD_MAX ? n : WORD_MAX;
+
+    put_word(w, p, shown, p[n] == '*' || shown < n);
+    put_part(w, p, shown);
+    return p + n;
+}
+
+static void put_words(struct words *w, const char *p)
+{
+    strbuf_putc(&w->parts, '{');
+    while (*p != '\0' && w->n <= WORDS_MAX) {
+        if (strspn(p, ALNUM) > 0)
+            p = put_ascii(w, p);
+        else
+            p = is_wide(p) ? put_run(w, p) : p + char_size(p);
     }
-    while (((unsigned char)p[one] & 0x80) != 0) {
-        put_word(b, p, one + char_size(p + one), false);
-        (*words)++;
-        p += one;
-        one = char_size(p);
-    }
-    return p + one;
+    strbuf_putc(&w->parts, '}');
 }
 
 /* The subject's words as event_words() of the database makes them (0013_messages.sql). */
 static enum err_code words_of(const struct req *rq, struct event_search *s, struct err *e)
 {
-    AUTO_STRBUF struct strbuf b = STRBUF_INIT(16 * KIB);
+    struct words w = {STRBUF_INIT(16 * KIB), STRBUF_INIT(16 * KIB), 0};
     const char *p = req_query(rq, "subject");
-    size_t words = 0;
+    bool whole;
 
     if (p == NULL)
         return ERR_OK;
     if (strlen(p) > SUBJECT_MAX)
         return err_field(e, ERR_INVALID, "/query/subject", "subject has at most %d bytes",
                          SUBJECT_MAX);
-    while (*p != '\0' && words <= WORDS_MAX) {
-        size_t n = strspn(p, ALNUM);
-        if (n > 0) {
-            put_word(&b, p, n < WORD_MAX ? n : WORD_MAX, true);
-            words++;
-            p += n;
-        } else if (((unsigned char)*p & 0x80) != 0) {
-            p = put_run(&b, p, &words);
-        } else {
-            p++;
-        }
-    }
-    if (words == 0 || words > WORDS_MAX)
+    put_words(&w, p);
+    s->words = arena_strdup(rq->arena, strbuf_str(&w.query));
+    s->parts = arena_strdup(rq->arena, strbuf_str(&w.parts));
+    whole = strbuf_ok(&w.query) && strbuf_ok(&w.parts) && s->words != NULL && s->parts != NULL;
+    strbuf_clear(&w.query);
+    strbuf_clear(&w.parts);
+    if (w.n == 0 || w.n > WORDS_MAX)
         return err_field(e, ERR_INVALID, "/query/subject",
                          "subject needs 1 to %d words: letters, digits or Japanese", WORDS_MAX);
-    s->words = arena_strdup(rq->arena, strbuf_str(&b));
-    return strbuf_ok(&b) && s->words != NULL ? ERR_OK : err_set(e, ERR_NO_MEMORY, "out of memory");
+    return whole ? ERR_OK : err_set(e, ERR_NO_MEMORY, "out of memory");
 }
 
 static enum err_code message_id_of(const struct req *rq, struct event_search *s, struct err *e)

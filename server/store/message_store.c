@@ -11,7 +11,7 @@
     "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " >= " BACKWARDS(p "::text")      \
     " AND " BACKWARDS(col) " < (left(reverse(lower(" p "::text)), -1) || 'A') COLLATE \"C\"))"
 
-/* Is row e one that the search asks for?  $1..$18. */
+/* Is row e one that the search asks for?  $1..$19. */
 #define MATCH                                                                                      \
     "($1::text[] IS NULL OR e.kind = ANY ($1::text[]))"                                            \
     " AND " ADDRESS("e.sender", "$2") " AND " DOMAIN("e.sender", "$3")                             \
@@ -23,6 +23,7 @@
     " = ANY (ARRAY[left($8::text, 250), left('<' || $8::text || '>', 250)] COLLATE \"C\")))"       \
     " AND ($9::text IS NULL OR e.queue_id = $9::text)"                                             \
     " AND ($10::text IS NULL OR (e.subject IS NOT NULL"                                            \
+    " AND lower(e.subject) LIKE ALL (lower($19::text)::text[])"                                    \
     " AND event_words(e.subject) @@ lower($10::text)::tsquery))"                                   \
     " AND ($11::text IS NULL OR e.status = $11::text)"                                             \
     " AND ($12::text IS NULL OR e.reason = $12::text)"                                             \
@@ -37,7 +38,7 @@
     " AND x.at >= e.at AND x.at < e.at + interval '10 days'))"
 // clang-format on
 enum {
-    MATCH_PARAMS = 18,
+    MATCH_PARAMS = 19,
     FIND_PARAMS = MATCH_PARAMS + 6,
     COUNT_PARAMS = MATCH_PARAMS + 3,
     LEGS_PARAMS = MATCH_PARAMS + 2
@@ -87,7 +88,8 @@ static void match_params(const struct event_search *s, struct db_param p[])
         P_TEXT(s->network),   P_TEXT(s->message_id),       P_TEXT(s->queue_id),
         P_TEXT(s->words),     P_TEXT(s->status),           P_TEXT(s->reason),
         P_TEXT(s->device_id), P_TEXT(s->stream),           P_TEXT(s->kind_prefix),
-        P_TEXT(s->snapshot),  P_TIME(s->snapshot_ms),      P_BOOL(s->in_queue)};
+        P_TEXT(s->snapshot),  P_TIME(s->snapshot_ms),      P_BOOL(s->in_queue),
+        P_TEXT(s->parts)};
 
     memcpy(p, all, sizeof all);
 }
@@ -97,7 +99,7 @@ static void match_params(const struct event_search *s, struct db_param p[])
 static const struct stmt LIMITS = {
     "message_limits", 2,
     "SELECT set_config('plan_cache_mode', $1::text, true), set_config('statement_timeout', "
-    "$2::text, true), set_config('jit', 'off', true), "
+    "$2::text, true), set_config('work_mem', '32MB', true), "
     "set_config('max_parallel_workers_per_gather', '0', true)"};
 
 struct ask {
@@ -138,10 +140,10 @@ static enum err_code ask(struct db *db, const char *plan, const struct stmt *stm
 static const struct stmt FIND = {
     "message_find", FIND_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", true FROM (SELECT * FROM event e WHERE e.at >= $19::timestamptz AND e.at < $20::timestamptz"
-    " AND ($21::timestamptz IS NULL OR (e.at <= $21::timestamptz AND (e.at, e.batch, e.n) < "
-    "($21::timestamptz, $22::bigint, $23::int))) AND " MATCH
-    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $24::bigint) AS e LEFT JOIN device d ON "
+    ", true FROM (SELECT * FROM event e WHERE e.at >= $20::timestamptz AND e.at < $21::timestamptz"
+    " AND ($22::timestamptz IS NULL OR (e.at <= $22::timestamptz AND (e.at, e.batch, e.n) < "
+    "($22::timestamptz, $23::bigint, $24::int))) AND " MATCH
+    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $25::bigint) AS e LEFT JOIN device d ON "
     "d.id = e.device_id ORDER BY e.at DESC, e.batch DESC, e.n DESC"};
 
 enum err_code message_store_find(struct db *db, const struct event_search *s, int64_t lo_ms,
@@ -167,7 +169,7 @@ static const struct stmt COUNT = {
     "message_count", COUNT_PARAMS,
     "SELECT count(DISTINCT x.device_id::text || coalesce(x.queue_id, x.batch || '.' || x.n)), "
     "count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e WHERE e.at >= "
-    "$19::timestamptz AND e.at < $20::timestamptz AND " MATCH " LIMIT $21::bigint) AS x"};
+    "$20::timestamptz AND e.at < $21::timestamptz AND " MATCH " LIMIT $22::bigint) AS x"};
 
 enum err_code message_store_count(struct db *db, const struct event_search *s, int64_t lo_ms,
                                   int64_t hi_ms, int max, int64_t *ret, int64_t *ret_rows,
@@ -194,13 +196,13 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
 static const struct stmt LEGS = {
     "message_legs", LEGS_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", e.matches FROM jsonb_to_recordset($19::jsonb) AS l (d uuid, q text, lo "
+    ", e.matches FROM jsonb_to_recordset($20::jsonb) AS l (d uuid, q text, lo "
     "timestamptz, hi timestamptz) "
     "CROSS JOIN LATERAL (SELECT e.*, coalesce((" MATCH
     "), false) AS matches FROM event e WHERE e.queue_id = l.q AND e.device_id = l.d AND e.at >= "
     "l.lo AND e.at < l.hi ORDER BY (e.kind = 'message.delivery'), matches DESC, e.at DESC, e.batch "
     "DESC, e.n DESC LIMIT "
-    "$20::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
+    "$21::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
 
 enum err_code message_store_legs(struct db *db, const json_t *legs, const struct event_search *s,
                                  int per_leg, struct arena *a, struct event_row **ret,

@@ -25,8 +25,9 @@ struct event_row { /* borrowed from the arena; texts are "" for NULL */
     bool matches;         /* of message_store_legs(): the search asks for it */
 };
 
-/* For rows_read() of a SELECT of EVENT_ROW_COLUMNS and a boolean (matches), from event e and, on the left, device d. */
-#define EVENT_ROW_COLUMNS                                                                                    \
+/* For rows_read() of a SELECT of EVENT_ROW_COLUMNS and a boolean (matches), from event e and, on
+ * the left, device d. */
+#define EVENT_ROW_COLUMNS                                                                          \
     "e.at, e.received_at, e.device_at, e.batch, e.seq, e.size, e.delay_ms, e.n, e.device_id, "     \
     "e.stream, e.kind, e.queue_id, "                                                               \
     "e.orig_queue_id, e.next_queue_id, e.sender, e.recipient, host(e.client), e.client_name, "     \
@@ -45,9 +46,10 @@ struct event_search {  /* NULL: not asked for */
     const char *client, *network; /* one address, or a network */
     const char *message_id;       /* without <> */
     const char *queue_id, *words; /* words: tsquery over event_words() */
+    const char *parts; /* with words: "{%a%,%b%}", each stands somewhere in the subject */
     const char *status, *reason, *device_id;
     const char *stream, *kind_prefix;
-    bool in_queue;           /* only of entries that were not removed since */
+    bool in_queue;             /* only of entries that were not removed since */
     struct event_place before; /* at_ms 0: from the newest on */
     const char *snapshot;      /* what the first page could see; NULL: this is the first page */
     int64_t snapshot_ms;
