@@ -8,8 +8,10 @@
 #include "domain/page.h"
 
 enum {
-    FIRST_SLICE_MS = 5 * 60 * 1000,
-    SLICE_MIN_MS = 30 * 1000,
+    FIRST_SLICE_MS = 30 * 1000,
+    SLICE_GROWS = 8,
+    WORDS_LAST_MS = 5 * 60 * 1000,
+    SLICE_MIN_MS = 5 * 1000,
     CHUNK = 120, /* candidates looked at together */
     COUNT_ROWS = 1500,
     FUTURE_MS = 10 * 60 * 1000, /* events may be stamped a little ahead */
@@ -143,9 +145,13 @@ static enum err_code slice(struct scan *s, struct err *e)
     int64_t lo = s->hi_ms - s->step_ms > s->c.since_ms ? s->hi_ms - s->step_ms : s->c.since_ms;
     struct event_row *rows = NULL;
     size_t n = 0;
-    enum err_code rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                                 : message_store_find(s->db, &s->q->s, lo, s->hi_ms, (int)s->chunk,
-                                                      a, &rows, &n, e);
+    enum err_code rc;
+
+    /* Words that many have: PostgreSQL would gather a day of them to sort out minutes. */
+    s->q->s.words_last = s->hi_ms - lo <= WORDS_LAST_MS;
+    rc = a == NULL
+             ? err_set(e, ERR_NO_MEMORY, "out of memory")
+             : message_store_find(s->db, &s->q->s, lo, s->hi_ms, (int)s->chunk, a, &rows, &n, e);
 
     if (rc != ERR_OK)
         return rc;
@@ -154,7 +160,7 @@ static enum err_code slice(struct scan *s, struct err *e)
     if (n < s->chunk) {
         move_to(s, (struct event_place){lo, 0, 0});
         s->hi_ms = lo;
-        s->step_ms *= 4;
+        s->step_ms *= SLICE_GROWS;
     } else {
         s->hi_ms = rows[n - 1].at_ms + 1;
     }
@@ -320,6 +326,7 @@ static json_t *count_json(struct scan *s)
         return json_pack("{s:I}", "exact", (json_int_t)found);
     all.before = (struct event_place){0};
     all.snapshot = NULL;
+    all.words_last = false;
     if (message_store_count(s->db, &all, s->c.since_ms, s->c.until_ms, COUNT_ROWS, &entries, &rows,
                             &ignored) != ERR_OK)
         return json_pack("{s:I}", "more_than", (json_int_t)(s->partial ? found - 1 : found));

@@ -11,7 +11,7 @@
     "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " >= " BACKWARDS(p "::text")      \
     " AND " BACKWARDS(col) " < (left(reverse(lower(" p "::text)), -1) || 'A') COLLATE \"C\"))"
 
-/* Is row e one that the search asks for?  $1..$19. */
+/* Is row e one that the search asks for?  $1..$20. */
 #define MATCH                                                                                      \
     "($1::text[] IS NULL OR e.kind = ANY ($1::text[]))"                                            \
     " AND " ADDRESS("e.sender", "$2") " AND " DOMAIN("e.sender", "$3")                             \
@@ -25,6 +25,9 @@
     " AND ($10::text IS NULL OR (e.subject IS NOT NULL"                                            \
     " AND lower(e.subject) LIKE ALL (lower($19::text)::text[])"                                    \
     " AND event_words(e.subject) @@ lower($10::text)::tsquery))"                                   \
+    " AND ($20::text IS NULL OR (e.subject IS NOT NULL"                                            \
+    " AND lower(e.subject) LIKE ALL (lower($19::text)::text[])"                                    \
+    " AND (event_words(e.subject) || ''::tsvector) @@ lower($20::text)::tsquery))"                 \
     " AND ($11::text IS NULL OR e.status = $11::text)"                                             \
     " AND ($12::text IS NULL OR e.reason = $12::text)"                                             \
     " AND ($13::uuid IS NULL OR e.device_id = $13::uuid)"                                          \
@@ -38,7 +41,7 @@
     " AND x.at >= e.at AND x.at < e.at + interval '10 days'))"
 // clang-format on
 enum {
-    MATCH_PARAMS = 19,
+    MATCH_PARAMS = 20,
     FIND_PARAMS = MATCH_PARAMS + 6,
     COUNT_PARAMS = MATCH_PARAMS + 3,
     LEGS_PARAMS = MATCH_PARAMS + 2
@@ -82,14 +85,26 @@ void event_row_read(const struct rows *r, int i, void *item)
 
 static void match_params(const struct event_search *s, struct db_param p[])
 {
-    const struct db_param all[MATCH_PARAMS] = {
-        P_TEXT(s->kinds),     P_TEXT(s->sender),           P_TEXT(s->sender_domain),
-        P_TEXT(s->recipient), P_TEXT(s->recipient_domain), P_TEXT(s->client),
-        P_TEXT(s->network),   P_TEXT(s->message_id),       P_TEXT(s->queue_id),
-        P_TEXT(s->words),     P_TEXT(s->status),           P_TEXT(s->reason),
-        P_TEXT(s->device_id), P_TEXT(s->stream),           P_TEXT(s->kind_prefix),
-        P_TEXT(s->snapshot),  P_TIME(s->snapshot_ms),      P_BOOL(s->in_queue),
-        P_TEXT(s->parts)};
+    const struct db_param all[MATCH_PARAMS] = {P_TEXT(s->kinds),
+                                               P_TEXT(s->sender),
+                                               P_TEXT(s->sender_domain),
+                                               P_TEXT(s->recipient),
+                                               P_TEXT(s->recipient_domain),
+                                               P_TEXT(s->client),
+                                               P_TEXT(s->network),
+                                               P_TEXT(s->message_id),
+                                               P_TEXT(s->queue_id),
+                                               P_TEXT(s->words_last ? NULL : s->words),
+                                               P_TEXT(s->status),
+                                               P_TEXT(s->reason),
+                                               P_TEXT(s->device_id),
+                                               P_TEXT(s->stream),
+                                               P_TEXT(s->kind_prefix),
+                                               P_TEXT(s->snapshot),
+                                               P_TIME(s->snapshot_ms),
+                                               P_BOOL(s->in_queue),
+                                               P_TEXT(s->parts),
+                                               P_TEXT(s->words_last ? s->words : NULL)};
 
     memcpy(p, all, sizeof all);
 }
@@ -102,6 +117,12 @@ static const struct stmt LIMITS = {
     "$2::text, true), set_config('work_mem', '32MB', true), "
     "set_config('max_parallel_workers_per_gather', '0', true)"};
 
+static const struct stmt COUNT = {
+    "message_count", COUNT_PARAMS,
+    "SELECT count(DISTINCT x.device_id::text || coalesce(x.queue_id, x.batch || '.' || x.n)), "
+    "count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e WHERE e.at >= "
+    "$21::timestamptz AND e.at < $22::timestamptz AND " MATCH " LIMIT $23::bigint) AS x"};
+
 struct ask {
     const char
         *plan; /* of its values, or one for all: what ids lead to is looked up alike for any */
@@ -109,6 +130,7 @@ struct ask {
     const struct db_param *params;
     struct arena *a;
     struct rows *rows;
+    int limit_ms;
 };
 
 static enum err_code ask_inside(struct db *db, void *ctx, struct err *e)
@@ -118,7 +140,7 @@ static enum err_code ask_inside(struct db *db, void *ctx, struct err *e)
     struct rows *ignored = NULL;
     enum err_code rc;
 
-    (void)snprintf(ms, sizeof ms, "%d", EVENT_FIND_MS);
+    (void)snprintf(ms, sizeof ms, "%d", q->limit_ms);
     rc = db_run(db, &LIMITS, (struct db_param[]){P_TEXT(q->plan), P_TEXT(ms)}, q->a, &ignored, e);
     return rc == ERR_OK ? db_run(db, q->stmt, q->params, q->a, &q->rows, e) : rc;
 }
@@ -129,7 +151,7 @@ static enum err_code ask(struct db *db, const char *plan, const struct stmt *stm
                          const struct db_param *params, struct arena *a, struct rows **ret,
                          struct err *e)
 {
-    struct ask q = {plan, stmt, params, a, NULL};
+    struct ask q = {plan, stmt, params, a, NULL, stmt == &COUNT ? EVENT_COUNT_MS : EVENT_FIND_MS};
     enum err_code rc = tx_run(db, stmt->name, ask_inside, &q, e);
 
     if (rc == ERR_OK)
@@ -140,10 +162,10 @@ static enum err_code ask(struct db *db, const char *plan, const struct stmt *stm
 static const struct stmt FIND = {
     "message_find", FIND_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", true FROM (SELECT * FROM event e WHERE e.at >= $20::timestamptz AND e.at < $21::timestamptz"
-    " AND ($22::timestamptz IS NULL OR (e.at <= $22::timestamptz AND (e.at, e.batch, e.n) < "
-    "($22::timestamptz, $23::bigint, $24::int))) AND " MATCH
-    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $25::bigint) AS e LEFT JOIN device d ON "
+    ", true FROM (SELECT * FROM event e WHERE e.at >= $21::timestamptz AND e.at < $22::timestamptz"
+    " AND ($23::timestamptz IS NULL OR (e.at <= $23::timestamptz AND (e.at, e.batch, e.n) < "
+    "($23::timestamptz, $24::bigint, $25::int))) AND " MATCH
+    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $26::bigint) AS e LEFT JOIN device d ON "
     "d.id = e.device_id ORDER BY e.at DESC, e.batch DESC, e.n DESC"};
 
 enum err_code message_store_find(struct db *db, const struct event_search *s, int64_t lo_ms,
@@ -164,12 +186,6 @@ enum err_code message_store_find(struct db *db, const struct event_search *s, in
     rc = ask(db, OF_VALUES, &FIND, p, a, &r, e);
     return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
-
-static const struct stmt COUNT = {
-    "message_count", COUNT_PARAMS,
-    "SELECT count(DISTINCT x.device_id::text || coalesce(x.queue_id, x.batch || '.' || x.n)), "
-    "count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e WHERE e.at >= "
-    "$20::timestamptz AND e.at < $21::timestamptz AND " MATCH " LIMIT $22::bigint) AS x"};
 
 enum err_code message_store_count(struct db *db, const struct event_search *s, int64_t lo_ms,
                                   int64_t hi_ms, int max, int64_t *ret, int64_t *ret_rows,
@@ -196,13 +212,13 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
 static const struct stmt LEGS = {
     "message_legs", LEGS_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", e.matches FROM jsonb_to_recordset($20::jsonb) AS l (d uuid, q text, lo "
+    ", e.matches FROM jsonb_to_recordset($21::jsonb) AS l (d uuid, q text, lo "
     "timestamptz, hi timestamptz) "
     "CROSS JOIN LATERAL (SELECT e.*, coalesce((" MATCH
     "), false) AS matches FROM event e WHERE e.queue_id = l.q AND e.device_id = l.d AND e.at >= "
     "l.lo AND e.at < l.hi ORDER BY (e.kind = 'message.delivery'), matches DESC, e.at DESC, e.batch "
     "DESC, e.n DESC LIMIT "
-    "$21::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
+    "$22::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
 
 enum err_code message_store_legs(struct db *db, const json_t *legs, const struct event_search *s,
                                  int per_leg, struct arena *a, struct event_row **ret,

@@ -10,7 +10,10 @@
 
 #include "store/db.h"
 
-enum { EVENT_FIND_MS = 1500 };
+enum {
+    EVENT_FIND_MS = 1500,
+    EVENT_COUNT_MS = 100, /* of a count: it is worth no more */
+};
 
 struct event_row { /* borrowed from the arena; texts are "" for NULL */
     int64_t at_ms, received_ms, device_at_ms, batch, seq;
@@ -47,6 +50,7 @@ struct event_search {  /* NULL: not asked for */
     const char *message_id;       /* without <> */
     const char *queue_id, *words; /* words: tsquery over event_words() */
     const char *parts; /* with words: "{%a%,%b%}", each stands somewhere in the subject */
+    bool words_last;   /* not by their index: for a short time with much mail */
     const char *status, *reason, *device_id;
     const char *stream, *kind_prefix;
     bool in_queue;             /* only of entries that were not removed since */
