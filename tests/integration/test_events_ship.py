@@ -120,7 +120,7 @@ def wait_shipped(agent, stream, n, timeout=60):
 
 def test_exactly_once_over_kills(own, agent, injected):
     """The writer, the agent, the parent and PostgreSQL are killed at random: exactly what was appended is stored, none twice."""
-    w = Writer(agent, "postfix")
+    w = Writer(agent, "scand")
     wanted, seconds = (200_000, MINUTES * 60) if MINUTES else (6_000, 15)
     over, failed = threading.Event(), []
 
@@ -158,8 +158,8 @@ def test_exactly_once_over_kills(own, agent, injected):
     injected("events-kill", sum(kills.values()) + w.kills)
     last = w.last()
     assert last >= wanted
-    wait_shipped(agent, "postfix", last, 120)
-    got = stored(own, agent, "postfix")
+    wait_shipped(agent, "scand", last, 120)
+    got = stored(own, agent, "scand")
     assert len(got) == last, f"{len(got)} of {last} after {kills}, {w.kills} of the writer"
     assert [(int(a), b) for a, b in got] == [(i, f"n{i}") for i in range(1, last + 1)]
     print(f"{last} events, killed: {kills}, writer {w.kills}")

@@ -211,16 +211,14 @@ def test_a_dry_run_keeps_and_shows_nothing(parent, api, devices):
         api.delete(f"/drafts/{d['id']}", headers={"If-Match": api.get(f"/drafts/{d['id']}").headers["ETag"]})
 
 
-def test_a_backup_has_a_secret_in_its_box_only(parent, api, devices, tmp_path):
+def test_a_backup_has_a_secret_in_its_box_only(parent, api, devices, workdir):
     """Also for whoever may open it: the file itself, the state in it, and every row of the database."""
     text = password()
     api.publish({"fleet": {**AUTH, KEY: text}}, "sign in")
     ref = api.ok("GET", "/settings?layer=fleet")["settings"][KEY]
-    d = parentlib.folder(str(tmp_path), "safe")
+    d = parentlib.folder(workdir, "safe")
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{d}/key", "-out",
                     f"{d}/crt", "-days", "30", "-subj", "/CN=mine"], check=True, capture_output=True)
-    for up in (str(tmp_path), str(tmp_path.parent), str(tmp_path.parent.parent)):
-        os.chmod(up, 0o755)
     os.chmod(f"{d}/crt", 0o644)
     subprocess.run(["chown", "inari", d], check=True)
     tool(parent, "backup", f"{d}/one.inari", "--recipient", f"{d}/crt")
