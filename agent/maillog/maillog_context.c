@@ -172,8 +172,8 @@ struct maillog_message *maillog_message_make(struct maillog_context *c, struct s
         forget_oldest(c);
     k = &c->known[c->free];
     c->free = k->next;
+    memset(k->id, 0, sizeof k->id); /* it is written as it is: nothing of the one before */
     memcpy(k->id, id.p, id.n);
-    k->id[id.n] = '\0';
     empty(k);
     slot = slot_of(c, id);
     k->next = *slot;

@@ -107,19 +107,22 @@ static enum message_state state_of(const struct message *m)
     return was_discarded(m->first) ? MS_DISCARDED : MS_QUEUED;
 }
 
-/* The agent's own: it is no mail of anybody. */
-static bool is_probe(const struct message *m)
+static bool is_own(const char *name)
 {
     static const char own[] = ".inari.invalid";
+    size_t n = strlen(name);
 
+    return n > sizeof own && strcasecmp(name + n - (sizeof own - 1), own) == 0;
+}
+
+/* The agent's own, which says so in its HELO and in whom it writes to: it is no mail of anybody. */
+static bool is_probe(const struct message *m)
+{
     if (!json_bool(m->first->row[0]->detail, "internal", false))
         return false;
-    for (size_t i = 0; i < m->first->n; i++) {
-        const char *r = m->first->row[i]->recipient;
-        size_t n = strlen(r);
-        if (n > sizeof own && strcasecmp(r + n - (sizeof own - 1), own) == 0)
+    for (size_t i = 0; i < m->first->n; i++)
+        if (is_own(m->first->row[i]->recipient) || is_own(m->first->row[i]->helo))
             return true;
-    }
     return false;
 }
 

@@ -249,8 +249,14 @@ def test_the_agents_own_probes_are_no_mail(api, events, names):
         events.queued(dev, q, t, sender=f"local@{names}", client="127.0.0.1")
         events.rows[-1]["detail"]["internal"] = True
         events.delivery(dev, q, t + 5, recipient, sender=f"local@{names}")
+    # its relay probe is refused, and writes to strangers
+    for helo, recipient in ((f"{dev}.inari.invalid", f"relay-probe@{names}"), ("inside.example", f"stranger@{names}")):
+        events.add(dev, "message.rejected", t, recipient=recipient, helo=helo, client="192.0.2.1", status="rejected", reason="relay",
+                   detail={"internal": True})
     events.write()
     assert [m["recipients"] for m in search(api, sender=f"local@{names}")["items"]] == [[f"cron@{names}"]]
+    assert search(api, recipient=f"relay-probe@{names}")["items"] == []
+    assert len(search(api, recipient=f"stranger@{names}")["items"]) == 1
 
 
 # --- which revision stood
