@@ -18,6 +18,8 @@ from parentlib import wait_until
 from streamlib import Follower, order
 from test_two_parents import second_of
 
+pytestmark = pytest.mark.slow  # it waits for streams that say nothing
+
 
 @pytest.fixture(scope="module")
 def site(workdir, programs):

@@ -436,6 +436,7 @@ def test_old_days_go(own, people, mx):
     assert tomorrow in days(own)
 
 
+@pytest.mark.slow
 def test_a_reader_delays_dropping_not_storing(own, people, mx):
     """Whoever reads an old day keeps it for that long, and nobody who stores waits behind."""
     s = Spool(mx)
@@ -459,6 +460,7 @@ def test_a_reader_delays_dropping_not_storing(own, people, mx):
         wait_until(lambda: day_name(3) not in days(own), "the day to be dropped", 30)
 
 
+@pytest.mark.slow
 def test_the_oldest_days_go_for_size(own, people, mx):
     s = Spool(mx)
     s.append(*[event("raw", now_ms() - i * DAY_MS, text=f"{i} days") for i in (2, 1, 0)])
