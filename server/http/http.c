@@ -357,6 +357,17 @@ static enum MHD_Result to_worker(struct call *c)
 
 static const char BODY_TOO_LARGE[] = "the body is larger than this address takes";
 
+/* An address of the console ("/devices/ID"): the page itself finds what to show there.  Only what asks for a page gets it:
+ * scripts and curl are told that there is nothing. */
+static bool is_screen(const struct call *c)
+{
+    const struct gate_field *accept = gate_field(c->src.fields, c->src.n_fields, "Accept");
+
+    return accept != NULL && strstr(accept->value.p, "text/html") != NULL &&
+           !slice_starts(c->path, "/api/") && !slice_starts(c->path, "/assets/") &&
+           !slice_starts(c->path, "/oauth2/");
+}
+
 static bool serve_file(struct call *c)
 {
     const struct static_file *f;
@@ -365,6 +376,8 @@ static bool serve_file(struct call *c)
         (!c->head && strcmp(c->rq.method, "GET") != 0))
         return false;
     f = static_find(c->h->cfg.files, c->path);
+    if (f == NULL && is_screen(c))
+        f = static_find(c->h->cfg.files, slice_of("/"));
     if (f == NULL)
         return false;
     answer_file(c, f);

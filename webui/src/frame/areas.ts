@@ -1,0 +1,14 @@
+// The areas of the console: where each is, what it takes to see it, and its chunk.  An area adds its line here and its
+// folder screens/AREA with index.tsx (a default export: <Routes> below the path) and its texts.
+import { type ComponentType, lazy, type LazyExoticComponent } from "react";
+import type { Permission } from "./session";
+
+export interface Area {
+  path: string; // first segment
+  text: string; // key of common: "nav_devices"
+  permission: Permission | null;
+  screen: LazyExoticComponent<ComponentType>;
+}
+export const areas: Area[] = [
+  { path: "devices", text: "nav_devices", permission: "device:read", screen: lazy(() => import("../screens/devices")) },
+];

@@ -1,0 +1,86 @@
+// Lists: rows come from the server page by page; on a narrow screen each row becomes a block of labelled values.
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { Empty } from "./states";
+import { Button, Flex, FlexItem, FormSelect, FormSelectOption, Table, Tbody, Td, Th, Thead, Tr } from "./kit";
+import { useUrlState } from "./url";
+
+export interface Column<R> {
+  key: string;
+  label: string;
+  cell: (row: R) => ReactNode;
+  /** Takes what room there is and wraps; others stay on one line. */
+  wide?: boolean;
+  number?: boolean;
+}
+
+interface Props<R> {
+  caption: string;
+  columns: Column<R>[];
+  rows: R[];
+  rowKey: (row: R) => string;
+  /** "filtered": nothing matches; a node: what to do first. */
+  empty?: "filtered" | ReactNode;
+  actions?: (row: R) => ReactNode;
+  selected?: Set<string>;
+  onSelect?: (keys: Set<string>) => void;
+}
+
+export function DataTable<R>({ caption, columns, rows, rowKey, empty, actions, selected, onSelect }: Props<R>) {
+  const { t } = useTranslation();
+  if (rows.length === 0) return empty === undefined || empty === "filtered" ? <Empty title={t(empty === "filtered" ? "empty_filtered" : "empty")} /> : <>{empty}</>;
+  const pick = (key: string, on: boolean) => {
+    const next = new Set(selected);
+    if (on) next.add(key);
+    else next.delete(key);
+    onSelect?.(next);
+  };
+  const all = selected !== undefined && rows.every((r) => selected.has(rowKey(r)));
+  return (
+    <div className="inari-scroll" role="region" aria-label={caption} tabIndex={0}>
+      <Table aria-label={caption} variant="compact" gridBreakPoint="grid-md">
+        <Thead>
+          <Tr>
+            {onSelect ? <Th aria-label={t("all")} select={{ isSelected: all, onSelect: (_, on) => onSelect(new Set(on ? rows.map(rowKey) : [])) }} /> : null}
+            {columns.map((c) => <Th key={c.key} modifier={c.wide ? "wrap" : "nowrap"}>{c.label}</Th>)}
+            {actions ? <Th screenReaderText={t("menu")} /> : null}
+          </Tr>
+        </Thead>
+        <Tbody>
+          {rows.map((row, i) => {
+            const key = rowKey(row);
+            return (
+              <Tr key={key}>
+                {onSelect ? <Td select={{ rowIndex: i, isSelected: selected?.has(key) ?? false, onSelect: (_, on) => pick(key, on) }} /> : null}
+                {columns.map((c) => <Td key={c.key} dataLabel={c.label} modifier={c.wide ? "breakWord" : "nowrap"} className={c.number ? "inari-number" : ""}>{c.cell(row)}</Td>)}
+                {actions ? <Td isActionCell>{actions(row)}</Td> : null}
+              </Tr>
+            );
+          })}
+        </Tbody>
+      </Table>
+    </div>
+  );
+}
+
+/** Under a list: how many rows a page has and the way to the next; both live in the URL ("limit", "cursor"). */
+export function Pager({ next, note }: { next: string | null | undefined; note?: ReactNode }) {
+  const { t } = useTranslation(), url = useUrlState();
+  return (
+    <Flex className="inari-pager" alignItems={{ default: "alignItemsCenter" }}>
+      <FlexItem>{note}</FlexItem>
+      <FlexItem align={{ default: "alignRight" }}>
+        <FormSelect aria-label={t("rows")} value={url.get("limit") || "50"} onChange={(_, v) => url.set({ limit: v === "50" ? "" : v })}>
+          {["20", "50", "100"].map((n) => <FormSelectOption key={n} value={n} label={`${t("rows")}: ${n}`} />)}
+        </FormSelect>
+      </FlexItem>
+      <FlexItem><Button variant="secondary" isDisabled={url.get("cursor") === ""} onClick={() => url.set({ cursor: "" }, { push: true })}>{t("first_page")}</Button></FlexItem>
+      <FlexItem><Button variant="secondary" isDisabled={!next} onClick={() => url.set({ cursor: next ?? "" }, { push: true })}>{t("next_page")}</Button></FlexItem>
+    </Flex>
+  );
+}
+/** limit and cursor of the URL as parameters of the API. */
+export function pageOf(url: { get: (name: string) => string }): { limit: number; cursor?: string } {
+  const limit = Number(url.get("limit")), cursor = url.get("cursor");
+  return { limit: [20, 50, 100].includes(limit) ? limit : 50, ...(cursor === "" ? {} : { cursor }) };
+}

@@ -1,0 +1,56 @@
+// Times: kept in UTC, shown in one zone that is always named in the frame; relative only beside the exact one.
+import { useTranslation } from "react-i18next";
+import { currentLanguage } from "../i18n";
+
+const KEPT = "inari.zone";
+export function currentZone(): string {
+  return localStorage.getItem(KEPT) ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+export function keepZone(zone: string): void {
+  localStorage.setItem(KEPT, zone);
+}
+
+/** Exact, to the second, 24 hours. */
+export function timeText(at: string | number | Date, zone = currentZone()): string {
+  return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", timeZone: zone }).format(new Date(at));
+}
+
+/** ISO 8601 with the zone's offset: what is copied. */
+export function isoText(at: string | number | Date, zone = currentZone()): string {
+  const d = new Date(at);
+  const parts = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(d).replace(" ", "T");
+  const offset = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" }).formatToParts(d).find((p) => p.type === "timeZoneName")?.value.slice(3) ?? "";
+  return parts + (offset === "" ? "Z" : offset);
+}
+
+export function relativeText(at: string | number | Date, now = Date.now()): string {
+  const s = Math.round((new Date(at).getTime() - now) / 1000), f = new Intl.RelativeTimeFormat(currentLanguage(), { numeric: "auto" });
+  const a = Math.abs(s);
+  if (a < 60) return f.format(s, "second");
+  if (a < 3600) return f.format(Math.round(s / 60), "minute");
+  if (a < 86400) return f.format(Math.round(s / 3600), "hour");
+  return f.format(Math.round(s / 86400), "day");
+}
+
+/** Seconds as people say them: "4 h 30 min". */
+export function durationText(seconds: number): string {
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]] as const;
+  const parts: string[] = [];
+  let rest = Math.max(0, Math.round(seconds));
+  for (const [unit, n] of units) {
+    const k = Math.floor(rest / n);
+    if (k > 0 && parts.length < 2) parts.push(new Intl.NumberFormat(currentLanguage(), { style: "unit", unit, unitDisplay: "short" }).format(k));
+    rest %= n;
+  }
+  return parts.join(" ") || new Intl.NumberFormat(currentLanguage(), { style: "unit", unit: "second", unitDisplay: "short" }).format(0);
+}
+
+export function numberText(n: number): string {
+  return new Intl.NumberFormat(currentLanguage()).format(n);
+}
+
+export function Time({ at, relative = false }: { at: string | number | null | undefined; relative?: boolean }) {
+  const { t } = useTranslation(); // also: shown anew when the language changes
+  if (at === null || at === undefined || at === "") return <>{t("none")}</>;
+  return <time dateTime={isoText(at)} title={relative ? timeText(at) : isoText(at)}>{relative ? relativeText(at) : timeText(at)}</time>;
+}
