@@ -58,6 +58,20 @@ static void add_plan(const struct plan *p, struct words *params, struct words *s
         add(services, arena_printf(a, "%s/%s", p->services[i].service, p->services[i].type));
 }
 
+static void leave(const struct plan *p, struct words *w)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < w->n; i++) {
+        bool left = false;
+        for (size_t k = 0; k < p->n_left; k++)
+            left = left || strcmp(w->v[i], p->left[k]) == 0;
+        if (!left)
+            w->v[kept++] = w->v[i];
+    }
+    w->n = kept;
+}
+
 struct plan *apply_widen(const struct helper *h, const struct plan *plan, struct arena *a)
 {
     enum { MAX = 4000 };
@@ -77,6 +91,7 @@ struct plan *apply_widen(const struct helper *h, const struct plan *plan, struct
     }
     add_marked(h, &services, a);
     *p = *plan;
+    leave(plan, &params);
     p->owned = params.v;
     p->n_owned = params.n;
     p->owned_services = services.v;

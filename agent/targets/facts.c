@@ -184,9 +184,31 @@ static void mail_name(const char *folder, struct arena *a, char *buf, size_t siz
         memcpy(buf, name, strlen(name) + 1);
 }
 
+/* Header checks as they are written, in characters that a report can show; {} when there are none.
+ */
+static json_t *header_checks(const struct cf_param *v, size_t n)
+{
+    json_t *ret = json_object();
+
+    for (size_t i = 0; i < PLAN_CHECKS; i++) {
+        const char *value = cf_param_value(v, n, plan_checks_params[i]);
+        char text[FACTS_CHECKS_MAX + 1];
+        size_t len = 0;
+        if (value == NULL)
+            continue;
+        for (; value[len] != '\0' && len < FACTS_CHECKS_MAX; len++)
+            text[len] = value[len] >= 0x20 && value[len] < 0x7f ? value[len] : '?';
+        text[len] = '\0';
+        (void)json_object_set_new(ret, plan_checks_params[i], json_string(text));
+    }
+    return ret;
+}
+
 /* The addresses of a proxy or address translator in front (proxy_interfaces: nobody's setting, it
- * stays what the administrator wrote), and the files Postfix has now. */
-static void what_runs(const struct postfix *p, struct arena *a, json_t *proxies, json_t *used)
+ * stays what the administrator wrote), and the files Postfix has now.  *ret_checks: header checks;
+ * NULL when main.cf cannot be read. */
+static void what_runs(const struct postfix *p, struct arena *a, json_t *proxies, json_t *used,
+                      json_t **ret_checks)
 {
     static const char *const files[] = {"smtpd_tls_cert_file", "smtpd_tls_key_file",
                                         "smtp_tls_CAfile"};
@@ -194,6 +216,7 @@ static void what_runs(const struct postfix *p, struct arena *a, json_t *proxies,
     struct cf_param *v = main_cf(p->s->postfix_config, a, &n);
     const char *text = v == NULL ? NULL : cf_param_value(v, n, "proxy_interfaces");
 
+    *ret_checks = v == NULL ? NULL : header_checks(v, n);
     for (size_t i = 0; v != NULL && i < COUNT_OF(files); i++) {
         const char *path = cf_param_value(v, n, files[i]);
         if (path != NULL)
@@ -215,7 +238,7 @@ enum err_code facts_collect(const struct postfix *p, const json_t *names, const 
 {
     AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
     AUTO(json_free) json_t *used = json_object();
-    json_t *sockets = NULL, *proxies = json_array(), *resolved, *mx;
+    json_t *sockets = NULL, *proxies = json_array(), *checks, *resolved, *mx;
     char host[256], original[PATH_MAX];
     enum err_code rc =
         a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : listeners(&sockets, e);
@@ -227,11 +250,11 @@ enum err_code facts_collect(const struct postfix *p, const json_t *names, const 
     host_name(host, sizeof host);
     (void)snprintf(original, sizeof original, "%s/original", p->s->helper_state);
     mail_name(access(original, F_OK) == 0 ? original : p->s->postfix_config, a, host, sizeof host);
-    what_runs(p, a, proxies, used);
+    what_runs(p, a, proxies, used, &checks);
     resolve_all(names, domains, p->s->resolve_timeout_ms, &resolved, &mx);
-    *ret = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "hostname", host, "postfix",
+    *ret = json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o*}", "hostname", host, "postfix",
                      p->version, "addresses", own_addresses(), "proxy_addresses", proxies,
                      "map_types", map_types(p), "listeners", sockets, "names", resolved, "mx", mx,
-                     "files", look_at_files(files, used));
+                     "files", look_at_files(files, used), "header_checks", checks);
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }

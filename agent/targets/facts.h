@@ -1,7 +1,7 @@
 /*
  * facts.h - what is known of this device, as the planner reads it (docs/internals/wire.md,
  * "Facts"): Postfix's version and table types, own addresses, who listens where, what names resolve
- * to, what the TLS files hold.
+ * to, what the TLS files hold, which header checks main.cf has.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "targets/postfix.h"
 #include "targets/resolve.h"
 
-enum { FACTS_NAMES_MAX = RESOLVE_NAMES_MAX, FACTS_FILES_MAX = 64 };
+enum { FACTS_NAMES_MAX = RESOLVE_NAMES_MAX, FACTS_FILES_MAX = 64, FACTS_CHECKS_MAX = 1000 };
 
 /* names, domains (whose MX is looked up), files: arrays of strings (borrowed; NULL: none); more
  * than the limits are left out.  What is not resolved within resolve_timeout is absent from the

@@ -123,16 +123,22 @@ static void read_settings(const struct cf_param *v, size_t n, const struct cf_pa
     }
 }
 
-/* What we own does not depend on the settings: any plan says it. */
-static const struct plan *owner(struct arena *a)
+/* What we own does not depend on the settings but for what main.cf has already: any plan says it.
+ */
+static const struct plan *owner(const struct cf_param *v, size_t n, struct arena *a)
 {
     json_t *settings = catalog_defaults();
-    struct plan_facts facts = {0};
+    struct plan_facts facts = {.checks_known = true};
     struct findings f = {0};
     struct plan *p = NULL;
 
-    if (settings == NULL || plan_make(settings, &facts, "", a, &p, &f, NULL) != ERR_OK)
-        p = NULL;
+    for (size_t i = 0; i < PLAN_CHECKS; i++)
+        facts.checks[i] = cf_param_value(v, n, plan_checks_params[i]);
+    for (int i = 0; i < 2 && p == NULL && settings != NULL; i++) {
+        if (plan_make(settings, &facts, "", a, &p, &f, NULL) != ERR_OK)
+            p = NULL;
+        facts = (struct plan_facts){0}; /* theirs and ours in one: neither */
+    }
     findings_clear(&f);
     json_decref(settings);
     return p;
@@ -184,7 +190,8 @@ enum err_code postfix_read(const struct postfix *p, json_t *answer, struct err *
         rc = main_cf_parse((struct slice){r.output, r.output_n}, a, &v, &n, e);
     if (rc == ERR_OK) {
         read_settings(v, n, raw, n_raw, settings, unreadable);
-        (void)json_object_set_new(answer, "foreign", foreign(raw, n_raw, s, n_s, owner(a)));
+        (void)json_object_set_new(answer, "foreign",
+                                  foreign(raw, n_raw, s, n_s, owner(raw, n_raw, a)));
     }
     proc_result_clear(&r);
     return rc;

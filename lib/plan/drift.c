@@ -30,7 +30,7 @@ void plan_check_drift(struct plan_builder *b)
 {
     size_t n = 0, n_owned = 0;
     const char **rows = plan_rows(b, "drift.items", &n);
-    const char *const *owned = n == 0 ? NULL : plan_owned(b->a, plan_has_auth(b), &n_owned);
+    const char *const *owned = n == 0 ? NULL : plan_owned(b->a, plan_has_auth(b), ~0U, &n_owned);
 
     for (size_t i = 0; i < n; i++) {
         const char *param = behind(rows[i], "main.cf:"), *service = behind(rows[i], "master.cf:");

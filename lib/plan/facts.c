@@ -158,6 +158,17 @@ static bool files(const json_t *array, struct arena *a, struct plan_facts *f)
     return true;
 }
 
+static bool checks(const json_t *o, struct arena *a, struct plan_facts *f)
+{
+    f->checks_known = json_is_object(o);
+    for (size_t i = 0; i < PLAN_CHECKS; i++) {
+        const char *s = json_str(o, plan_checks_params[i], NULL);
+        if (s != NULL && (f->checks[i] = arena_strdup(a, s)) == NULL)
+            return false;
+    }
+    return true;
+}
+
 enum err_code plan_facts_from_json(const json_t *facts, struct arena *a, struct plan_facts *ret,
                                    struct err *e)
 {
@@ -173,7 +184,9 @@ enum err_code plan_facts_from_json(const json_t *facts, struct arena *a, struct 
         !strings(json_object_get(facts, "map_types"), a, &f.map_types, &f.n_map_types) ||
         !listeners(json_object_get(facts, "listeners"), a, &f) ||
         !names(json_object_get(facts, "names"), a, &f) ||
-        !mx(json_object_get(facts, "mx"), a, &f) || !files(json_object_get(facts, "files"), a, &f))
+        !mx(json_object_get(facts, "mx"), a, &f) ||
+        !files(json_object_get(facts, "files"), a, &f) ||
+        !checks(json_object_get(facts, "header_checks"), a, &f))
         return no_memory(e);
     *ret = f;
     return ERR_OK;

@@ -127,10 +127,11 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-const char *const *plan_owned(struct arena *a, bool auth, size_t *ret_n)
+const char *const *plan_owned(struct arena *a, bool auth, unsigned checks, size_t *ret_n)
 {
     const char **all =
-        arena_alloc(a, (COUNT_OF(derived) + COUNT_OF(signing_in) + catalog_count()) * sizeof *all);
+        arena_alloc(a, (COUNT_OF(derived) + COUNT_OF(signing_in) + PLAN_CHECKS + catalog_count()) *
+                           sizeof *all);
     size_t n = 0;
 
     if (all == NULL)
@@ -139,6 +140,10 @@ const char *const *plan_owned(struct arena *a, bool auth, size_t *ret_n)
         all[n++] = derived[i];
     for (size_t i = 0; auth && i < COUNT_OF(signing_in); i++)
         all[n++] = signing_in[i];
+    for (size_t i = 0; i < PLAN_CHECKS; i++) {
+        if ((checks >> i & 1) != 0)
+            all[n++] = plan_checks_params[i];
+    }
     for (size_t i = 0; i < catalog_count(); i++) {
         if (catalog_at(i)->param[0] != '\0')
             all[n++] = catalog_at(i)->param;

@@ -67,6 +67,19 @@ static const char *const *owned_services(struct plan_builder *b, size_t *ret_n)
     return v;
 }
 
+/* What is the site's own among the names that are ours on other devices. */
+static const char *const *left(struct plan_builder *b, size_t *ret_n)
+{
+    const char **v = arena_alloc(b->a, PLAN_CHECKS * sizeof *v);
+    size_t n = 0;
+
+    for (size_t i = 0; v != NULL && i < PLAN_CHECKS; i++)
+        if (plan_leaves_checks(b->facts, i))
+            v[n++] = plan_checks_params[i];
+    *ret_n = n;
+    return v;
+}
+
 static struct plan *finish(struct plan_builder *b)
 {
     struct plan *p = arena_alloc(b->a, sizeof *p);
@@ -82,14 +95,15 @@ static struct plan *finish(struct plan_builder *b)
     p->n_tables = b->n_tables;
     p->listeners = copy(b->a, b->listeners, b->n_listeners * sizeof *b->listeners);
     p->n_listeners = b->n_listeners;
-    p->owned = plan_owned(b->a, plan_has_auth(b), &p->n_owned);
+    p->owned = plan_owned(b->a, plan_has_auth(b), plan_owned_checks(b), &p->n_owned);
+    p->left = left(b, &p->n_left);
     p->owned_services = owned_services(b, &p->n_owned_services);
     p->tables_dir = b->dir;
     p->mail_path = b->mail_path;
     p->sink_port = PLAN_PORT_SINK;
     p->probe_domain = b->probe_domain;
     if (p->params == NULL || p->services == NULL || p->tables == NULL || p->listeners == NULL ||
-        p->owned == NULL || p->owned_services == NULL)
+        p->owned == NULL || p->left == NULL || p->owned_services == NULL)
         return NULL;
     return p;
 }
@@ -113,6 +127,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_add_tables(b);
     plan_add_services(b);
     plan_add_auth(b);
+    plan_add_subject(b);
     plan_check_relay(b);
     plan_check_ports(b);
     plan_check_loops(b);
@@ -121,6 +136,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_check_version(b);
     plan_check_drift(b);
     plan_check_auth(b);
+    plan_check_subject(b);
     if (!b->oom)
         p = finish(b);
     if (b->oom || p == NULL || json_failures() != failed) /* a default may be missing */

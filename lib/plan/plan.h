@@ -24,6 +24,8 @@ struct plan_file_fact {
     int64_t not_before_ms, not_after_ms;         /* certificates; 0 unknown */
     const char *const *names; size_t n_names;    /* certificates: DNS names, "*.example.com" among them */
 };
+enum { PLAN_CHECKS = 3 };
+extern const char *const plan_checks_params[PLAN_CHECKS]; /* header_checks, mime_header_checks, nested_header_checks */
 struct plan_facts {
     const char *device_id;     /* NULL: unknown */
     const char *hostname;      /* FQDN */
@@ -37,6 +39,8 @@ struct plan_facts {
     const struct plan_name_fact *names; size_t n_names;
     const struct plan_mx_fact *mx; size_t n_mx;
     const struct plan_file_fact *files; size_t n_files;
+    bool checks_known;               /* an agent before this fact does not say */
+    const char *checks[PLAN_CHECKS]; /* as main.cf has them now; NULL: not there */
 };
 /* What a device must be asked for the facts these settings need: host names, domains whose MX counts, files; at most
  * PLAN_WANTED_MAX and PLAN_WANTED_MX_MAX of each, without repetition.  New references. */
@@ -68,6 +72,8 @@ struct plan {
     const struct plan_param *params; size_t n_params;       /* owned main.cf parameters, sorted by name */
     const char *const *owned; size_t n_owned;               /* every parameter name the catalog and planner own, set or not:
                                                                an owned name that is not in params is removed from main.cf */
+    const char *const *left; size_t n_left;                 /* the site's own on this device, also where a rendering before
+                                                               owned that name: stays as it is */
     const struct plan_service *services; size_t n_services; /* owned services */
     const char *const *owned_services; size_t n_owned_services; /* "name/type" of all we ever own */
     const struct plan_table *tables; size_t n_tables;

@@ -69,6 +69,19 @@ void plan_add_auth(struct plan_builder *b);     /* auth.c */
 /* Does this device sign in at its relayhost? */
 bool plan_has_auth(const struct plan_builder *b);
 
+/* --- subjects in the log (subject.c) --- */
+#define PLAN_SUBJECT_CHECK                                                                         \
+    "# only logs: the agent reads subjects from the log\n/^Subject:(.*)/ INFO inari-subject$1\n"
+void plan_add_subject(struct plan_builder *b);
+/* Does the plan log subjects: asked for, and header_checks is nobody's or ours? */
+bool plan_has_subject(const struct plan_builder *b);
+/* Which of plan_checks_params are ours on this device, as bits. */
+unsigned plan_owned_checks(const struct plan_builder *b);
+/* Is number i of them the site's own? */
+bool plan_leaves_checks(const struct plan_facts *f, size_t i);
+/* A regexp table that is ours, and nothing but the check above. */
+bool plan_only_logs(const struct plan_table *t);
+
 /* The transport of a route's "tls" member: "smtp" or one of ours. */
 const char *plan_route_transport(const char *tls);
 
@@ -76,8 +89,8 @@ const char *plan_route_transport(const char *tls);
 extern const char *const plan_owned_services[];
 extern const size_t plan_n_owned_services;
 /* Every owned parameter name, sorted, in the arena.  auth: those of signing in too; a device that signs in by its own
- * main.cf, as it was found, keeps that until the settings say something about it. */
-const char *const *plan_owned(struct arena *a, bool auth, size_t *ret_n);
+ * main.cf, as it was found, keeps that until the settings say something about it.  checks: bits of plan_checks_params. */
+const char *const *plan_owned(struct arena *a, bool auth, unsigned checks, size_t *ret_n);
 
 /* --- invariants --- */
 void plan_check_relay(struct plan_builder *b);   /* P02, P05: relay.c */
@@ -88,7 +101,8 @@ void plan_check_limits(struct plan_builder *b);  /* P04, P09: limits.c */
 void plan_check_version(struct plan_builder *b); /* P10: version.c */
 void plan_check_drift(struct plan_builder *b);   /* P14: drift.c */
 void plan_check_auth(struct plan_builder *b);    /* P15: auth.c */
-/* P03, P04, P05, P12, P14 on the finished plan, whatever made it. */
+void plan_check_subject(struct plan_builder *b); /* P16: subject.c */
+/* P03, P04, P05, P12, P14, P16 on the finished plan, whatever made it. */
 void plan_verify(const struct plan *p, struct findings *f);
 
 /* One next hop of a hostport text: host lower-case without brackets, port 25 when none is given.

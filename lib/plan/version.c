@@ -58,6 +58,9 @@ void plan_check_version(struct plan_builder *b)
         if (!has_map(b->facts, types[i]))
             (void)finding_add(b->f, F_P10_MAP_TYPE, "/settings", types[i], NULL, NULL, NULL);
     }
+    if (plan_has_subject(b) && !has_map(b->facts, "regexp"))
+        (void)finding_add(b->f, F_P10_MAP_TYPE, plan_at(b, "smtp.log_subject", NULL), "regexp",
+                          NULL, NULL, NULL);
     if (!known(b->facts))
         return;
     (void)snprintf(has, sizeof has, "%d.%d.%d", b->facts->postfix_major, b->facts->postfix_minor,

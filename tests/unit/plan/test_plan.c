@@ -202,6 +202,105 @@ static void test_auth(void **state)
     done(&none);
 }
 
+/* --- P16: subjects in the log --- */
+static void assert_verify(struct plan *p, const char *id);
+static const char **value_at(struct plan *p, const char *in, const char *name);
+#define OWN_CHECKS "regexp:${config_directory}/inari/00112233445566ff/header_checks"
+#define ON "{'smtp.log_subject':true}"
+#define CHECKS(what) "{'postfix':'3.7.11','map_types':['cidr','texthash','regexp'],'header_checks':{" what "}}"
+
+static bool names(const char *const *v, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(v[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What becomes of header_checks, mime_header_checks and nested_header_checks: 's' set, 'r' ours and not set (so it is
+ * removed), 'l' the site's and left, '-' nobody's business. */
+static void fate(const struct plan *p, char out[PLAN_CHECKS + 1])
+{
+    for (size_t i = 0; i < PLAN_CHECKS; i++) {
+        const char *name = plan_checks_params[i];
+        bool owned = names(p->owned, p->n_owned, name), left = names(p->left, p->n_left, name);
+        assert_false(owned && left);
+        out[i] = param(p, name) != NULL ? 's' : owned ? 'r' : left ? 'l' : '-';
+        assert_true(out[i] != 's' || owned);
+    }
+    out[PLAN_CHECKS] = '\0';
+}
+
+static void test_subject(void **state)
+{
+    static const struct {
+        const char *layer, *facts, *fate, *finding;
+    } cases[] = {
+        {"{}", CHECKS(""), "---", NULL},
+        {ON, CHECKS(""), "sss", NULL},
+        {ON, CHECKS("'header_checks':'','mime_header_checks':'$header_checks','nested_header_checks':'${header_checks}'"), "sss", NULL},
+        {ON, CHECKS("'header_checks':'" OWN_CHECKS "','mime_header_checks':'','nested_header_checks':''"), "sss", NULL},
+        {"{}", CHECKS("'header_checks':'" OWN_CHECKS "','mime_header_checks':'','nested_header_checks':''"), "rrr", NULL},
+        /* a site that looks into attachments goes on doing so */
+        {ON, CHECKS("'mime_header_checks':'pcre:/etc/postfix/mime'"), "sls", NULL},
+        {"{}", CHECKS("'header_checks':'" OWN_CHECKS "','mime_header_checks':'pcre:/etc/postfix/mime'"), "rlr", NULL},
+        {"{}", CHECKS("'header_checks':'pcre:/etc/postfix/checks'"), "l--", NULL},
+        {ON, CHECKS("'header_checks':'pcre:/etc/postfix/checks'"), "l--", "P16.site-checks"},
+        {ON, CHECKS("'header_checks':'regexp:/srv/inari-rules'"), "l--", "P16.site-checks"},
+        {ON, "{'postfix':'3.7.11'}", "---", "P16.checks-unknown"}, /* an agent that does not say */
+        {ON, "{}", "---", NULL},                                   /* no report yet */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct made m = make(cases[i].layer, cases[i].facts);
+        const struct finding *f = m.f.v;
+        char got[PLAN_CHECKS + 1];
+
+        assert_non_null(m.plan);
+        fate(m.plan, got);
+        if (strcmp(got, cases[i].fate) != 0)
+            fail_msg("case %zu: %s instead of %s", i, got, cases[i].fate);
+        if ((m.f.n > 0) != (cases[i].finding != NULL) || (f != NULL && strcmp(finding_texts[f->id].id, cases[i].finding) != 0))
+            fail_msg("case %zu: %s", i, f == NULL ? "no finding" : finding_texts[f->id].id);
+        if (f != NULL)
+            assert_true(f->warning || f->forceable);
+        assert_true((table(m.plan, "header_checks") != NULL) == (got[0] == 's'));
+        done(&m);
+    }
+}
+
+/* It only logs, of the message's own header; nothing else may pose as it. */
+static void test_subject_only_logs(void **state)
+{
+    struct made m = make(ON, CHECKS(""));
+    struct plan_table *t;
+
+    (void)state;
+    assert_clean(&m);
+    assert_string_equal(param(m.plan, "header_checks"), "regexp:${config_directory}/inari/0123456789abcdef/header_checks");
+    assert_string_equal(param(m.plan, "mime_header_checks"), "");
+    assert_string_equal(param(m.plan, "nested_header_checks"), "");
+    assert_non_null(strstr(table(m.plan, "header_checks"), "\n/^Subject:(.*)/ INFO inari-subject$1\n"));
+    for (size_t i = 0; i < m.plan->n_tables; i++) {
+        t = (struct plan_table *)(uintptr_t)&m.plan->tables[i];
+        if (strcmp(t->name, "header_checks") != 0)
+            continue;
+        t->content = PLAN_SUBJECT_CHECK "/^X:/ REJECT\n";
+        assert_verify(m.plan, "P12.lookup-type");
+        t->content = PLAN_SUBJECT_CHECK;
+        t->name = "mime_header_checks";
+        assert_verify(m.plan, "P12.lookup-type");
+        t->name = "header_checks";
+    }
+    *value_at(m.plan, NULL, "header_checks") = "regexp:/etc/postfix/x";
+    assert_verify(m.plan, "P12.lookup-type");
+    *value_at(m.plan, NULL, "header_checks") = "regexp:${config_directory}/inari/0123456789abcdef/header_checks, pcre:/x";
+    assert_verify(m.plan, "P12.lookup-type");
+    done(&m);
+}
+
 static void test_plain(void **state)
 {
     struct made m = make("{'path.mode':'plain','scan.timeout':120}", NULL);
@@ -291,6 +390,10 @@ static const struct broken broken[] = {
     {"{'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'encrypt','smtp.relayhost_user':'u'}", NULL, "P15.incomplete", "/settings/smtp.relayhost_password", false},
     {"{'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'encrypt','smtp.relayhost_password':" SEALED "}", NULL, "P15.incomplete", "/settings/smtp.relayhost_user", false},
     {"{'smtp.relayhost':'[198.18.0.9]:587','smtp_tls.outbound':'encrypt','smtp.relayhost_user':'a:b','smtp.relayhost_password':" SEALED "}", NULL, "V.character", "/settings/smtp.relayhost_user", false},
+    {ON, CHECKS("'header_checks':'pcre:/etc/postfix/checks'"), "P16.site-checks", "/settings/smtp.log_subject", true},
+    {"{}", CHECKS("'header_checks':'" OWN_CHECKS ", pcre:/etc/postfix/checks'"), "P16.mixed-checks", "/settings/smtp.log_subject", false},
+    {ON, CHECKS("'header_checks':'pcre:/x, regexp:/etc/postfix/inari/00112233445566ff/header_checks'"), "P16.mixed-checks", "/settings/smtp.log_subject", false},
+    {ON, "{'map_types':['cidr','texthash'],'header_checks':{}}", "P10.map-type", "/settings/smtp.log_subject", false},
     {"{'smtp.relay_domains':{'x.inari.invalid':{}}}", NULL, "V.reserved", "/settings/smtp.relay_domains/x.inari.invalid", false},
 };
 
@@ -578,7 +681,7 @@ static void test_placement(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_auth),
+        cmocka_unit_test(test_auth), cmocka_unit_test(test_subject), cmocka_unit_test(test_subject_only_logs),
         cmocka_unit_test(test_direct), cmocka_unit_test(test_plain),    cmocka_unit_test(test_broken),
         cmocka_unit_test(test_fine),   cmocka_unit_test(test_verify),   cmocka_unit_test(test_owned),
         cmocka_unit_test(test_fleet),  cmocka_unit_test(test_no_facts), cmocka_unit_test(test_placement), cmocka_unit_test(test_warnings),

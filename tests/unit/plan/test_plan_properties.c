@@ -136,7 +136,7 @@ static json_t *layer(void)
 static const char *const own_addresses[] = {"198.18.0.2", "127.0.0.1", "::1"};
 static const struct plan_facts facts = {
     .device_id = "0199d000-0000-7000-8000-000000000001", .hostname = "mx1.example.test", .postfix_major = 3, .postfix_minor = 7,
-    .postfix_patch = 11, .addresses = own_addresses, .n_addresses = COUNT_OF(own_addresses)};
+    .postfix_patch = 11, .addresses = own_addresses, .n_addresses = COUNT_OF(own_addresses), .checks_known = true};
 
 static const char *value_of(const struct plan_param *v, size_t n, const char *name)
 {
@@ -203,6 +203,20 @@ static void clean_text(const char *s)
 {
     for (; *s != '\0'; s++)
         assert_true((unsigned char)*s >= 0x20 && (unsigned char)*s < 0x7f);
+}
+
+/* Header checks of ours log and do nothing else, to the message's own header only; without the setting there are none. */
+static void only_logs(const struct plan *p, const json_t *settings)
+{
+    bool on = json_is_true(json_object_get(settings, "smtp.log_subject"));
+
+    assert_true((value_of(p->params, p->n_params, "header_checks") != NULL) == on);
+    for (size_t i = 0; on && i < PLAN_CHECKS; i++)
+        assert_non_null(value_of(p->params, p->n_params, plan_checks_params[i]));
+    for (size_t i = 0; i < p->n_tables; i++) {
+        if (strcmp(p->tables[i].type, "regexp") == 0)
+            assert_true(on && plan_only_logs(&p->tables[i]));
+    }
 }
 
 static void clean_and_owned(const struct plan *p)
@@ -326,6 +340,7 @@ static bool once(void)
     relays_for_listed_only(p, all);
     clean_and_owned(p);
     password_over_tls_only(p);
+    only_logs(p, all);
     deterministic(p, all, a);
     return true;
 }
