@@ -357,8 +357,8 @@ static enum MHD_Result to_worker(struct call *c)
 
 static const char BODY_TOO_LARGE[] = "the body is larger than this address takes";
 
-/* An address of the console ("/devices/ID"): the page itself finds what to show there.  Only what asks for a page gets it:
- * scripts and curl are told that there is nothing. */
+/* An address of the console ("/devices/ID"): the page itself finds what to show there.  Only what
+ * asks for a page gets it: scripts and curl are told that there is nothing. */
 static bool is_screen(const struct call *c)
 {
     const struct gate_field *accept = gate_field(c->src.fields, c->src.n_fields, "Accept");
