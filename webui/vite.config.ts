@@ -10,7 +10,7 @@ function precompressed(): Plugin {
     for (const name of readdirSync(dir)) {
       const file = join(dir, name);
       if (statSync(file).isDirectory()) pack(file);
-      else if (/\.(js|css|html|svg|json|yaml)$/.test(name)) {
+      else if (/\.(js|css|html|svg|json|yaml|txt)$/.test(name)) {
         const plain = readFileSync(file);
         if (plain.length < 1024) continue;
         writeFileSync(`${file}.br`, brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
@@ -38,10 +38,30 @@ function withoutKitFonts(): Plugin {
   };
 }
 
+/** licenses.txt: what of others is in the files, with the words their licences ask to be passed on. */
+function withLicences(): Plugin {
+  return {
+    name: "inari-licences",
+    apply: "build",
+    generateBundle() {
+      const found = new Map<string, string>();
+      for (const id of this.getModuleIds()) {
+        const dir = /^\0?(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(id)?.[1];
+        if (dir === undefined || found.has(dir)) continue;
+        const about = JSON.parse(readFileSync(join(dir, "package.json"), "utf8")) as { name: string; version: string; license?: string };
+        const file = readdirSync(dir).find((f) => /^licen[cs]e/i.test(f));
+        if (about.license === undefined) this.error(`${about.name} names no licence`);
+        found.set(dir, `${about.name} ${about.version} (${about.license})\n\n${file ? readFileSync(join(dir, file), "utf8").trim() : "It brings no text of its licence."}\n`);
+      }
+      this.emitFile({ type: "asset", fileName: "licenses.txt", source: [...found.values()].sort().join(`\n${"-".repeat(72)}\n\n`) });
+    },
+  };
+}
+
 const out = process.env["INARI_WEBUI_OUT"];
 const parent = process.env["INARI_PARENT"];
 export default defineConfig({
-  plugins: [react(), withoutKitFonts(), precompressed()],
+  plugins: [react(), withoutKitFonts(), withLicences(), precompressed()],
   build: {
     ...(out === undefined ? {} : { outDir: out }),
     emptyOutDir: true,
