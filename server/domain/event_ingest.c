@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "domain/event_policy.h"
 #include "domain/event_read.h"
 #include "domain/figure.h"
-#include "domain/keyring.h"
 #include "store/db_copy.h"
 #include "store/event_store.h"
 
@@ -199,16 +199,6 @@ static enum err_code store_tx(struct db *db, void *ctx, struct err *e)
 
 /* --- before it --- */
 
-static void blind(const void *ctx, struct slice text, char out[SHA256_HEX_SIZE])
-{
-    const struct app *app = ctx;
-    AUTO_STRBUF struct strbuf b = STRBUF_INIT(8 * KIB);
-
-    strbuf_puts(&b, "event subject\n");
-    strbuf_add(&b, text);
-    keyring_blind(app->keys, strbuf_slice(&b), out);
-}
-
 static bool device_bytes(const char *id, unsigned char out[16])
 {
     char hex[33];
@@ -235,7 +225,7 @@ static enum err_code make_rules(struct ingest *x, struct db *db, const struct ap
         (struct event_rules){.stream = x->spool.stream,
                              .now_ms = now,
                              .oldest_ms = (oldest > p.floor_day ? oldest : p.floor_day) * DAY_MS,
-                             .blind = blind,
+                             .blind = event_policy_blind,
                              .blind_ctx = app};
     while (strcmp(event_subject_words[x->rules.subject], p.subject) != 0)
         x->rules.subject++;

@@ -213,7 +213,7 @@ void event_subject_hash(const struct event_rules *rules, struct slice subject, c
 {
     char hex[65];
 
-    rules->blind(rules->blind_ctx, subject, hex);
+    rules->blind(rules->blind_ctx, slice_trim(subject), hex);
     (void)snprintf(out, 40, "hash:%.32s", hex);
 }
 

@@ -57,5 +57,5 @@ void event_line_gap(struct event_rules *rules, const char *spool, int64_t first,
                     struct event_row *ret);
 /* What comes before a row's bytes. */
 void event_row_head(struct strbuf *b, int64_t batch);
-/* What a subject is stored as under "hash": for whoever looks for one. */
+/* What a subject is stored as under "hash", without the blanks around it: for whoever looks for one. */
 void event_subject_hash(const struct event_rules *rules, struct slice subject, char out[40]);

@@ -5,12 +5,39 @@
 #include "domain/change.h"
 #include "domain/event_line.h"
 #include "domain/figure.h"
+#include "domain/keyring.h"
 
 #include <stdio.h>
 
 enum { DAY_MS = 24 * 3600 * 1000, DAYS_AHEAD = 2, BATCHES_MS = DAY_MS };
 static const struct event_policy built_in = {
     .keep_days = 30, .size_budget_bytes = INT64_C(20) << 30, .subject = "keep"};
+
+void event_policy_blind(const void *ctx, struct slice text, char out[65])
+{
+    const struct app *app = ctx;
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(8 * KIB);
+
+    strbuf_puts(&b, "event subject\n");
+    strbuf_add(&b, text);
+    keyring_blind(app->keys, strbuf_slice(&b), out);
+}
+
+enum err_code event_policy_subject_hash(struct db *db, const struct app *app, struct slice subject,
+                                        struct arena *a, const char **ret, struct err *e)
+{
+    const struct event_rules rules = {.blind = event_policy_blind, .blind_ctx = app};
+    struct event_policy p;
+    char hash[40];
+    enum err_code rc = event_store_policy(db, a, &p, e);
+
+    *ret = NULL;
+    if (rc != ERR_OK || strcmp(p.subject, event_subject_words[SUBJECT_HASH]) != 0)
+        return rc;
+    event_subject_hash(&rules, subject, hash);
+    *ret = arena_strdup(a, hash);
+    return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
+}
 
 static int64_t today(void)
 {

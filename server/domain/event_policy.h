@@ -17,6 +17,12 @@ MUST_USE enum err_code event_policy_get(struct db *db, struct arena *a, json_t *
 MUST_USE enum err_code event_policy_patch(struct db *db, struct app *app, const json_t *patch, int64_t version, bool dry_run,
                                           const struct actor *by, struct arena *a, json_t **ret, int64_t *ret_version,
                                           struct err *e);
+/* What a subject is stored as under "hash" ("hash:" and 32 digits, in the arena), for whoever looks for one; NULL under another
+ * policy. */
+MUST_USE enum err_code event_policy_subject_hash(struct db *db, const struct app *app, struct slice subject, struct arena *a,
+                                                 const char **ret, struct err *e);
+/* The digest that makes it (event_rules.blind; ctx: the app). */
+void event_policy_blind(const void *ctx, struct slice text, char out[65]);
 /* How many of n days, oldest first, are to go: too old, or over the budget; today and what comes never go for that. */
 size_t event_policy_surplus(const struct event_policy *p, const struct event_day *v, size_t n, int64_t today);
 

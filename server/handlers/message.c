@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
+#include "domain/event_policy.h"
 #include "domain/message.h"
 #include "handlers/common.h"
 
@@ -11,7 +12,7 @@
 enum {
     ADDRESS_MAX = 320,
     ID_MAX = 512,
-    SUBJECT_MAX = 200,
+    SUBJECT_MAX = 1000, /* as much as is stored of one */
     WORDS_MAX = 40,
     WORD_MAX = 40,
     DAYS_MS = 24 * 3600 * 1000
@@ -203,11 +204,30 @@ static void put_words(struct words *w, const char *p)
     strbuf_putc(&w->parts, '}');
 }
 
+/* Where subjects are stored as hashes, the whole subject finds them as well; what was stored before
+ * is found by its words, if it has any that can be looked for. */
+static enum err_code or_hash(const struct req *rq, struct event_search *s, const char *hash,
+                             bool words, struct err *e)
+{
+    const char *digits = hash + strlen("hash:");
+
+    s->subject_hash = hash;
+    if (words) {
+        s->words = arena_printf(rq->arena, "(%s) | '%s'", s->words, digits);
+    } else {
+        s->words = arena_printf(rq->arena, "'%s'", digits);
+        s->parts = arena_printf(rq->arena, "{%s}", hash);
+    }
+    return s->words == NULL || s->parts == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
+                                                : ERR_OK;
+}
+
 /* The subject's words as event_words() of the database makes them (0013_messages.sql). */
 static enum err_code words_of(const struct req *rq, struct event_search *s, struct err *e)
 {
     struct words w = {STRBUF_INIT(16 * KIB), STRBUF_INIT(16 * KIB), 0};
-    const char *p = req_query(rq, "subject");
+    const char *p = req_query(rq, "subject"), *hash = NULL;
+    enum err_code rc;
     bool whole;
 
     if (p == NULL)
@@ -215,12 +235,17 @@ static enum err_code words_of(const struct req *rq, struct event_search *s, stru
     if (strlen(p) > SUBJECT_MAX)
         return err_field(e, ERR_INVALID, "/query/subject", "subject has at most %d bytes",
                          SUBJECT_MAX);
+    rc = event_policy_subject_hash(rq->db, rq->app, slice_of(p), rq->arena, &hash, e);
+    if (rc != ERR_OK)
+        return rc;
     put_words(&w, p);
     s->words = arena_strdup(rq->arena, strbuf_str(&w.query));
     s->parts = arena_strdup(rq->arena, strbuf_str(&w.parts));
     whole = strbuf_ok(&w.query) && strbuf_ok(&w.parts) && s->words != NULL && s->parts != NULL;
     strbuf_clear(&w.query);
     strbuf_clear(&w.parts);
+    if (whole && hash != NULL)
+        return or_hash(rq, s, hash, w.n > 0 && w.n <= WORDS_MAX, e);
     if (w.n == 0 || w.n > WORDS_MAX)
         return err_field(e, ERR_INVALID, "/query/subject",
                          "subject needs 1 to %d words: letters, digits or Japanese", WORDS_MAX);

@@ -11,7 +11,7 @@
     "(" p "::text IS NULL OR (" col " <> '' AND " BACKWARDS(col) " >= " BACKWARDS(p "::text")      \
     " AND " BACKWARDS(col) " < (left(reverse(lower(" p "::text)), -1) || 'A') COLLATE \"C\"))"
 
-/* Is row e one that the search asks for?  $1..$20. */
+/* Is row e one that the search asks for?  $1..$21. */
 #define MATCH                                                                                      \
     "($1::text[] IS NULL OR e.kind = ANY ($1::text[]))"                                            \
     " AND " ADDRESS("e.sender", "$2") " AND " DOMAIN("e.sender", "$3")                             \
@@ -23,10 +23,10 @@
     " = ANY (ARRAY[left($8::text, 250), left('<' || $8::text || '>', 250)] COLLATE \"C\")))"       \
     " AND ($9::text IS NULL OR e.queue_id = $9::text)"                                             \
     " AND ($10::text IS NULL OR (e.subject IS NOT NULL"                                            \
-    " AND lower(e.subject) LIKE ALL (lower($19::text)::text[])"                                    \
+    " AND (lower(e.subject) LIKE ALL (lower($19::text)::text[]) OR e.subject = $21::text)"         \
     " AND event_words(e.subject) @@ lower($10::text)::tsquery))"                                   \
     " AND ($20::text IS NULL OR (e.subject IS NOT NULL"                                            \
-    " AND lower(e.subject) LIKE ALL (lower($19::text)::text[])"                                    \
+    " AND (lower(e.subject) LIKE ALL (lower($19::text)::text[]) OR e.subject = $21::text)"         \
     " AND (event_words(e.subject) || ''::tsvector) @@ lower($20::text)::tsquery))"                 \
     " AND ($11::text IS NULL OR e.status = $11::text)"                                             \
     " AND ($12::text IS NULL OR e.reason = $12::text)"                                             \
@@ -41,7 +41,7 @@
     " AND x.at >= e.at AND x.at < e.at + interval '10 days'))"
 // clang-format on
 enum {
-    MATCH_PARAMS = 20,
+    MATCH_PARAMS = 21,
     FIND_PARAMS = MATCH_PARAMS + 6,
     COUNT_PARAMS = MATCH_PARAMS + 3,
     LEGS_PARAMS = MATCH_PARAMS + 2
@@ -104,7 +104,8 @@ static void match_params(const struct event_search *s, struct db_param p[])
                                                P_TIME(s->snapshot_ms),
                                                P_BOOL(s->in_queue),
                                                P_TEXT(s->parts),
-                                               P_TEXT(s->words_last ? s->words : NULL)};
+                                               P_TEXT(s->words_last ? s->words : NULL),
+                                               P_TEXT(s->subject_hash)};
 
     memcpy(p, all, sizeof all);
 }
@@ -121,7 +122,7 @@ static const struct stmt COUNT = {
     "message_count", COUNT_PARAMS,
     "SELECT count(DISTINCT x.device_id::text || coalesce(x.queue_id, x.batch || '.' || x.n)), "
     "count(*) FROM (SELECT e.device_id, e.queue_id, e.batch, e.n FROM event e WHERE e.at >= "
-    "$21::timestamptz AND e.at < $22::timestamptz AND " MATCH " LIMIT $23::bigint) AS x"};
+    "$22::timestamptz AND e.at < $23::timestamptz AND " MATCH " LIMIT $24::bigint) AS x"};
 
 struct ask {
     const char
@@ -162,10 +163,10 @@ static enum err_code ask(struct db *db, const char *plan, const struct stmt *stm
 static const struct stmt FIND = {
     "message_find", FIND_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", true FROM (SELECT * FROM event e WHERE e.at >= $21::timestamptz AND e.at < $22::timestamptz"
-    " AND ($23::timestamptz IS NULL OR (e.at <= $23::timestamptz AND (e.at, e.batch, e.n) < "
-    "($23::timestamptz, $24::bigint, $25::int))) AND " MATCH
-    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $26::bigint) AS e LEFT JOIN device d ON "
+    ", true FROM (SELECT * FROM event e WHERE e.at >= $22::timestamptz AND e.at < $23::timestamptz"
+    " AND ($24::timestamptz IS NULL OR (e.at <= $24::timestamptz AND (e.at, e.batch, e.n) < "
+    "($24::timestamptz, $25::bigint, $26::int))) AND " MATCH
+    " ORDER BY e.at DESC, e.batch DESC, e.n DESC LIMIT $27::bigint) AS e LEFT JOIN device d ON "
     "d.id = e.device_id ORDER BY e.at DESC, e.batch DESC, e.n DESC"};
 
 enum err_code message_store_find(struct db *db, const struct event_search *s, int64_t lo_ms,
@@ -212,13 +213,13 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
 static const struct stmt LEGS = {
     "message_legs", LEGS_PARAMS,
     "SELECT " EVENT_ROW_COLUMNS
-    ", e.matches FROM jsonb_to_recordset($21::jsonb) AS l (d uuid, q text, lo "
+    ", e.matches FROM jsonb_to_recordset($22::jsonb) AS l (d uuid, q text, lo "
     "timestamptz, hi timestamptz) "
     "CROSS JOIN LATERAL (SELECT e.*, coalesce((" MATCH
     "), false) AS matches FROM event e WHERE e.queue_id = l.q AND e.device_id = l.d AND e.at >= "
     "l.lo AND e.at < l.hi ORDER BY (e.kind = 'message.delivery'), matches DESC, e.at DESC, e.batch "
     "DESC, e.n DESC LIMIT "
-    "$22::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
+    "$23::bigint) AS e LEFT JOIN device d ON d.id = e.device_id"};
 
 enum err_code message_store_legs(struct db *db, const json_t *legs, const struct event_search *s,
                                  int per_leg, struct arena *a, struct event_row **ret,

@@ -50,6 +50,7 @@ struct event_search {  /* NULL: not asked for */
     const char *message_id;       /* without <> */
     const char *queue_id, *words; /* words: tsquery over event_words() */
     const char *parts; /* with words: "{%a%,%b%}", each stands somewhere in the subject */
+    const char *subject_hash; /* with words: or it is stored as this; words lead to it as well */
     bool words_last;   /* not by their index: for a short time with much mail */
     const char *status, *reason, *device_id;
     const char *stream, *kind_prefix;

@@ -354,6 +354,33 @@ def test_subjects_as_the_policy_says(own, people, mx):
     assert sent()[0][0] == "Salary of Bob"
 
 
+def test_a_hashed_subject_is_found_whole(own, people, mx):
+    """As it was written and nothing less; what is stored in clear is found by its words, also meanwhile."""
+    mark, s = uuid.uuid4().hex[:8], Spool(mx)
+    long = f"{mark} " + "四半期の売上報告書" * 10  # more words than a search may have
+
+    def sent(queue_id, subject):
+        s.append(event("message.queued", queue_id=queue_id, sender="a@hash.test", size=1, subject=subject))
+        assert s.post().status_code == 200
+
+    def found(subject, **more):
+        r = people.get("/messages", params={"subject": subject, **more})
+        return sorted(m["queue_id"] for m in r.json()["items"]) if r.status_code == 200 else r.json()["errors"][0]["pointer"]
+    sent("C1EA12", f"{mark} salary of Bob")
+    with policy(people, subject="hash"):
+        sent("4A5401", f"{mark} salary of Bob")
+        sent("4A5402", long)
+        sent("4A5403", "  ... !")
+        assert found(f"{mark} salary of Bob") == ["4A5401", "C1EA12"]
+        assert found(f" {mark} salary of Bob ", sender="a@hash.test") == ["4A5401", "C1EA12"]
+        assert found(f"{mark} Salary of Bob") == found(f"{mark} bob") == ["C1EA12"]  # another text: by its words only
+        assert found(long) == ["4A5402"] and found(long[:-1]) == [] and found("... !") == ["4A5403"]
+        assert people.ok("GET", "/messages", params={"subject": long})["items"][0]["subject"].startswith("hash:")
+        assert found("x" * 1001) == "/query/subject"
+    assert found(f"{mark} salary of Bob") == ["C1EA12"]
+    assert found(long) == found("... !") == "/query/subject"
+
+
 def test_events_outlive_their_device(own, people, device):
     d = device()
     s = Spool(d)
