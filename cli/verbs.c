@@ -245,10 +245,10 @@ const struct verb verbs[] = {
     {"alert-channels", "", "", 0, 0, verb_alert_channels, {"who is told", "通知先の一覧"}, {NULL, NULL}},
     {"alert-channel", "show NAME | create NAME KIND KEY=VALUE ... | set NAME KEY=VALUE ... | test NAME | delete NAME", "", 2, -1, verb_alert_channel,
      {"one channel: look at it, make it, change it, try it", "通知先の表示、作成、変更、試験、削除"},
-     {"Keys of kind mail: host, port, tls (none, starttls, tls), user, password, from, to (addresses with commas), charset (utf-8, iso-2022-jp), ca; of kind webhook: url, key, ca; of all: enabled, fallback (rules that name no channels use it), lang. "
+     {"Keys of kind mail: host, port, tls (none, starttls, tls), user, password, from, to (addresses with commas), charset (utf-8, iso-2022-jp), ca; of kind webhook: url, key, ca; of kind snmp: host, port, version (v3, v2c), inform (true: the receiver acknowledges; false: a trap, of which nobody knows whether it arrived), user, auth_password, priv_password, community (v2c), root (docs/mib/INARI-MIB.txt); of all: enabled, fallback (rules that name no channels use it), lang. "
       "A secret is read from a file (password=@FILE) or standard input (password=@-). test sends a notice and shows each step; exit status 1 when it was not taken. "
       "Example: inarictl alert-channel create ops mail host=relay.example.com from=inari@example.com to=ops@example.com lang=ja",
-      "種類 mail のキー: host、port、tls (none、starttls、tls)、user、password、from、to (コンマ区切りのアドレス)、charset (utf-8、iso-2022-jp)、ca。種類 webhook のキー: url、key、ca。共通: enabled、fallback (通知先を指定しないルールが使用)、lang。"
+      "種類 mail のキー: host、port、tls (none、starttls、tls)、user、password、from、to (コンマ区切りのアドレス)、charset (utf-8、iso-2022-jp)、ca。種類 webhook のキー: url、key、ca。種類 snmp のキー: host、port、version (v3、v2c)、inform (true: 受信側が確認応答を返す、false: 到達を確認できないトラップ)、user、auth_password、priv_password、community (v2c)、root (docs/mib/INARI-MIB.txt)。共通: enabled、fallback (通知先を指定しないルールが使用)、lang。"
       "秘密情報はファイル (password=@FILE) または標準入力 (password=@-) から読みます。test は通知を送信して各段階を表示し、受け付けられなければ終了ステータス 1 になります。"
       "例: inarictl alert-channel create ops mail host=relay.example.com from=inari@example.com to=ops@example.com lang=ja"}},
     {"alert-notices", "[--state queued|sending|sent|dead] [--rule NAME] [--limit N]", "state= rule= limit=", 0, 0, verb_alert_notices,

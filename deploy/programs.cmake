@@ -85,3 +85,5 @@ foreach(page ${pages})
     string(REGEX REPLACE "^inari-lab$" "lab" part "${part}")
     install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section} COMPONENT ${part})
 endforeach()
+# Who receives the parent's SNMP notifications takes it from here.
+install(FILES ${CMAKE_SOURCE_DIR}/docs/mib/INARI-MIB.txt DESTINATION ${CMAKE_INSTALL_DATADIR}/inari/mibs COMPONENT server)

@@ -16,3 +16,8 @@ MUST_USE enum err_code alert_check(struct db *db, enum alert_thing what, const j
  * that it lacks. */
 MUST_USE enum err_code alert_check_secrets(const char *kind, const json_t *config,
                                            const json_t *secrets, struct err *e);
+
+/* The part about channels, and what every name must be. */
+MUST_USE enum err_code alert_check_channel(const json_t *doc, const json_t *before, json_t **ret,
+                                           struct err *e);
+MUST_USE enum err_code alert_check_name(const char *name, struct err *e);

@@ -123,12 +123,28 @@ static enum err_code audit(struct db *db, const struct edit *x, const char *id,
     return detail == NULL ? no_memory(e) : audit_append(db, x->c->by, action, object, detail, e);
 }
 
+/* What became of it is the result, and goes into the audit log. */
+static enum err_code note(struct db *db, struct edit *x, const json_t *before, struct arena *a,
+                          struct err *e)
+{
+    json_t *after = NULL;
+    enum err_code rc = get(db, x->what, x->id, a, &after, e);
+
+    if (rc == ERR_OK)
+        rc = describe(x->what, after, x->c->lang, e);
+    if (rc != ERR_OK)
+        return rc;
+    json_decref(x->result);
+    x->result = json_incref(after);
+    return audit(db, x, x->id, before, after, e);
+}
+
 /* What can be edited of a document that was read. */
 static json_t *editable(const json_t *doc)
 {
-    static const char *const shown[] = {"id",      "builtin",    "version", "created_at",
-                                        "firing",  "label",      "dead",    "queued",
-                                        "sent_at", "has_secret", "state",   "author"};
+    static const char *const shown[] = {"id",    "builtin", "version",  "created_at", "firing",
+                                        "label", "dead",    "queued",   "sent_at",    "has_secret",
+                                        "state", "author",  "engine_id"};
     json_t *out = json_copy((json_t *)(uintptr_t)doc);
 
     for (size_t i = 0; i < COUNT_OF(shown) && out != NULL; i++)
@@ -184,7 +200,6 @@ static enum err_code save(struct db *db, struct edit *x, const json_t *before, c
     AUTO(json_free) json_t *edited = editable(asked);
     AUTO(json_free) json_t *doc = NULL;
     AUTO(json_free) json_t *secrets = NULL;
-    json_t *after = NULL;
     enum err_code rc;
 
     if (edited == NULL)
@@ -201,15 +216,7 @@ static enum err_code save(struct db *db, struct edit *x, const json_t *before, c
                          json_str(doc, "name", ""));
     if (rc == ERR_OK && x->what == ALERT_CHANNEL)
         rc = put_secrets(db, x, x->id, doc, secrets, a, e);
-    if (rc == ERR_OK)
-        rc = get(db, x->what, x->id, a, &after, e);
-    if (rc == ERR_OK)
-        rc = describe(x->what, after, x->c->lang, e);
-    if (rc != ERR_OK)
-        return rc;
-    json_decref(x->result);
-    x->result = json_incref(after);
-    return audit(db, x, x->id, before, after, e);
+    return rc == ERR_OK ? note(db, x, before, a, e) : rc;
 }
 
 static enum err_code create_in_tx(struct db *db, void *ctx, struct err *e)
@@ -340,7 +347,7 @@ static enum err_code word_in_tx(struct db *db, void *ctx, struct err *e)
     AUTO(arena_free) struct arena *a = arena_new(ALERT_ARENA);
     struct word *w = ctx;
     struct edit *x = &w->x;
-    json_t *before = NULL, *after = NULL;
+    json_t *before = NULL;
     int64_t n = 0, now = clock_wall_ms();
     enum err_code rc = seen(db, x, a, &before, e);
 
@@ -352,15 +359,7 @@ static enum err_code word_in_tx(struct db *db, void *ctx, struct err *e)
         return x->what == ALERT_ALERT
                    ? err_set(e, ERR_CONFLICT, "alert \"%s\" is over", x->id)
                    : err_set(e, ERR_CONFLICT, "notice \"%s\" was not given up", x->id);
-    if (rc == ERR_OK)
-        rc = get(db, x->what, x->id, a, &after, e);
-    if (rc == ERR_OK)
-        rc = describe(x->what, after, x->c->lang, e);
-    if (rc != ERR_OK)
-        return rc;
-    json_decref(x->result);
-    x->result = json_incref(after);
-    return audit(db, x, x->id, NULL, after, e);
+    return rc == ERR_OK ? note(db, x, NULL, a, e) : rc;
 }
 
 enum err_code alert_doc_ack(struct db *db, const char *id, const char *reason,

@@ -33,22 +33,22 @@ static const struct {
 };
 
 const struct alert_kind alert_kinds[] = {
-    {"device-late", 1, true, {{"late_s", 60, 86400, 180, NULL}}, {"Device not heard from", "応答のないデバイス"},
+    {"device-late", 1, true, "late_s", {{"late_s", 60, 86400, 180, NULL}}, {"Device not heard from", "応答のないデバイス"},
      {"{name} has not been heard from since {seen}", "{name} から {seen} 以降、応答がありません"}},
-    {"device-not-in-sync", 2, true, {{NULL, 0, 0, 0, NULL}}, {"Device not in sync", "同期していないデバイス"},
+    {"device-not-in-sync", 2, true, NULL, {{NULL, 0, 0, 0, NULL}}, {"Device not in sync", "同期していないデバイス"},
      {"{name} does not run what it was offered (revision {pub})", "{name} は提示された内容 (リビジョン {pub}) を実行していません"}},
-    {"device-held", 3, true, {{NULL, 0, 0, 0, NULL}}, {"Device held for long", "長く保留中のデバイス"},
+    {"device-held", 3, true, NULL, {{NULL, 0, 0, 0, NULL}}, {"Device held for long", "長く保留中のデバイス"},
      {"{name} is held: {reason}", "{name} は保留中です: {reason}"}},
-    {"device-condition", 4, true, {{"condition", 0, 0, 0, alert_condition_words}}, {"State of a device", "デバイスの状態"}, {NULL, NULL}},
-    {"rollout-halted", 5, false, {{NULL, 0, 0, 0, NULL}}, {"Rollout halted", "停止した配布"},
+    {"device-condition", 100, true, NULL, {{"condition", 0, 0, 0, alert_condition_words}}, {"State of a device", "デバイスの状態"}, {NULL, NULL}},
+    {"rollout-halted", 5, false, NULL, {{NULL, 0, 0, 0, NULL}}, {"Rollout halted", "停止した配布"},
      {"The rollout of revision {pub} was halted: {reason}", "リビジョン {pub} の配布が停止しました: {reason}"}},
-    {"parent-certificate", 6, false, {{"days", 1, 90, 21, NULL}}, {"Certificate of the parent", "上位デバイスの証明書"},
+    {"parent-certificate", 6, false, "days", {{"days", 1, 90, 21, NULL}}, {"Certificate of the parent", "上位デバイスの証明書"},
      {"The certificate of parent {name} ends in {value} days", "上位デバイス {name} の証明書はあと {value} 日で期限切れになります"}},
-    {"parent-database", 7, false, {{"away_s", 1, 86400, 30, NULL}}, {"Database of the parent", "上位デバイスのデータベース"},
+    {"parent-database", 7, false, "away_s", {{"away_s", 1, 86400, 30, NULL}}, {"Database of the parent", "上位デバイスのデータベース"},
      {"Parent {name} could not reach its database for {value} s", "上位デバイス {name} はデータベースに {value} 秒間接続できませんでした"}},
-    {"parent-fenced", 8, false, {{NULL, 0, 0, 0, NULL}}, {"Parent fenced", "保護状態の上位デバイス"},
+    {"parent-fenced", 8, false, NULL, {{NULL, 0, 0, 0, NULL}}, {"Parent fenced", "保護状態の上位デバイス"},
      {"Parent {name} has fenced itself: an administrator must decide (inarictl recovery)", "上位デバイス {name} は保護状態です。管理者の判断が必要です (inarictl recovery)"}},
-    {"figure", 9, true, {{"figure", 0, 0, 0, figure_words}, {"over", 0, 1000000000000, 0, NULL}, {"clear", -1, 1000000000000, -1, NULL},
+    {"figure", 200, true, "over", {{"figure", 0, 0, 0, figure_words}, {"over", 0, 1000000000000, 0, NULL}, {"clear", -1, 1000000000000, -1, NULL},
                          {"window_s", 60, 86400, 600, NULL}, {"least", 1, 1000000, 20, NULL}},
      {"Figure of a device", "デバイスの数値"},
      {"{name}: {figure} is {value}, more than {over} (within {window_s} s)", "{name}: {figure} が {value} で、しきい値 {over} を超えています ({window_s} 秒間)"}},
@@ -132,6 +132,18 @@ enum err_code alert_kind_params(const struct alert_kind *k, const json_t *given,
             return e->code;
     *ret = TAKE(out);
     return ERR_OK;
+}
+
+unsigned alert_kind_trap(const char *kind, const json_t *params)
+{
+    const struct alert_kind *k = alert_kind_find(kind);
+    const struct alert_param *p = k == NULL ? NULL : &k->param[0];
+    int i;
+
+    if (k == NULL || p->name == NULL || p->words == NULL)
+        return k == NULL ? 0 : k->trap;
+    i = word_index(p->words, json_str(params, p->name, ""));
+    return i < 0 ? 0 : k->trap + 1 + (unsigned)i;
 }
 
 const char *alert_kind_label(const char *kind, const json_t *params, enum lang lang)

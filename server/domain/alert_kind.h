@@ -16,8 +16,10 @@ struct alert_param {
 };
 struct alert_kind {
     const char *word;
-    unsigned trap; /* number of its SNMP notification (docs/mib/INARI-MIB.txt) */
+    unsigned trap; /* number of its SNMP notification (docs/mib/INARI-MIB.txt); of a kind with
+                      words, of the one before the first word */
     bool devices;  /* its subjects are devices: the scope can be a group or a device */
+    const char *threshold; /* the parameter that the value is compared with; NULL: none */
     struct alert_param param[ALERT_PARAMS_MAX];
     const char *label[2]; /* by enum lang */
     const char
@@ -32,6 +34,9 @@ const struct alert_kind *alert_kind_find(const char *word); /* NULL: there is no
  * below at. */
 MUST_USE enum err_code alert_kind_params(const struct alert_kind *k, const json_t *given,
                                          const char *at, json_t **ret, struct err *e);
+/* Number of the SNMP notification of such an alert: each condition and each figure has its own.  0:
+ * no such kind. */
+unsigned alert_kind_trap(const char *kind, const json_t *params);
 /* The name of a rule's kind, for people. */
 const char *alert_kind_label(const char *kind, const json_t *params, enum lang lang);
 /* One line about an alert; members name, value, kind, detail are looked at.  Nothing of it is

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/rand.h"
 #include "domain/alert_kind.h"
+#include "domain/alert_trap.h"
 #include "domain/keyring.h"
 #include "domain/page.h"
 #include "store/alert_store.h"
@@ -152,6 +153,8 @@ enum err_code alert_send(const struct app *app, const struct alert_notice *n,
         return send_mail(app, n, secrets, &mine, e);
     if (strcmp(n->kind, "webhook") == 0)
         return send_webhook(app, n, secrets, &mine, e);
+    if (strcmp(n->kind, "snmp") == 0)
+        return alert_trap_send(app, n, secrets, &mine, e);
     return err_set(e, ERR_INTERNAL, "no such kind of channel");
 }
 

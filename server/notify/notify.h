@@ -49,12 +49,40 @@ MUST_USE enum err_code notify_mail_text(const struct notify_mail *m, char **ret,
                                         struct err *e);
 
 struct notify_webhook {
-    const char *url; /* https:// */
-    const char *ca;  /* PEM; NULL: the system's */
-    const char *key; /* of the signature */
-    const char *id;  /* the same for each repetition: Inari-Notice */
+    const char *url;   /* https:// */
+    const char *ca;    /* PEM; NULL: the system's */
+    const char *key;   /* of the signature */
+    const char *id;    /* the same for each repetition: Inari-Notice */
     struct slice body; /* JSON */
 };
-/* POST it, with Inari-Signature: t=SECONDS,v1=HEX, where v1 is HMAC-SHA256 of "SECONDS.BODY".  ERR_OK: a 2xx answer; redirects
- * are not followed, and only public addresses and those of run->allowed are connected to. */
-MUST_USE enum err_code notify_send_webhook(const struct notify_webhook *w, const struct notify_run *run, struct err *e);
+/* POST it, with Inari-Signature: t=SECONDS,v1=HEX, where v1 is HMAC-SHA256 of "SECONDS.BODY".
+ * ERR_OK: a 2xx answer; redirects are not followed, and only public addresses and those of
+ * run->allowed are connected to. */
+MUST_USE enum err_code notify_send_webhook(const struct notify_webhook *w,
+                                           const struct notify_run *run, struct err *e);
+
+/* SNMP notifications (RFC 3416), one an entry of traps.  A root that notify_trap_root_ok() took;
+ * the notification of number N is root.0.N, its objects are root.1.1.0 and so on
+ * (docs/mib/INARI-MIB.txt). */
+struct notify_traps {
+    const char *host; /* name, IPv4 or IPv6 address without brackets */
+    int64_t port;
+    bool inform;           /* the receiver says that it has it; else nobody ever knows */
+    const char *community; /* SNMPv2c; NULL: SNMPv3, USM with HMAC-SHA-256 (RFC 7860) and AES-128
+                              (RFC 3826) */
+    const char *user, *auth_password, *priv_password;
+    const char *root;
+    const char
+        *engine; /* UUID: of the engine whose keys a TRAP of SNMPv3 uses (notify_trap_engine()) */
+    const char *id;     /* the same for each repetition */
+    const char *parent; /* who says it */
+    /* [{"trap","rule","severity","state","name","value","threshold","since_ms","text","id"}], at
+     * least one; the numbers are trap and since_ms */
+    const json_t *traps;
+};
+/* ERR_OK: informs were acknowledged, traps given to the network.  ERR_UNAVAILABLE: not, or not all:
+ * each is sent again then.  ERR_TIMEOUT. */
+MUST_USE enum err_code notify_send_traps(const struct notify_traps *t, const struct notify_run *run,
+                                         struct err *e);
+/* "1.3.6.1...", as SMIv2 has them: at most 30 numbers of 32 bits. */
+bool notify_trap_root_ok(const char *root);

@@ -10,12 +10,14 @@ enum err_code notify_init(struct err *e)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return err_set(e, ERR_INTERNAL, "libcurl could not be set up");
+    notify_trap_init();
     return notify_mail_init(e);
 }
 
 void notify_end(void)
 {
     notify_mail_end();
+    notify_trap_end();
     curl_global_cleanup();
 }
 

@@ -80,7 +80,7 @@ static const struct stmt TELL = {
     " told AS (UPDATE alert a SET told = a.state, told_at = $1::timestamptz FROM batch b WHERE a.id = b.id),"
     " ruled AS (UPDATE alert_rule r SET told_at = $1::timestamptz FROM due WHERE r.id = due.id)"
     " INSERT INTO alert_notice (channel_id, rule_id, body, next_at, created_at) SELECT c.id, r.id, jsonb_build_object('rule', r.name,"
-    " 'kind', r.kind, 'severity', r.severity, 'trap', r.trap, 'counts', b.counts, 'alerts', b.alerts), $1::timestamptz, $1::timestamptz"
+    " 'kind', r.kind, 'parameters', r.params, 'severity', r.severity, 'trap', r.trap, 'counts', b.counts, 'alerts', b.alerts), $1::timestamptz, $1::timestamptz"
     " FROM body b JOIN alert_rule r ON r.id = b.rule_id JOIN alert_channel c ON " CHANNEL_FITS};
 
 /* Never at once: whatever is wrong with the times, the parent does not spin.  What a parent knows of itself it looks at by itself. */

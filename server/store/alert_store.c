@@ -12,7 +12,7 @@
     ", 'firing', (SELECT count(*) FROM alert a WHERE a.rule_id = r.id AND a.state = 'firing')) FROM alert_rule r"
 #define CHANNEL \
     "SELECT c.name AS key, jsonb_build_object('id', c.id, 'name', c.name, 'kind', c.kind, 'config', c.config, 'has_secret'," \
-    " c.box IS NOT NULL, 'enabled', c.enabled, 'fallback', c.fallback, 'lang', c.lang, 'version', c.version, 'created_at', "  TIME("c.created_at") \
+    " c.box IS NOT NULL, 'engine_id', CASE WHEN c.kind = 'snmp' THEN '80001f8805' || replace(c.id::text, '-', '') END, 'enabled', c.enabled, 'fallback', c.fallback, 'lang', c.lang, 'version', c.version, 'created_at', "  TIME("c.created_at") \
     ", 'queued', (SELECT count(*) FROM alert_notice n WHERE n.channel_id = c.id AND n.state IN ('queued', 'sending'))," \
     " 'dead', (SELECT count(*) FROM alert_notice n WHERE n.channel_id = c.id AND n.state = 'dead')," \
     " 'sent_at', " TIME("(SELECT max(ended_at) FROM alert_notice n WHERE n.channel_id = c.id AND n.state = 'sent')") \
