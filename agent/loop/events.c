@@ -93,17 +93,21 @@ static json_t *volume(const char *path)
                      (json_int_t)(v.f_blocks * v.f_frsize >> 20));
 }
 
-/* The queues as the helper counted them within the last minute. */
+/* The queues as the helper counted them within the last minute, and up to when the parent has what
+ * the log says: where no mail comes nothing else would tell it that there is none. */
 static void say_figures(struct loop *l)
 {
-    json_t *queue = json_object_get(l->work.running, "queue");
+    json_t *queue = json_object_get(l->work.running, "queue"), *until = NULL;
+    int64_t stored = evidence_stored(l);
     double load = 0;
 
+    if (stored > 0)
+        until = json_pack("{s:I}", EVIDENCE_STREAM, (json_int_t)stored);
     (void)getloadavg(&load, 1);
     events_say(l, "device.figures",
-               json_pack("{s:O?,s:{s:o,s:o},s:f}", "queue", queue, "disk", "state",
+               json_pack("{s:O?,s:{s:o,s:o},s:f,s:o*}", "queue", queue, "disk", "state",
                          volume(l->settings->agent_state), "queue",
-                         volume(l->settings->postfix_queue), "load", load));
+                         volume(l->settings->postfix_queue), "load", load, "until", until));
 }
 
 /* Conditions of which each change is an event; at the start only what is not as it should be. */

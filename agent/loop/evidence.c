@@ -152,8 +152,9 @@ static enum err_code open_all(struct loop *l, struct err *e)
     char dir[4200], own[80];
     enum err_code rc;
 
-    path_of(l, "spool/postfix", dir);
+    path_of(l, "spool/" EVIDENCE_STREAM, dir);
     (void)snprintf(own, sizeof own, "%s.inari.invalid", l->id.device_id);
+    v->first = v->newest = (struct evidence_end){0};
     v->failed = v->replaying = false;
     maillog_trail_init(&v->trail, l->settings->postfix_log);
     rc = maillog_events_init(&v->events, own, e);
@@ -262,6 +263,48 @@ static enum err_code look(struct loop *l, bool *ret_more, struct err *e)
     return rc;
 }
 
+/* --- up to when --- */
+
+static void settle_ends(struct loop *l)
+{
+    struct loop_evidence *v = &l->evidence;
+    uint64_t acked = ship_acknowledged(l, EVIDENCE_STREAM);
+
+    if (v->newest.at_ms != 0 && acked >= v->newest.last)
+        v->stored_ms = v->newest.at_ms;
+    else if (v->first.at_ms != 0 && acked >= v->first.last)
+        v->stored_ms = v->first.at_ms;
+    else
+        return;
+    v->first = v->newest; /* acknowledged too, or the next to wait for */
+}
+
+/* Everything is read and kept. */
+static void note_end(struct loop *l, int64_t at_ms)
+{
+    struct loop_evidence *v = &l->evidence;
+
+    settle_ends(l);
+    v->newest = (struct evidence_end){spool_last(v->w), at_ms};
+    if (v->first.at_ms == 0 || v->first.last == v->newest.last || v->first.at_ms == v->stored_ms)
+        v->first = v->newest;
+}
+
+int64_t evidence_until(const struct loop *l, uint64_t last)
+{
+    const struct loop_evidence *v = &l->evidence;
+
+    if (v->newest.at_ms != 0 && last >= v->newest.last)
+        return v->newest.at_ms;
+    return v->first.at_ms != 0 && last >= v->first.last ? v->first.at_ms : v->stored_ms;
+}
+
+int64_t evidence_stored(struct loop *l)
+{
+    settle_ends(l);
+    return l->evidence.stored_ms;
+}
+
 /* --- when --- */
 
 static void watch(struct loop *l)
@@ -307,11 +350,14 @@ static void try_look(struct loop *l, int64_t now)
 {
     struct loop_evidence *v = &l->evidence;
     struct err e = {0};
+    int64_t at_ms = loop_now_ms(l) - EVIDENCE_SLACK_MS;
     bool more = false;
     enum err_code rc = v->w != NULL ? ERR_OK : open_all(l, &e);
 
     if (rc == ERR_OK)
         rc = look(l, &more, &e);
+    if (rc == ERR_OK && !more && !v->replaying && !v->failed)
+        note_end(l, at_ms);
     v->looked = now;
     v->hinted = false;
     if (v->failed &&

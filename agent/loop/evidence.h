@@ -20,14 +20,22 @@
 
 struct loop;
 
+#define EVIDENCE_STREAM "postfix"
 enum {
     EVIDENCE_BYTES = 256 * KIB,
     EVIDENCE_BACK = 4 * MIB,
-    EVIDENCE_PAUSE_MS = 100,        /* between two looks, however busy the log is */
-    EVIDENCE_LOOK_MS = 1000,        /* when nothing tells of new lines */
-    EVIDENCE_RETRY_MS = 5 * 1000,   /* after a failure */
-    EVIDENCE_KEEP_MS = 30 * 1000,   /* between two writings of the context */
-    EVIDENCE_KEEP_LINES = 50 * 1000 /* or when so many lines were read since */
+    EVIDENCE_PAUSE_MS = 100,         /* between two looks, however busy the log is */
+    EVIDENCE_LOOK_MS = 1000,         /* when nothing tells of new lines */
+    EVIDENCE_RETRY_MS = 5 * 1000,    /* after a failure */
+    EVIDENCE_KEEP_MS = 30 * 1000,    /* between two writings of the context */
+    EVIDENCE_KEEP_LINES = 50 * 1000, /* or when so many lines were read since */
+    EVIDENCE_SLACK_MS = 2000         /* a line may take so long from Postfix to the log */
+};
+
+/* The log was read to its end at at_ms, and the last event of it was number last. */
+struct evidence_end {
+    uint64_t last;
+    int64_t at_ms; /* by the parent's clock; 0: never */
 };
 
 struct loop_evidence {
@@ -43,10 +51,19 @@ struct loop_evidence {
     int64_t keep_next;    /* when the context is written again */
     int64_t lines_kept;   /* events.lines when it was written */
     char problem[256];    /* said in the log once; "": none */
+    struct evidence_end first,
+        newest;        /* ends the parent has not acknowledged yet, oldest and newest */
+    int64_t stored_ms; /* the end that it has; 0: none yet */
 };
 
 void evidence_begin(struct loop *l);
 void evidence_turn(struct loop *l);
 void evidence_clear(struct loop *l);
+/* Up to which moment everything that the log says is in the events up to number last (ms, by the
+ * parent's clock; what the parent has acknowledged is in them).  0: not known yet.  It moves on
+ * while nothing is logged, and stands still when the log cannot be read. */
+int64_t evidence_until(const struct loop *l, uint64_t last);
+/* The same for what the parent has acknowledged: it has everything up to this moment. */
+int64_t evidence_stored(struct loop *l);
 /* What to wait for; -1: nothing. */
 int evidence_fd(const struct loop *l);

@@ -182,10 +182,11 @@ static bool add_line(void *ctx, uint64_t seq, struct slice payload)
 }
 
 /* The header line, then the events. */
-static enum err_code make_body(struct ship_stream *s, struct spool_batch *ret_batch,
-                               struct strbuf *ret, struct err *e)
+static enum err_code make_body(const struct loop *l, struct ship_stream *s,
+                               struct spool_batch *ret_batch, struct strbuf *ret, struct err *e)
 {
     AUTO_STRBUF struct strbuf lines = STRBUF_INIT(SHIP_BYTES + 2 * SPOOL_PAYLOAD_MAX);
+    int64_t until;
     enum err_code rc =
         spool_next(s->r, spool_acked(s->r), s->lines, s->bytes, add_line, &lines, ret_batch, e);
 
@@ -193,11 +194,15 @@ static enum err_code make_body(struct ship_stream *s, struct spool_batch *ret_ba
         rc = strbuf_check(&lines, e);
     if (rc != ERR_OK || ret_batch->n == 0)
         return rc;
+    until = strcmp(s->name, EVIDENCE_STREAM) == 0 ? evidence_until(l, ret_batch->last) : 0;
     strbuf_printf(ret,
                   "{\"spool\":\"%s\",\"first\":%" PRIu64 ",\"n\":%zu,\"begins\":%" PRIu64
-                  ",\"dropped\":{\"total\":%" PRIu64 "}}\n",
+                  ",\"dropped\":{\"total\":%" PRIu64 "}",
                   spool_birth(s->r), ret_batch->first, ret_batch->n, spool_begins(s->r),
                   spool_dropped(s->r) + ret_batch->first - spool_acked(s->r) - 1);
+    if (until > 0)
+        strbuf_printf(ret, ",\"until\":%" PRId64, until);
+    strbuf_puts(ret, "}\n");
     strbuf_add(ret, strbuf_slice(&lines));
     return strbuf_check(ret, e);
 }
@@ -315,7 +320,7 @@ static void ship_one(struct loop *l, struct ship_stream *s, int64_t now)
     struct err e = {0};
     size_t n = 0;
     char path[64];
-    enum err_code rc = make_body(s, &p->batch, &body, &e);
+    enum err_code rc = make_body(l, s, &p->batch, &body, &e);
 
     if (rc == ERR_OK && p->batch.n == 0) {
         s->since = 0;
@@ -413,6 +418,14 @@ void ship_clear(struct loop *l)
     if (l->ship.fd >= 0)
         (void)close(l->ship.fd);
     l->ship = (struct ship){.fd = -1};
+}
+
+uint64_t ship_acknowledged(const struct loop *l, const char *stream)
+{
+    for (size_t i = 0; i < l->ship.n; i++)
+        if (strcmp(l->ship.stream[i].name, stream) == 0 && l->ship.stream[i].r != NULL)
+            return spool_acked(l->ship.stream[i].r);
+    return 0;
 }
 
 static json_t *time_or_null(int64_t ms)

@@ -64,5 +64,7 @@ struct ship {
 void ship_begin(struct loop *l);
 void ship_clear(struct loop *l);
 void ship_turn(struct loop *l);
+/* Number of the last event of that stream that the parent has; 0: none, or not known. */
+uint64_t ship_acknowledged(const struct loop *l, const char *stream);
 /* For status: how each spool stands; new reference. */
 json_t *ship_json(const struct loop *l);

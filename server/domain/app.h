@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 struct fleet_cache; /* server/domain/fleet_cache.h: devices in memory, for polls without SQL */
+struct rollout_figures; /* server/domain/rollout_figures.c */
 struct feed;        /* server/domain/event_feed.h: who follows events */
 struct keyring;     /* server/domain/keyring.h: bundle, receipt and token keys, trust document */
 
@@ -34,6 +35,7 @@ struct app {
     /* Until a rollout has ended one device in so many, by the last 16 bits of its id, is asked for its figures every minute: those
      * that are compared with (guard_mail.h).  0: nobody is. */
     atomic_int figures_one_in;
+    struct rollout_figures *figures; /* the job thread's: what was read last, for the guards (rollout.h) */
     atomic_bool alerts_doubt; /* a device said something new: the job thread looks soon whether a rule is about it */
     const char *alert_networks; /* networks that webhooks may reach although they are no public ones; NULL: none */
     atomic_bool event_policy_changed; /* the job thread follows it at once (event_policy.h) */

@@ -127,18 +127,37 @@ static enum err_code copy_rows(struct db *db, const struct ingest *x, size_t fro
                : rc;
 }
 
+/* The log of Postfix is stored up to a moment: the batch of its own stream says so, and where there
+ * is nothing to send the figures of each minute. */
+static enum err_code write_until(struct db *db, const struct ingest *x, struct err *e)
+{
+    bool own = strcmp(x->spool.stream, EVENT_STREAM_POSTFIX) == 0;
+    int64_t until = own ? x->in.until_ms
+                    : strcmp(x->spool.stream, EVENT_STREAM_AGENT) == 0
+                        ? figure_batch_until(x->figures)
+                        : 0;
+
+    if (until <= 0)
+        return ERR_OK;
+    return event_store_until(db, x->spool.device_id, EVENT_STREAM_POSTFIX,
+                             until < x->rules.now_ms ? until : x->rules.now_ms, e);
+}
+
 static enum err_code write_figures(struct db *db, struct ingest *x, size_t from,
                                    const struct strbuf *gap_row, const struct event_row *gap,
                                    struct err *e)
 {
+    enum err_code rc;
     bool ok;
 
     x->figures = figure_batch_new();
     ok = x->figures != NULL && (gap == NULL || count(x->figures, gap_row, gap));
     for (size_t i = from; ok && i < x->in.n_rows; i++)
         ok = count(x->figures, &x->in.rows, &x->in.row[i]);
-    return ok ? figure_batch_write(db, x->spool.device_id, x->figures, e)
-              : err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (!ok)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    rc = write_until(db, x, e);
+    return rc == ERR_OK ? figure_batch_write(db, x->spool.device_id, x->figures, e) : rc;
 }
 
 /* from: the first row that is not stored yet.  known: acknowledged before. */

@@ -11,7 +11,9 @@
 #include "domain/app.h"
 #include "store/db.h"
 
-#define EVENT_STREAM_MAX 16
+#define EVENT_STREAM_MAX     16
+#define EVENT_STREAM_POSTFIX "postfix" /* the log of Postfix */
+#define EVENT_STREAM_AGENT   "agent"   /* what the agent says itself */
 
 struct event_batch {
     const char *device_id, *stream; /* stream: [a-z]{1,16} */

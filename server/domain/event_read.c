@@ -20,7 +20,7 @@ static enum err_code read_head(struct reading *x, struct slice line, struct err 
 {
     struct head {
         const char *spool;
-        int64_t first, n, begins;
+        int64_t first, n, begins, until;
         json_t *dropped;
     } h = {.begins = 1};
     static const struct jdec_field fields[] = {
@@ -28,6 +28,7 @@ static enum err_code read_head(struct reading *x, struct slice line, struct err 
         JDEC_INT(struct head, first, JD_REQUIRED, 1, INT64_C(1) << 62),
         JDEC_INT(struct head, n, JD_REQUIRED, 1, EVENT_LINES_MAX),
         JDEC_INT(struct head, begins, 0, 1, INT64_C(1) << 62),
+        JDEC_INT(struct head, until, 0, 0, INT64_C(1) << 53),
         JDEC_OBJECT(struct head, dropped, 0),
         JDEC_END};
     AUTO(json_free) json_t *j = NULL;
@@ -41,6 +42,7 @@ static enum err_code read_head(struct reading *x, struct slice line, struct err 
     x->to->first = h.first;
     x->to->n = h.n;
     x->to->begins = h.begins;
+    x->to->until_ms = h.until;
     x->to->dropped = json_int(h.dropped, "total", 0);
     if (x->to->dropped < 0 || x->to->dropped > SEQ_MAX)
         return err_field(e, ERR_INVALID, "/dropped/total", "\"total\" must be a count");

@@ -1,8 +1,9 @@
 /*
  * event_read.h - the body of a batch: a head, then lines, into rows for COPY.  Pure but for memory.
  *
- * Head:   {"spool":uuid,"first":seq,"n":lines,"dropped":{"total":n},"begins":seq}; others are ignored.  begins: the first
- *         number there ever was in this spool (1).
+ * Head:   {"spool":uuid,"first":seq,"n":lines,"dropped":{"total":n},"begins":seq,"until":ms}; others are ignored.  begins:
+ *         the first number there ever was in this spool (1).  until: everything up to this moment is in this batch or was in
+ *         one before it (0: not said).
  * Limits: 1 MiB packed (the route), 8 MiB unpacked, 5000 lines, EVENT_LINE_MAX a line.
  */
 #pragma once
@@ -13,7 +14,7 @@ enum { EVENT_LINES_MAX = 5000, EVENT_BODY_MAX = 8 * 1024 * 1024, EVENT_HEAD_MAX 
 
 struct event_read {
     char spool[37];
-    int64_t first, n, dropped, begins; /* as the head says */
+    int64_t first, n, dropped, begins, until_ms; /* as the head says */
     struct strbuf rows;
     struct event_row *row; /* n of them, in the order of their sequence */
     size_t n_rows;

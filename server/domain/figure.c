@@ -33,7 +33,8 @@ struct table {
 
 struct figure_batch {
     struct table minutes;
-    size_t last; /* where the event before went */
+    size_t last;      /* where the event before went */
+    int64_t until_ms; /* of the newest device.figures */
 };
 
 /* --- the table --- */
@@ -168,13 +169,16 @@ static void rejection(struct row *r, const struct figure_event *ev)
     r->rejected[index_of(figure_reasons, ev->reason)]++;
 }
 
-static void gauges(struct row *r, const struct figure_event *ev)
+static void gauges(struct row *r, const struct figure_event *ev, int64_t *until_ms)
 {
     AUTO(json_free) json_t *detail = detail_of(ev);
     const json_t *queue = json_object_get(detail, "queue");
     int64_t oldest = bounded(json_int(detail, "oldest_s", 0));
+    int64_t until = json_int(json_object_get(detail, "until"), "postfix", 0);
     bool newer = ev->at_ms / 1000 >= r->gauge_at_s;
 
+    if (until > *until_ms)
+        *until_ms = until;
     if (!json_is_object(queue))
         return;
     for (size_t i = 0; i < FIGURE_QUEUES; i++) {
@@ -224,10 +228,15 @@ bool figure_batch_add(struct figure_batch *b, const struct figure_event *ev)
     else if (slice_is(ev->kind, "fatal") || slice_is(ev->kind, "panic"))
         r->fatal++;
     else if (slice_is(ev->kind, "device.figures"))
-        gauges(r, ev);
+        gauges(r, ev, &b->until_ms);
     else if (!ev->internal)
         mail(r, ev);
     return true;
+}
+
+int64_t figure_batch_until(const struct figure_batch *b)
+{
+    return b->until_ms;
 }
 
 /* --- rows --- */
@@ -411,7 +420,7 @@ void figure_batch_committed(const struct figure_batch *b)
 static void one(struct strbuf *out, const char *name, const char *help, int64_t v)
 {
     strbuf_printf(out, "# HELP %s %s\n# TYPE %s counter\n%s %lld\n", name, help, name, name,
-                (long long)v);
+                  (long long)v);
 }
 
 void figure_totals_write(struct strbuf *out)
@@ -421,12 +430,12 @@ void figure_totals_write(struct strbuf *out)
                 "it started.\n# TYPE inari_mail_total counter\n");
     for (size_t i = 0; i < COUNT_OF(total_names); i++)
         strbuf_printf(out, "inari_mail_total{what=\"%s\"} %lld\n", total_names[i],
-                    (long long)atomic_load(&totals[i]));
+                      (long long)atomic_load(&totals[i]));
     strbuf_puts(out, "# HELP inari_mail_rejected_total Recipients refused, by reason.\n"
                      "# TYPE inari_mail_rejected_total counter\n");
     for (size_t i = 0; i < FIGURE_REASONS; i++)
         strbuf_printf(out, "inari_mail_rejected_total{reason=\"%s\"} %lld\n", figure_reasons[i],
-                    (long long)atomic_load(&total_rejected[i]));
+                      (long long)atomic_load(&total_rejected[i]));
     one(out, "inari_mail_bytes_total", "Bytes of the messages accepted.",
         atomic_load(&total_bytes));
     one(out, "inari_events_total", "Events stored.", atomic_load(&total_events));

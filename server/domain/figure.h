@@ -41,6 +41,8 @@ void figure_batch_free(struct figure_batch *b);
 DEFINE_CLEANUP(struct figure_batch, figure_batch_free);
 /* false: out of memory; the batch must not be written. */
 MUST_USE bool figure_batch_add(struct figure_batch *b, const struct figure_event *ev);
+/* Up to which moment (ms) the device's log is in the events that are stored, as its own figures say; 0: they do not. */
+int64_t figure_batch_until(const struct figure_batch *b);
 /* Its rows: array of objects as figure_store_add() takes them, in the order of their step and time.  New reference; NULL:
  * out of memory. */
 json_t *figure_batch_rows(const struct figure_batch *b);

@@ -109,6 +109,14 @@ void guard_others_add(struct guard_others *o, const json_t *health)
     }
 }
 
+void guard_others_put(struct guard_others *o, int64_t at_s, const struct guard_mail *m)
+{
+    struct guard_mail *to = row_of(o, at_s - at_s % 60);
+
+    if (to != NULL)
+        add(to, m);
+}
+
 void guard_others_since(const struct guard_others *o, int64_t from_s, struct guard_mail *ret)
 {
     *ret = (struct guard_mail){.seen = o->devices > 0};
@@ -129,10 +137,10 @@ static void share_text(int64_t part, int64_t all, char *buf, size_t size)
                        (long long)(part * 100 / all));
 }
 
-static void say(struct finding *why, enum finding_id id)
+static void say(struct finding *why, enum finding_id id, const struct guard_mails *m)
 {
     *why = (struct finding){.id = id};
-    text_copy(why->pointer, sizeof why->pointer, "/health/mail");
+    text_copy(why->pointer, sizeof why->pointer, m->figures ? "/figures" : "/health/mail");
 }
 
 /* --- shares --- */
@@ -188,7 +196,7 @@ static enum guard_verdict judge_share(const struct guard_limits *l, const struct
     if (percent == 0 || s.all[0] < enough(l) || s.part[0] * 100 < percent * s.all[0] ||
         (before && !worse(&s, 1, l->factor)) || (others && !worse(&s, 2, l->factor)))
         return GUARD_GOOD;
-    say(why, id);
+    say(why, id, m);
     for (int i = 0; i < 3; i++)
         share_text(s.part[i], s.all[i], why->arg[i], sizeof why->arg[i]);
     return (!before && !others) || m->others_soon ? GUARD_INCONCLUSIVE : GUARD_BAD;
@@ -238,7 +246,7 @@ static enum guard_verdict judge_latency(const struct guard_limits *l, const stru
         if (c[i] >= 0 && latency_ds[c[0]] < l->factor * latency_ds[c[i]])
             return GUARD_GOOD;
     }
-    say(why, F_GUARD_LATENCY);
+    say(why, F_GUARD_LATENCY, m);
     for (int i = 0; i < 3; i++)
         latency_text(c[i], why->arg[i], sizeof why->arg[i]);
     return (c[1] < 0 && c[2] < 0) || m->others_soon ? GUARD_INCONCLUSIVE : GUARD_BAD;
@@ -258,7 +266,7 @@ static enum guard_verdict judge_traffic(const struct guard_limits *l, const stru
 
     if (l->messages == 0 || (!in && !out) || now + before == 0)
         return GUARD_GOOD;
-    say(why, F_GUARD_TRAFFIC);
+    say(why, F_GUARD_TRAFFIC, m);
     (void)snprintf(why->arg[0], sizeof why->arg[0], "%lld", (long long)(in ? now : tries));
     (void)snprintf(why->arg[1], sizeof why->arg[1], "%lld", (long long)l->messages);
     return GUARD_INCONCLUSIVE;

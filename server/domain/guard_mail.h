@@ -43,10 +43,13 @@ struct guard_others {
     } row[4 * GUARD_ROWS];
 };
 void guard_others_add(struct guard_others *o, const json_t *health);
+/* The minute that begins at at_s, of any number of them. */
+void guard_others_put(struct guard_others *o, int64_t at_s, const struct guard_mail *m);
 void guard_others_since(const struct guard_others *o, int64_t from_s, struct guard_mail *ret);
 
 struct guard_mails {
     struct guard_mail now, before, others;
+    bool figures;     /* now is of the stored figures (events.md), not of a status document */
     bool others_soon; /* their figures of these minutes have still to come: nothing is called bad without them */
 };
 /* why: filled unless good. */

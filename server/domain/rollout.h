@@ -89,6 +89,10 @@ bool rollout_revert_possible(const char *state);
 MUST_USE enum err_code rollout_engine(struct db *db, struct app *app, const char *holder, int64_t term, size_t *ret_n,
                                       struct err *e);
 
+/* What the engine remembers of figures (app.h); NULL: nothing. */
+struct rollout_figures;
+void rollout_figures_free(struct rollout_figures *f);
+
 /* By what this parent alone has heard: is it worth a pass to find out whether the fleet has fallen silent?  No SQL. */
 bool rollout_may_be_silent(struct app *app);
 /* {"type":"FleetHeard","status","reason","since","gone","of"}: does the parent hear its fleet?  New reference. */

@@ -51,6 +51,18 @@ MUST_USE enum err_code rollout_devices_set(struct rollout_run *x, const json_t *
 /* The worst verdict on the devices that confirmed; those that are bad become "unhealthy".  late: the time of watching is
  * over; then a device that cannot be judged is told so in its row (rollout_guard.c). */
 MUST_USE enum err_code rollout_guard(struct rollout_run *x, bool late, enum guard_verdict *ret, struct err *e);
+/* Figures that were stored as events came, of the devices that are watched or compared with and say up to when their log is
+ * in them: minutes that are wholly counted alone; read again every few seconds. */
+struct rollout_figures_of {
+    char id[37];
+    bool whole; /* counted up to a moment ago, and no event of that time was lost: else it is not to be judged by them */
+    struct guard_mail now, before; /* since it confirmed, and before it was released: half an hour at most */
+};
+/* others: what those that are not updated did, as far as they are whole.  *ret: the app's, until the next call. */
+MUST_USE enum err_code rollout_figures_read(struct rollout_run *x, struct guard_others *others,
+                                            const struct rollout_figures **ret, struct err *e);
+/* NULL: it never said.  Of a device that is compared with only whether it is whole, and so among the others. */
+const struct rollout_figures_of *rollout_figures_of(const struct rollout_figures *f, const char *id);
 /* What became of the rollout that this one takes back: "reverted", or "halted" again. */
 MUST_USE enum err_code rollout_tell_reverted(struct rollout_run *x, const char *state, struct err *e);
 /* Before a step: stand aside when it must, go on where it stood when that is over. */

@@ -673,5 +673,7 @@ void jobs_stop(struct jobs *j)
     alert_sender_stop(j->sender);
     json_decref(j->facts);
     db_close(j->db);
+    rollout_figures_free(j->app->figures);
+    j->app->figures = NULL;
     free(j);
 }

@@ -130,13 +130,18 @@ static const struct stmt TRIM_STREAMS = {
     "event_stream n WHERE n.device_id = o.device_id AND n.stream = o.stream AND n.last_at > "
     "o.last_at)"};
 
+static const struct stmt TRIM_UNTIL = {"event_trim_until", 1,
+                                       "DELETE FROM event_until WHERE until < $1::timestamptz"};
+
 enum err_code event_store_trim(struct db *db, int64_t batch_ms, int64_t stream_ms, struct err *e)
 {
     enum err_code rc = db_run(
         db, &TRIM_BATCHES, (struct db_param[]){P_TIME(batch_ms), P_INT(TRIM_MAX)}, NULL, NULL, e);
 
+    if (rc == ERR_OK)
+        rc = db_run(db, &TRIM_STREAMS, (struct db_param[]){P_TIME(stream_ms)}, NULL, NULL, e);
     return rc == ERR_OK
-               ? db_run(db, &TRIM_STREAMS, (struct db_param[]){P_TIME(stream_ms)}, NULL, NULL, e)
+               ? db_run(db, &TRIM_UNTIL, (struct db_param[]){P_TIME(stream_ms)}, NULL, NULL, e)
                : rc;
 }
 
@@ -198,6 +203,20 @@ enum err_code event_store_batch(struct db *db, const struct event_spool *s, int6
     return rc;
 }
 
+static const struct stmt UNTIL = {
+    "event_until", 3,
+    "INSERT INTO event_until AS u (device_id, stream, until) VALUES ($1::uuid, $2::text, "
+    "$3::timestamptz) ON CONFLICT (device_id, stream) DO UPDATE SET until = excluded.until WHERE "
+    "u.until < excluded.until"};
+
+enum err_code event_store_until(struct db *db, const char *device_id, const char *stream,
+                                int64_t until_ms, struct err *e)
+{
+    return db_run(db, &UNTIL,
+                  (struct db_param[]){P_TEXT(device_id), P_TEXT(stream), P_TIME(until_ms)}, NULL,
+                  NULL, e);
+}
+
 static const struct stmt ADVANCE = {
     "event_advance", 7,
     "WITH moved AS (UPDATE event_stream SET acknowledged = $4::bigint, dropped = greatest(dropped, "
@@ -217,6 +236,6 @@ enum err_code event_store_advance(struct db *db, const struct event_spool *s, in
                   NULL, NULL, e);
 }
 
-const struct stmt *const event_store_stmts[] = {&POLICY, &POLICY_LOCK,  &POLICY_SAVE,  &MAKE_DAY,
-                                                &DAYS,   &TRIM_BATCHES, &TRIM_STREAMS, &LOCK,
-                                                &NEW,    &BATCH,        &ADVANCE,      NULL};
+const struct stmt *const event_store_stmts[] = {
+    &POLICY,     &POLICY_LOCK, &POLICY_SAVE, &MAKE_DAY, &DAYS,  &TRIM_BATCHES, &TRIM_STREAMS,
+    &TRIM_UNTIL, &LOCK,        &NEW,         &BATCH,    &UNTIL, &ADVANCE,      NULL};

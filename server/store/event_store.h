@@ -47,6 +47,10 @@ MUST_USE enum err_code event_store_lock(struct db *db, const struct event_spool 
                                         struct err *e);
 MUST_USE enum err_code event_store_batch(struct db *db, const struct event_spool *s, int64_t received_ms, int64_t first,
                                          int64_t last, int64_t n, struct arena *a, int64_t *ret_id, struct err *e);
+/* Everything the device's stream had to say up to until_ms is stored with this transaction; never moves back.  Before the
+ * figures, so that all take these rows in one order. */
+MUST_USE enum err_code event_store_until(struct db *db, const char *device_id, const char *stream, int64_t until_ms,
+                                         struct err *e);
 /* Acknowledged up to last; dropped: the device's own count; gap: events that never came, more than before.  Tells every parent
  * of the batch, once it is committed. */
 MUST_USE enum err_code event_store_advance(struct db *db, const struct event_spool *s, int64_t last, int64_t dropped,

@@ -57,11 +57,12 @@ static const struct stmt FLEET =
     {"figure_fleet", 3,
      "SELECT at, count(*), " SUM(accepted) ", " SUM(bytes) ", " SUM(delivered) ", " SUM(deferred) ", " SUM(bounced) ", " SUM(expired) ", " SUM(refused) ", " SUM(sessions) ", " SUM(
          auth_failed) ", " SUM(fatal) ", " SUM(events) ", " SUM(dropped) ", " SUM(unread) ","
-                                                                                          " " SUM_LIST(rejected) ", " SUM_LIST(deferred_why) ", " SUM_LIST(latency) ", max(gauge_at), "
-                                                                                                                                                                    "to_jsonb(figure_sum(queue) FILTER (WHERE queue IS NOT NULL)), "
-                                                                                                                                                                    "to_jsonb(figure_sum(queue_max) FILTER (WHERE queue_max IS NOT NULL)), max(oldest_s), "
-                                                                                                                                                                    "max(oldest_max_s) FROM figure WHERE step_s = $1 AND at >= $2::timestamptz AND "
-                                                                                                                                                                    "at < $3::timestamptz GROUP BY at ORDER BY at"};
+                                                                                          " " SUM_LIST(rejected) ", " SUM_LIST(deferred_why) ", " SUM_LIST(
+                                                                                              latency) ", max(gauge_at), "
+                                                                                                       "to_jsonb(figure_sum(queue) FILTER (WHERE queue IS NOT NULL)), "
+                                                                                                       "to_jsonb(figure_sum(queue_max) FILTER (WHERE queue_max IS NOT NULL)), max(oldest_s), "
+                                                                                                       "max(oldest_max_s) FROM figure WHERE step_s = $1 AND at >= $2::timestamptz AND "
+                                                                                                       "at < $3::timestamptz GROUP BY at ORDER BY at"};
 static const struct stmt ROWS = {
     "figure_rows", 4,
     "SELECT count(*) FROM (SELECT 1 FROM figure WHERE step_s = $1 AND at >= $2::timestamptz AND "
@@ -72,7 +73,31 @@ static const struct stmt EXPIRE = {
     "(3600), (86400)) s (step_s) USING (step_s) WHERE f.at < now() - interval '1 hour' - "
     "(" KEPT ") LIMIT $1))"};
 
-const struct stmt *const figure_store_stmts[] = {&ADD, &DEVICE, &FLEET, &ROWS, &EXPIRE, NULL};
+static const struct stmt UNTIL = {"figure_until", 2,
+                                  "SELECT device_id, until FROM event_until WHERE device_id = ANY "
+                                  "($1::uuid[]) AND stream = $2::text ORDER BY device_id::text "
+                                  "COLLATE \"C\""};
+
+#define SPANS                                                                                      \
+    " FROM jsonb_to_recordset($1::jsonb) AS w (n int, device_id uuid, since bigint, until bigint)" \
+    " JOIN figure f ON f.device_id = w.device_id AND f.step_s = 60 AND f.at >= "                   \
+    "to_timestamp(w.since)"
+#define WHOLE "f.at <= to_timestamp(w.until - 60)"
+#define IN(c) "sum(f." #c ") FILTER (WHERE " WHOLE ")::bigint"
+/* What was lost is known when it is stored, not which minute it was of: of any time since. */
+static const struct stmt SUMS = {
+    "figure_sums", 1,
+    "SELECT w.n, NULL, " IN(accepted) ", " IN(refused) ", " IN(delivered) ", " IN(deferred) ", " IN(
+        bounced) ", sum(f.dropped)::bigint, to_jsonb(figure_sum(f.latency) FILTER (WHERE " WHOLE
+                 "))" SPANS " GROUP BY w.n"};
+static const struct stmt MINUTES = {
+    "figure_minutes", 1,
+    "SELECT 0, f.at, " SUM(f.accepted) ", " SUM(f.refused) ", " SUM(f.delivered) ", " SUM(
+        f.deferred) ", " SUM(f.bounced) ", " SUM(f.dropped) ", " SUM_LIST(f.latency) SPANS
+    " AND " WHOLE " GROUP BY f.at"};
+
+const struct stmt *const figure_store_stmts[] = {&ADD,   &DEVICE, &FLEET,   &ROWS, &EXPIRE,
+                                                 &UNTIL, &SUMS,   &MINUTES, NULL};
 
 enum err_code figure_store_add(struct db *db, const char *device_id, const json_t *rows,
                                struct err *e)
@@ -137,4 +162,43 @@ enum err_code figure_store_rows(struct db *db, const struct figure_span *s, int6
 enum err_code figure_store_expire(struct db *db, int64_t max, int64_t *ret_n, struct err *e)
 {
     return db_change(db, &EXPIRE, (struct db_param[]){P_INT(max)}, ret_n, e);
+}
+
+static void read_until(const struct rows *r, int i, void *item)
+{
+    *(struct figure_until *)item = (struct figure_until){rows_text(r, i, 0), rows_time_ms(r, i, 1)};
+}
+
+enum err_code figure_store_until(struct db *db, const char *ids, const char *stream,
+                                 struct arena *a, struct figure_until **ret, size_t *ret_n,
+                                 struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc =
+        db_run(db, &UNTIL, (struct db_param[]){P_TEXT(ids), P_TEXT(stream)}, a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_until, ret, ret_n, e) : rc;
+}
+
+static void read_sums(const struct rows *r, int i, void *item)
+{
+    *(struct figure_sums *)item = (struct figure_sums){.n = rows_int(r, i, 0),
+                                                       .at_s = rows_time_ms(r, i, 1) / 1000,
+                                                       .accepted = rows_int(r, i, 2),
+                                                       .refused = rows_int(r, i, 3),
+                                                       .delivered = rows_int(r, i, 4),
+                                                       .deferred = rows_int(r, i, 5),
+                                                       .bounced = rows_int(r, i, 6),
+                                                       .dropped = rows_int(r, i, 7),
+                                                       .latency = rows_json(r, i, 8)};
+}
+
+enum err_code figure_store_sums(struct db *db, const json_t *spans, bool by_minute, struct arena *a,
+                                struct figure_sums **ret, size_t *ret_n, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc =
+        db_run(db, by_minute ? &MINUTES : &SUMS, (struct db_param[]){P_JSON(spans)}, a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_sums, ret, ret_n, e) : rc;
 }

@@ -30,6 +30,26 @@ struct figure_point {
 MUST_USE enum err_code figure_store_points(struct db *db, const struct figure_span *span,
                                            struct arena *a, struct figure_point **ret,
                                            size_t *ret_n, struct err *e);
+
+struct figure_until {
+    const char *device_id;
+    int64_t until_ms; /* its log is counted up to here */
+};
+/* Of the devices of whom it is known, sorted by id.  ids: array text. */
+MUST_USE enum err_code figure_store_until(struct db *db, const char *ids, const char *stream,
+                                          struct arena *a, struct figure_until **ret, size_t *ret_n,
+                                          struct err *e);
+struct figure_sums {
+    int64_t n;    /* of the span; by_minute: 0 */
+    int64_t at_s; /* by_minute: its begin */
+    int64_t accepted, refused, delivered, deferred, bounced, dropped;
+    const json_t *latency;
+};
+/* The minutes that lie wholly in each span; spans: array of {"n","device_id","since","until"} (s).  One row each, of those
+ * that have any, whose dropped is of all the time since then; or by_minute one for each minute, of all spans together. */
+MUST_USE enum err_code figure_store_sums(struct db *db, const json_t *spans, bool by_minute,
+                                         struct arena *a, struct figure_sums **ret, size_t *ret_n,
+                                         struct err *e);
 /* How many rows the span has, counted no further than max. */
 MUST_USE enum err_code figure_store_rows(struct db *db, const struct figure_span *span, int64_t max,
                                          int64_t *ret, struct err *e);

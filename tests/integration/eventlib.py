@@ -58,9 +58,9 @@ class Spool:
         self.kept += events
         self.written += len(events)
 
-    def post(self, most=5000, dropped=0):
+    def post(self, most=5000, dropped=0, **head):
         """One batch of what is not acknowledged yet; the answer."""
-        body = batch(self.id, self.acknowledged + 1, self.kept[:most], dropped=dropped)
+        body = batch(self.id, self.acknowledged + 1, self.kept[:most], dropped=dropped, **head)
         r = send(self.device, self.stream, zstd(body))
         self.answers.append(r.status_code)
         if r.status_code == 200:

@@ -1,5 +1,6 @@
 """Events on their way from a device to the parent (docs/internals/events.md): a real agent, a real parent; what was appended to
 a spool is stored, each event once, whatever is killed meanwhile."""
+import datetime
 import json
 import os
 import random
@@ -342,6 +343,51 @@ def test_a_parent_that_knows_no_events(own, agent, proxy):
     agent.start()
     wait_shipped(agent, "scand", 5)
     wait_until(lambda: agent.condition("EventsBehind")["status"] == "False", "the end of it", 60, 0.5)
+
+
+def test_says_up_to_when_the_log_is_stored(own, agent, proxy):
+    """Whoever judges by figures knows which minutes are whole: the moment goes on while nothing is logged, stands still while lines
+    do not get through, and every line before it is stored."""
+    log = os.path.join(os.path.dirname(agent.conf), "mail.log")
+    with open(agent.conf, "a") as f:
+        f.write(f"postfix.log = {log}\n")
+
+    def write(n):
+        with open(log, "a") as f:
+            for i in range(n):
+                f.write(f"{datetime.datetime.now().astimezone().isoformat()} mx postfix/anvil[7]: statistics: max cache size {i} at now\n")
+
+    def look():
+        """(until, lines stored, the newest of them), of one moment."""
+        rows = own.postgres.psql("SELECT coalesce((SELECT extract(epoch FROM until) FROM event_until WHERE device_id = "
+                                 f"'{agent.device}'), 0), count(*), coalesce(max(extract(epoch FROM at)), 0) FROM event WHERE "
+                                 f"device_id = '{agent.device}' AND stream = 'postfix'")
+        return float(rows[0][0]), int(rows[0][1]), float(rows[0][2])
+    write(1)
+    agent.start({"INARI_FIGURES_S": "1"})
+    first = wait_until(lambda: look()[0], "the first word", 30, 0.2)
+    wait_until(lambda: look()[0] > first + 2, "it to go on while nothing is logged", 30, 0.2)
+    assert look()[1] == 1
+
+    def cut(request):
+        if request.path.endswith("/events/postfix"):
+            raise OSError("cut off")
+    n = 1
+    for _ in range(15):
+        write(7)
+        n, written = n + 7, time.time()
+        until, stored_n, _ = wait_until(lambda: (x := look())[0] > written and x, "a moment behind the lines", 30, 0.05)  # noqa: B023
+        assert stored_n == n, "every line before it is there"
+        assert until <= time.time()
+    proxy.ask = cut
+    write(5)
+    written = time.time()
+    time.sleep(3)
+    figures = len(stored(own, agent, "agent"))
+    wait_until(lambda: len(stored(own, agent, "agent")) > figures + 3, "its own figures to get through", 60, 0.2)
+    assert look()[0] <= written and look()[1] == n, "lines wait: it stands still"
+    proxy.ask = None
+    wait_until(lambda: (x := look())[0] > written and x[1] == n + 5, "all of it", 60, 0.2)
 
 
 def test_less_at_a_time_and_lost_answers(own, agent, proxy):

@@ -112,3 +112,35 @@ def test_c14_postfix_that_dies_within_the_soak_is_reverted_and_after_it_is_an_al
     lab.wait_in_sync()  # a halt gives such a device what it had before, and that starts its Postfix
     lab.publish_size(new_size())
     lab.wait_in_sync()
+
+
+def test_mail_put_off_by_a_good_change_halts_by_the_stored_figures(healthy_lab):
+    """The next hop of a route is another port, where nobody listens: valid, running, and every delivery is put off.  Judged by
+    the minutes that the parent has stored, which the device says are whole."""
+    lab = healthy_lab
+    lab.publish_size(new_size())
+    lab.wait_in_sync()
+    routes = lab.api.ok("GET", "/settings?layer=fleet")["settings"]["smtp.routes"]
+    domain, was = next(iter(routes.items()))
+    mark = f"guard-{uuid.uuid4().hex[:8]}"
+    sender = lab.sender(mark, 120, 20, lasting=True)
+
+    def delivered(child):
+        device = lab.api.ok("GET", f"/devices/{child}")["id"]
+        points = lab.api.ok("GET", f"/figures?device={device}&step=60")["points"]
+        return sum(p["values"]["delivered"] for p in points if p["values"])
+    wait_until(lambda: all(delivered(c) >= 25 for c in lab.children), "deliveries stored everywhere", 60, 0.5)
+    moved = {**was, "next_hop": was["next_hop"].rsplit(":", 1)[0] + ":2599"}
+    made = lab.api.publish({"fleet": {"smtp.routes": {domain: moved}}}, "the wrong port",
+                           rollout={"strategy": "waves", "waves": ["1"], "canary_bake_s": 900, "shadow": "never", "guard_queue": 0})
+    r = wait_until(lambda: (r := lab.api.ok("GET", f"/rollouts/{made['rollout_id']}"))["state"] == "halted" and r, "the guard", 300, 0.5)
+    shown = next(d for d in r["devices"] if d["state"] == "unhealthy")
+    assert r["reason"] == "unhealthy" and r["counts"] == {"unhealthy": 1, "queued": 2}
+    error = shown["problem"]["errors"][0]
+    assert (error["id"], error["pointer"]) == ("GUARD.deferred", "/figures"), shown["problem"]
+    lab.wait_in_sync()  # given back what it had
+    assert not sender.finish()
+    lab.execute(shown["name"], "postqueue", "-f")
+    lab.wait_arrived(mark, sender.sent, 120)
+    lab.api.publish({"fleet": {"smtp.routes": {domain: was}}}, "the right port")
+    lab.wait_in_sync()

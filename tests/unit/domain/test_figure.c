@@ -242,9 +242,8 @@ static void batches_add_up(void **state)
                         .detail = S("{\"queue\":{\"deferred\":1,\"hold\":2},\"oldest_s\":700}")}};
     struct figure_point *p = NULL;
     AUTO(json_free)
-    json_t *rejected = json_in_own("[0,0,0,1,0,0,0,1]"),
-           *queue = json_in_own("[0,0,9,0,0]"), *most = json_in_own("[0,0,20,0,0]"),
-           *fleet = json_in_own("[0,0,10,2,0]");
+    json_t *rejected = json_in_own("[0,0,0,1,0,0,0,1]"), *queue = json_in_own("[0,0,9,0,0]"),
+           *most = json_in_own("[0,0,20,0,0]"), *fleet = json_in_own("[0,0,10,2,0]");
 
     (void)state;
     written(DEVICE, first, 3);
@@ -355,10 +354,33 @@ static void totals_count_what_was_committed(void **state)
     assert_non_null(strstr(strbuf_str(&out), "\ninari_events_total 2\n"));
 }
 
+static void says_up_to_when_its_log_is_stored(void **state)
+{
+    static const struct {
+        const char *detail;
+        int64_t want;
+    } said[] = {{"{\"until\":{\"postfix\":1000020000}}", 1000020000},
+                {"{\"until\":{\"postfix\":1000010000}}", 1000020000}, /* of before, late */
+                {"{\"until\":{\"postfix\":\"x\"},\"queue\":{}}", 1000020000},
+                {"{\"until\":7}", 1000020000},
+                {"{\"until\":{\"postfix\":1000080000},\"queue\":{}}", 1000080000}};
+    AUTO(figure_batch_free) struct figure_batch *b = figure_batch_new();
+
+    (void)state;
+    assert_int_equal(figure_batch_until(b), 0);
+    for (size_t i = 0; i < COUNT_OF(said); i++) {
+        struct figure_event ev = {
+            .kind = S("device.figures"), .at_ms = 1000020000, .detail = slice_of(said[i].detail)};
+        assert_true(figure_batch_add(b, &ev));
+        assert_int_equal(figure_batch_until(b), said[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_counts_where_it_should),
+        cmocka_unit_test(says_up_to_when_its_log_is_stored),
         cmocka_unit_test(rows_come_by_step_and_time),
         cmocka_unit_test(what_is_before_1970_is_left_out),
         cmocka_unit_test(batches_add_up),

@@ -133,6 +133,10 @@ static void waits_for_the_others(void **state)
     assert_string_equal(why.arg[0], "30/100 (30%)");
     assert_string_equal(why.arg[1], "10/100 (10%)");
     assert_string_equal(why.arg[2], "-");
+    assert_string_equal(why.pointer, "/health/mail");
+    m.figures = true;
+    assert_int_equal(guard_mail_judge(&usual, &m, &why), GUARD_BAD);
+    assert_string_equal(why.pointer, "/figures");
     m.now.seen = false; /* nobody counts */
     assert_int_equal(guard_mail_judge(&usual, &m, &why), GUARD_GOOD);
 }
@@ -170,6 +174,9 @@ static void sums(void **state)
     assert_int_equal(
         json_string_set(json_object_get(json_object_get(health, "mail"), "state"), "unreadable"),
         0);
+    guard_others_put(&o, 730, &(struct guard_mail){.delivered = 5, .latency = {[8] = 3}});
+    guard_others_since(&o, 700, &m); /* a minute of stored figures beside them */
+    assert_true(m.delivered == 19 && m.latency[8] == 3);
     m = (struct guard_mail){0};
     guard_mail_add(&m, health, 0, INT64_MAX);
     assert_true(!m.seen && m.accepted == 0);
