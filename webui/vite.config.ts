@@ -27,13 +27,13 @@ function precompressed(): Plugin {
   };
 }
 
-/** The kit's own web fonts are not used (the page names system fonts): they would only make the package larger. */
-function withoutKitFonts(): Plugin {
+/** The kit's own web fonts and pictures are not used (system fonts, no backgrounds): they would only make the package larger. */
+function withoutKitFiles(): Plugin {
   return {
-    name: "inari-without-kit-fonts",
+    name: "inari-without-kit-files",
     apply: "build",
     generateBundle(_, bundle) {
-      for (const name of Object.keys(bundle)) if (/\.(woff2?|ttf)$/.test(name)) delete bundle[name];
+      for (const name of Object.keys(bundle)) if (/\.(woff2?|ttf|svg|png|jpe?g)$/.test(name)) delete bundle[name];
     },
   };
 }
@@ -61,7 +61,7 @@ function withLicences(): Plugin {
 const out = process.env["INARI_WEBUI_OUT"];
 const parent = process.env["INARI_PARENT"];
 export default defineConfig({
-  plugins: [react(), withoutKitFonts(), withLicences(), precompressed()],
+  plugins: [react(), withoutKitFiles(), withLicences(), precompressed()],
   build: {
     ...(out === undefined ? {} : { outDir: out }),
     emptyOutDir: true,
@@ -72,5 +72,5 @@ export default defineConfig({
   },
   // npx vite with INARI_PARENT=https://host:8445: the page of this tree in front of a running parent.
   ...(parent === undefined ? {} : { server: { proxy: { "/api": { target: parent, secure: false, changeOrigin: true } } } }),
-  test: { environment: "happy-dom", server: { deps: { inline: [/@patternfly\//] } } },
+  test: { environment: "happy-dom", isolate: false, server: { deps: { inline: [/@patternfly\//] } } },
 } as Parameters<typeof defineConfig>[0]);

@@ -3,11 +3,9 @@ import { Suspense, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { NavLink, Navigate, Route, Routes, useLocation } from "react-router";
 import {
-  Button, currentZone, Dropdown, DropdownItem, DropdownList, Empty, KitPage, Loading, Masthead, MastheadBrand, MastheadContent, MastheadMain, MastheadToggle, MenuToggle,
-  Nav, NavItem, NavList, PageSidebar, PageSidebarBody, PageToggleButton, SkipToContent, Toolbar, ToolbarContent, ToolbarItem,
+  BarsIcon, Button, currentZone, Dropdown, DropdownItem, DropdownList, Empty, KitPage, Loading, Masthead, MastheadBrand, MastheadContent, MastheadMain, MastheadToggle, MenuToggle,
+  Nav, NavItem, NavList, PageSidebar, PageSidebarBody, PageToggleButton, SkipToContent, Toolbar, ToolbarContent, ToolbarItem, UserIcon,
 } from "../ui";
-import UserIcon from "@patternfly/react-icons/dist/esm/icons/user-icon";
-import BarsIcon from "@patternfly/react-icons/dist/esm/icons/bars-icon";
 import { areas } from "./areas";
 import { LanguageSwitch } from "./language";
 import { useSession } from "./session";

@@ -3,6 +3,7 @@ export * from "./calls";
 export * from "./confirm";
 export * from "./facts";
 export * from "./filter";
+export * from "./icons";
 export * from "./kit";
 export * from "./page";
 export * from "./states";
