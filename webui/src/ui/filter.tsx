@@ -2,11 +2,12 @@
 import { type ReactNode, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Button, FormSelect, FormSelectOption, SearchInput, Toolbar, ToolbarContent, ToolbarItem } from "./kit";
+import { wallText, wallTime } from "./time";
 import { useUrlState } from "./url";
 
 export type Filter =
   | { kind: "text"; name: string; label: string }
-  | { kind: "choice"; name: string; label: string; options: { value: string; label: string }[] }
+  | { kind: "choice"; name: string; label: string; options: { value: string; label: string }[]; /** instead of "all" */ all?: string }
   | { kind: "time"; name: string; label: string };
 
 const PAUSE_MS = 400;
@@ -21,6 +22,13 @@ function TextFilter({ name, label }: { name: string; label: string }) {
   return <SearchInput aria-label={label} placeholder={label} value={text} onChange={(_, v) => setText(v)} onSearch={() => url.set({ [name]: text })} onClear={() => url.set({ [name]: "" })} />;
 }
 
+/** In the URL as UTC, so that a link means the same time to whoever opens it; shown on the clock of the chosen zone. */
+function TimeFilter({ name, label }: { name: string; label: string }) {
+  const url = useUrlState(), there = url.get(name), good = !Number.isNaN(Date.parse(there));
+  const set = (text: string) => url.set({ [name]: wallTime(text)?.toISOString() ?? "" });
+  return <label className="inari-time-filter">{label} <input type="datetime-local" step="1" value={good ? wallText(there) : ""} onChange={(e) => set(e.target.value)} /></label>;
+}
+
 export function FilterBar({ filters, children }: { filters: Filter[]; children?: ReactNode }) {
   const { t } = useTranslation(), url = useUrlState();
   const set = filters.filter((f) => url.get(f.name) !== "");
@@ -31,11 +39,11 @@ export function FilterBar({ filters, children }: { filters: Filter[]; children?:
           <ToolbarItem key={f.name}>
             {f.kind === "text" ? <TextFilter name={f.name} label={f.label} /> : f.kind === "choice" ? (
               <FormSelect aria-label={f.label} value={url.get(f.name)} onChange={(_, v) => url.set({ [f.name]: v })}>
-                <FormSelectOption value="" label={`${f.label}: ${t("all")}`} />
+                <FormSelectOption value="" label={`${f.label}: ${f.all ?? t("all")}`} />
                 {f.options.map((o) => <FormSelectOption key={o.value} value={o.value} label={`${f.label}: ${o.label}`} />)}
               </FormSelect>
             ) : (
-              <label className="inari-time-filter">{f.label} <input type="datetime-local" step="1" value={url.get(f.name)} onChange={(e) => url.set({ [f.name]: e.target.value })} /></label>
+              <TimeFilter name={f.name} label={f.label} />
             )}
           </ToolbarItem>
         ))}

@@ -1,6 +1,8 @@
 // All that screens are built from.
 export * from "./calls";
 export * from "./confirm";
+export * from "./devices";
+export * from "./export";
 export * from "./facts";
 export * from "./filter";
 export * from "./icons";

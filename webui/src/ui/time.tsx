@@ -23,6 +23,18 @@ export function isoText(at: string | number | Date, zone = currentZone()): strin
   return parts + (offset === "" ? "Z" : offset);
 }
 
+/** For a time field: "2026-11-22T10:00:00" on the clock of the zone, and back. */
+export function wallText(at: string | number | Date, zone = currentZone()): string {
+  return new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(new Date(at)).replace(" ", "T");
+}
+export function wallTime(text: string, zone = currentZone()): Date | null {
+  const want = Date.parse(`${text}Z`);
+  if (Number.isNaN(want)) return null;
+  let at = want;
+  for (let i = 0; i < 2; i++) at += want - Date.parse(`${wallText(at, zone)}Z`); // twice: the offset may differ on either side of a change of the clocks
+  return new Date(at);
+}
+
 export function relativeText(at: string | number | Date, now = Date.now()): string {
   const s = Math.round((new Date(at).getTime() - now) / 1000), f = new Intl.RelativeTimeFormat(currentLanguage(), { numeric: "auto" });
   const a = Math.abs(s);
