@@ -310,6 +310,8 @@ def test_killed_between_sending_and_noting(p, api, sink):
     later(p, 121)
     time.sleep(6)
     assert len(sink.mails) == 2
+    said = [line for line in p.log().splitlines() if notice[0]["id"] in line]
+    assert not [line for line in said if "level=error" in line or "level=warn" in line], said  # it was sent, after all
 
 
 @pytest.mark.slow

@@ -206,6 +206,27 @@ def test_status_is_where_it_stands_now(api, events, names):
     assert [e["kind"] for e in whole["events"]] == ["message.rejected"] and whole["id"] == refused["id"]
 
 
+def test_what_was_refused_is_a_list_of_its_own(api, ctl, events, names):
+    """Refusals of clients, senders and recipients, without the mail around them: by client, reason, time and device."""
+    dev, t = maillib.device(), now_ms() - 10 * MINUTE
+    bad = {"198.51.100.7": "client", "198.51.100.8": "rate", "2001:db8::66": "helo"}
+    for i, (client, reason) in enumerate(bad.items()):
+        events.add(dev, "message.rejected", t + i, sender=f"s{i}@{names}", recipient=f"r@{names}", client=client, status="rejected",
+                   reason=reason, dsn="5.7.1", text=f"554 5.7.1 {reason}")
+    events.queued(dev, f"5F{uuid.uuid4().hex[:8].upper()}", t, sender=f"fine@{names}", client="198.51.100.7")
+    events.add(dev, "session", t + 9, client="198.51.100.7")
+    events.write()
+    got = api.ok("GET", f"/events?kind=message.rejected&device={dev}")["items"]
+    assert [(e["client"], e["reason"]) for e in got] == list(reversed(bad.items()))
+    assert all(e["kind"] == "message.rejected" and e["status"] == "rejected" and e["recipient"] == f"r@{names}" for e in got)
+    for i, (client, reason) in enumerate(bad.items()):
+        (m,) = search(api, device=dev, status="rejected", client=client)["items"]
+        assert m["sender"] == f"s{i}@{names}"
+        assert [x["id"] for x in search(api, device=dev, status="rejected", reason=reason)["items"]] == [m["id"]]
+    shown = ctl.ok("events", "--kind", "message.rejected", "--device", dev)
+    assert all(client in shown for client in bad) and "fine@" not in shown
+
+
 def test_pages_are_stable_while_mail_comes_in(api, events, names):
     dev, t = maillib.device(), now_ms() - 30 * MINUTE
     q = [f"7{i:02d}{uuid.uuid4().hex[:8].upper()}" for i in range(25)]

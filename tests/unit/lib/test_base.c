@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +22,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+/* What the system refused is said in words, never as a bare number. */
+static void test_errno_in_words(void **state)
+{
+    static const int numbers[] = {EMFILE, ENFILE, ENOSPC, EIO, ENOENT, EACCES};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        struct err e = {0};
+        assert_int_equal(err_errno(&e, ERR_STORAGE, numbers[i], "could not open \"%s\"", "x"), ERR_STORAGE);
+        assert_int_equal(strncmp(e.msg, "could not open \"x\": ", 20), 0);
+        assert_true(strlen(e.msg) > 25);
+        assert_null(strpbrk(e.msg, "0123456789"));
+    }
+    struct err e = {0};
+    (void)err_errno(&e, ERR_STORAGE, EMFILE, "run");
+    assert_string_equal(e.msg, "run: Too many open files");
+}
 
 static void test_numbers(void **state)
 {
@@ -434,6 +453,7 @@ static void test_lock_of_one_that_is_dying(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_errno_in_words),
         cmocka_unit_test(test_numbers),      cmocka_unit_test(test_text),
         cmocka_unit_test(test_strbuf_limit), cmocka_unit_test(test_arena),
         cmocka_unit_test(test_times),        cmocka_unit_test(test_encodings),
