@@ -1,8 +1,20 @@
-// The list of devices.
+// The devices: the list, and one device in full.
 import assert from "node:assert/strict";
 
-export default async ({ page, test, open, everyLook, children }) => {
+const HOSTILE = "<img src=x onerror=\"document.title='owned'\">";
+
+export default async ({ page, test, open, call, everyLook, children, language }) => {
   const row = (name) => page.locator("tbody tr").filter({ hasText: name });
+  const to = async (name, tab = "") => {
+    const { data } = await call("GET", `/devices/${name}`);
+    await open(`/devices/${data.id}${tab === "" ? "" : `?tab=${tab}`}`);
+    await page.getByRole("heading", { name, level: 1 }).waitFor();
+    return data;
+  };
+  const order = async (name) => {
+    await page.getByRole("button", { name: "Actions" }).click();
+    await page.getByRole("menuitem", { name, exact: true }).click();
+  };
   await test("devices: what is in sync, what refuses", async () => {
     await open("/devices");
     for (const c of children) {
@@ -23,4 +35,54 @@ export default async ({ page, test, open, everyLook, children }) => {
     await row("mx-odd").waitFor();
   });
   await test("devices: every language and theme", async () => { await everyLook("devices"); });
+  await test("device: desired, on disk and running are told apart", async () => {
+    await open("/devices");
+    await row(children[0].name).getByRole("link", { name: children[0].name }).click();
+    await page.getByRole("heading", { name: children[0].name, level: 1 }).waitFor();
+    assert.equal(await row("On disk").getByText("the same").count(), 1);
+    assert.equal(await row("Running").getByText("the same").count(), 1);
+    await to("mx-odd");
+    await page.getByText("refused by the device").waitFor();
+    await page.getByText("This was not applied").waitFor();
+    assert.equal(await row("Running").getByText("nothing yet").count(), 1);
+  });
+  await test("what a device says is text, never markup", async () => {
+    await page.getByText(HOSTILE, { exact: false }).waitFor();
+    assert.equal(await page.locator("main img").count(), 0);
+    assert.match(await page.title(), /^mx-odd/);
+  });
+  await test("device: held with a reason, released again, in both languages", async () => {
+    await to("mx-odd");
+    await order("Hold");
+    const dialog = page.getByRole("dialog");
+    assert.ok(await dialog.getByRole("button", { name: "Hold", exact: true }).isDisabled(), "a reason is needed");
+    await dialog.getByRole("textbox", { name: "Reason" }).fill("the disk is being changed");
+    await dialog.getByRole("button", { name: "Hold", exact: true }).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.locator("dd").getByText("the disk is being changed").waitFor();
+    assert.equal((await call("GET", "/devices/mx-odd")).data.state, "held");
+    await language("ja");
+    await page.getByRole("button", { name: "保留を解除" }).click();
+    await page.getByText("mx-odd の保留を解除しました。").waitFor();
+    await page.getByRole("button", { name: "操作" }).click();
+    await page.getByRole("menuitem", { name: "保留", exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+    await language("en");
+    assert.equal((await call("GET", "/devices/mx-odd")).data.state, "managed");
+  });
+  await test("device: what cannot be taken back needs its name typed in", async () => {
+    await to("mx-odd");
+    await order("Revoke");
+    const dialog = page.getByRole("dialog"), go = dialog.getByRole("button", { name: "Revoke", exact: true });
+    await dialog.getByRole("textbox", { name: "Reason" }).fill("stolen");
+    assert.ok(await go.isDisabled());
+    await dialog.getByRole("textbox", { name: "Type mx-odd to confirm" }).fill("mx-odd");
+    assert.ok(await go.isEnabled());
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    assert.equal((await call("GET", "/devices/mx-odd")).data.state, "managed");
+  });
+  await test("device: every language and theme", async () => {
+    await to("mx-odd");
+    await everyLook("devices-status");
+  });
 };

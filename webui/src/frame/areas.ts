@@ -12,4 +12,5 @@ export interface Area {
 export const areas: Area[] = [
   { path: "devices", text: "nav_devices", permission: "device:read", screen: lazy(() => import("../screens/devices")) },
   { path: "messages", text: "nav_messages", permission: "events:read", screen: lazy(() => import("../screens/messages")) },
+  { path: "commands", text: "nav_commands", permission: "device:read", screen: lazy(() => import("../screens/commands")) },
 ];

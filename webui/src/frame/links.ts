@@ -8,6 +8,10 @@ export function withQuery(path: string, query: Query = {}): string {
 }
 export const deviceLink = (name: string) => `/devices/${encodeURIComponent(name)}`;
 export const queueLink = (name: string) => withQuery(deviceLink(name), { tab: "queue" });
+export const commandLink = (id: string) => `/commands/${id}`;
+export const commandsLink = (query: Query) => withQuery("/commands", query);
+export const groupLink = (name: string) => `/groups/${encodeURIComponent(name)}`;
+export const joinLink = "/devices/+join"; // no name of a device has a plus
 export const revisionLink = (pub: number) => `/changes/revisions/${pub}`;
 export const rolloutLink = (id: string) => `/rollouts/${id}`;
 export const messageLink = (id: string) => `/messages/${encodeURIComponent(id)}`;

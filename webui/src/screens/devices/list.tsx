@@ -1,35 +1,39 @@
 // Every child device: is it in sync, does it answer, what runs.
 import { useTranslation } from "react-i18next";
-import type { Schemas } from "../../api/client";
+import { Link } from "react-router";
 import { useGet } from "../../api/use";
-import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Status, Time, type Tone, useUrlState } from "../../ui";
+import { deviceLink } from "../../frame/links";
+import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Time, useUrlState } from "../../ui";
+import { type Device, PresenceStatus, Revision, STATES, SyncStatus } from "./words";
 
-type Device = Schemas["Device"];
 const REFRESH_MS = 5000;
-const STATES = ["pending", "reattach", "rejected", "observing", "managed", "held", "quarantined", "revoked", "retired"] as const;
-export const syncTone: Record<string, Tone> = { "in-sync": "good", observing: "neutral", pending: "busy", applying: "busy", failed: "bad", held: "warn", unknown: "neutral" };
-export const presenceTone: Record<string, Tone> = { online: "good", late: "warn", lost: "bad", never: "neutral" };
 
 export function DeviceList() {
   const { t } = useTranslation("devices"), url = useUrlState();
-  const query = { ...pageOf(url), ...(url.get("state") ? { state: url.get("state") } : {}) };
-  const devices = useGet("/api/v1/devices", { query }, { every: REFRESH_MS });
+  const query = { ...pageOf(url), ...(url.get("state") ? { state: url.get("state") } : {}), ...(url.get("group") ? { group: url.get("group") } : {}) };
+  const devices = useGet("/api/v1/devices", { query }, { every: REFRESH_MS }), groups = useGet("/api/v1/groups", { query: { limit: 500 } });
   const columns: Column<Device>[] = [
-    { key: "name", label: t("name"), cell: (d) => <Foreign text={d.name} /> },
-    { key: "sync", label: t("sync"), cell: (d) => <Status tone={syncTone[d.sync ?? "unknown"] ?? "neutral"} text={t(`sync_${d.sync ?? "unknown"}`)} /> },
-    { key: "presence", label: t("presence"), cell: (d) => <Status tone={presenceTone[d.presence] ?? "neutral"} text={t(`presence_${d.presence}`)} /> },
-    { key: "mode", label: t("mode"), cell: (d) => t(`mode_${d.mode}`) },
+    { key: "name", label: t("name"), cell: (d) => <Link to={deviceLink(d.name)}><Foreign text={d.name} /></Link> },
+    { key: "sync", label: t("sync"), cell: (d) => <SyncStatus device={d} /> },
+    { key: "presence", label: t("presence"), cell: (d) => <PresenceStatus device={d} /> },
+    { key: "desired", label: t("truth_desired"), number: true, cell: (d) => <Revision pub={d.desired?.pub} /> },
+    { key: "on_disk", label: t("truth_on_disk"), number: true, cell: (d) => <Revision pub={d.on_disk?.pub} /> },
+    { key: "running", label: t("truth_running"), number: true, cell: (d) => <Revision pub={d.running?.pub} /> },
     { key: "state", label: t("state"), cell: (d) => t(`state_${d.state}`) },
     { key: "seen", label: t("last_seen"), cell: (d) => <Time at={d.last_seen} relative /> },
   ];
+  const filtered = url.get("state") !== "" || url.get("group") !== "" || url.get("cursor") !== "";
   return (
     <Page title={t("title")} actions={<ApiCalls call={{ path: `/api/v1/devices?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl devices" }} />}>
-      <FilterBar filters={[{ kind: "choice", name: "state", label: t("state"), options: STATES.map((s) => ({ value: s, label: t(`state_${s}`) })) }]} />
+      <FilterBar filters={[
+        { kind: "choice", name: "state", label: t("state"), options: STATES.map((s) => ({ value: s, label: t(`state_${s}`) })) },
+        { kind: "choice", name: "group", label: t("group"), options: (groups.data?.data.items ?? []).map((g) => ({ value: g.id, label: g.name })) },
+      ]} />
       <Loaded of={devices}>
         {({ data }) => (
           <>
             <DataTable caption={t("title")} columns={columns} rows={data.items} rowKey={(d) => d.id}
-              empty={url.get("state") === "" && url.get("cursor") === "" ? <Empty title={t("no_devices")}>{t("no_devices_help")}</Empty> : "filtered"} />
+              empty={filtered ? "filtered" : <Empty title={t("no_devices")}>{t("no_devices_help")}</Empty>} />
             <Pager next={data.next} />
           </>
         )}
