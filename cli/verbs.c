@@ -237,10 +237,10 @@ const struct verb verbs[] = {
     {"alert-rule", "show NAME | create NAME KIND [KEY=VALUE ...] | set NAME KEY=VALUE ... | delete NAME", "", 2, -1, verb_alert_rule,
      {"one rule: look at it, make it, change it", "ルールの表示、作成、変更、削除"},
      {"Keys: severity (info, warning, critical), enabled, for_s (it fires once it held so long), clear_s (it is over once it did not hold so long), scope (fleet, group:NAME, device:NAME), "
-      "channels (names with commas, default, none), group_wait_s, group_interval_s, repeat_s, trap; others are the kind's own: late_s, condition, days, away_s, figure, over, clear, window_s, least. Times may be 90, 5m, 2h. "
+      "channels (names with commas, default, none), group_wait_s, group_interval_s, repeat_s, trap; others are the kind's own: late_s, condition, days, away_s, figure, over, clear, window_s, least, hours, window_h. Times may be 90, 5m, 2h. "
       "Example: inarictl alert-rule set device-late for_s=10m repeat_s=4h",
       "キー: severity (info、warning、critical)、enabled、for_s (この時間続くと発生)、clear_s (この時間収まると解消)、scope (fleet、group:名前、device:名前)、"
-      "channels (コンマ区切りの名前、default、none)、group_wait_s、group_interval_s、repeat_s、trap。ほかは種類ごとのパラメーター (late_s、condition、days、away_s、figure、over、clear、window_s、least) です。時間は 90、5m、2h のように書けます。"
+      "channels (コンマ区切りの名前、default、none)、group_wait_s、group_interval_s、repeat_s、trap。ほかは種類ごとのパラメーター (late_s、condition、days、away_s、figure、over、clear、window_s、least、hours、window_h) です。時間は 90、5m、2h のように書けます。"
       "例: inarictl alert-rule set device-late for_s=10m repeat_s=4h"}},
     {"alert-channels", "", "", 0, 0, verb_alert_channels, {"who is told", "通知先の一覧"}, {NULL, NULL}},
     {"alert-channel", "show NAME | create NAME KIND KEY=VALUE ... | set NAME KEY=VALUE ... | test NAME | delete NAME", "", 2, -1, verb_alert_channel,

@@ -11,8 +11,9 @@ const char *const alert_condition_words[] = {
     NULL};
 
 static const char *const figure_words[] = {
-    "queue",   "oldest_s", "deferred_percent", "bounced_percent", "rejected_percent",
-    "dropped", NULL};
+    "queue",           "oldest_s",         "deferred_percent",
+    "bounced_percent", "rejected_percent", "dropped",
+    "latency_p95_ms",  "latency_p99_ms",   NULL};
 
 /* clang-format off */
 static const struct {
@@ -52,13 +53,16 @@ const struct alert_kind alert_kinds[] = {
                          {"window_s", 60, 86400, 600, NULL}, {"least", 1, 1000000, 20, NULL}},
      {"Figure of a device", "デバイスの数値"},
      {"{name}: {figure} is {value}, more than {over} (within {window_s} s)", "{name}: {figure} が {value} で、しきい値 {over} を超えています ({window_s} 秒間)"}},
+    {"device-certificate", 10, true, "days", {{"days", 1, 365, 21, NULL}}, {"Certificate of a device", "デバイスの証明書"},
+     {"A certificate that {name} uses ends in {value} days, on {end}", "{name} が使用している証明書はあと {value} 日、{end} に期限切れになります"}},
+    {"device-disk", 11, true, "hours", {{"hours", 1, 720, 24, NULL}, {"window_h", 3, 48, 6, NULL}}, {"Disk of a device soon full", "デバイスのディスクの空き不足予測"},
+     {"The volume of {name} that has its {volume} is full in {value} hours if it goes on so; {free_mb} MiB are free", "{name} の {volume} のあるボリュームは、この増加が続くとあと {value} 時間で一杯になります (空き {free_mb} MiB)"}},
 };
 /* clang-format on */
-const char *const alert_kind_words[] = {"device-late",     "device-not-in-sync",
-                                        "device-held",     "device-condition",
-                                        "rollout-halted",  "parent-certificate",
-                                        "parent-database", "parent-fenced",
-                                        "figure",          NULL};
+const char *const alert_kind_words[] = {
+    "device-late",    "device-not-in-sync", "device-held",     "device-condition",
+    "rollout-halted", "parent-certificate", "parent-database", "parent-fenced",
+    "figure",         "device-certificate", "device-disk",     NULL};
 _Static_assert(COUNT_OF(alert_kinds) + 1 == COUNT_OF(alert_kind_words), "a word a kind");
 _Static_assert(COUNT_OF(conditions) + 1 == COUNT_OF(alert_condition_words), "a text a condition");
 

@@ -12,6 +12,7 @@ const char *const figure_whys[] = {"connect",    "timeout", "dns",          "tls
                                    "greylisted", "quota",   "user-unknown", "policy",
                                    "size",       "content", "other",        NULL};
 const char *const figure_queues[] = {"incoming", "active", "deferred", "hold", "corrupt", NULL};
+const char *const figure_disks[] = {"state", "queue", NULL};
 const int64_t figure_latency_ms[] = {100, 300, 1000, 3000, 10000, 30000, 100000, 300000};
 
 enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400, EXPIRE_ROWS = 20000 };
@@ -23,6 +24,8 @@ struct row {
     int64_t rejected[FIGURE_REASONS], why[FIGURE_WHYS], latency[FIGURE_LATENCIES];
     int64_t gauge_at_s; /* 0: none */
     int64_t queue[FIGURE_QUEUES], queue_max[FIGURE_QUEUES], oldest_s, oldest_max_s;
+    int64_t disk_at_s; /* 0: none */
+    int64_t disk_free[FIGURE_DISKS], disk_size[FIGURE_DISKS];
 };
 
 /* Rows by step and time: open addressing, at most half full. */
@@ -169,6 +172,20 @@ static void rejection(struct row *r, const struct figure_event *ev)
     r->rejected[index_of(figure_reasons, ev->reason)]++;
 }
 
+static void disks(struct row *r, const json_t *detail, int64_t at_s)
+{
+    const json_t *disk = json_object_get(detail, "disk");
+
+    if (!json_is_object(disk) || at_s < r->disk_at_s)
+        return;
+    r->disk_at_s = at_s;
+    for (size_t i = 0; i < FIGURE_DISKS; i++) {
+        const json_t *v = json_object_get(disk, figure_disks[i]);
+        r->disk_free[i] = bounded(json_int(v, "free_mb", 0));
+        r->disk_size[i] = bounded(json_int(v, "size_mb", 0));
+    }
+}
+
 static void gauges(struct row *r, const struct figure_event *ev, int64_t *until_ms)
 {
     AUTO(json_free) json_t *detail = detail_of(ev);
@@ -179,6 +196,7 @@ static void gauges(struct row *r, const struct figure_event *ev, int64_t *until_
 
     if (until > *until_ms)
         *until_ms = until;
+    disks(r, detail, ev->at_ms / 1000);
     if (!json_is_object(queue))
         return;
     for (size_t i = 0; i < FIGURE_QUEUES; i++) {
@@ -249,6 +267,11 @@ static void add_list(int64_t *to, const int64_t *from, size_t n)
 
 static void add_gauges(struct row *to, const struct row *r)
 {
+    if (r->disk_at_s != 0 && r->disk_at_s >= to->disk_at_s) {
+        memcpy(to->disk_free, r->disk_free, sizeof to->disk_free);
+        memcpy(to->disk_size, r->disk_size, sizeof to->disk_size);
+        to->disk_at_s = r->disk_at_s;
+    }
     if (r->gauge_at_s == 0)
         return;
     if (r->gauge_at_s >= to->gauge_at_s) {
@@ -322,6 +345,11 @@ static json_t *row_json(const struct row *r)
     (void)json_object_set_new(j, "rejected", list_json(r->rejected, FIGURE_REASONS, true));
     (void)json_object_set_new(j, "deferred_why", list_json(r->why, FIGURE_WHYS, true));
     (void)json_object_set_new(j, "latency", list_json(r->latency, FIGURE_LATENCIES, true));
+    if (r->disk_at_s != 0) {
+        (void)json_object_set_new(j, "disk_at", json_integer(r->disk_at_s));
+        (void)json_object_set_new(j, "disk_free", list_json(r->disk_free, FIGURE_DISKS, false));
+        (void)json_object_set_new(j, "disk_size", list_json(r->disk_size, FIGURE_DISKS, false));
+    }
     if (r->gauge_at_s == 0)
         return j;
     (void)json_object_set_new(j, "gauge_at", json_integer(r->gauge_at_s));

@@ -17,12 +17,13 @@
 #include "base/strbuf.h"
 #include "store/db.h"
 
-enum { FIGURE_REASONS = 9, FIGURE_WHYS = 11, FIGURE_LATENCIES = 9, FIGURE_QUEUES = 5 };
+enum { FIGURE_REASONS = 9, FIGURE_WHYS = 11, FIGURE_LATENCIES = 9, FIGURE_QUEUES = 5, FIGURE_DISKS = 2 };
 #define FIGURE_NUMBER_MAX INT64_C(10000000000)
 /* NULL-terminated. */
 extern const char *const figure_reasons[]; /* of figure.rejected; what is none of them counts as "other", the last */
 extern const char *const figure_whys[];    /* of figure.deferred_why */
 extern const char *const figure_queues[];  /* of figure.queue */
+extern const char *const figure_disks[];   /* of figure.disk_free, disk_size (MiB; size 0: not known) */
 /* Upper ends of the classes of figure.latency in ms; the last class has none. */
 extern const int64_t figure_latency_ms[FIGURE_LATENCIES - 1];
 

@@ -20,11 +20,41 @@
     " WHEN 'queue' THEN (array_agg(f.queue[1] + f.queue[2] + f.queue[3] ORDER BY f.at DESC) FILTER (WHERE f.queue IS NOT NULL))[1]" \
     " WHEN 'oldest_s' THEN (array_agg(f.oldest_s ORDER BY f.at DESC) FILTER (WHERE f.gauge_at IS NOT NULL))[1] END::bigint AS value," \
     " CASE r.params->>'figure' WHEN 'rejected_percent' THEN sum(f.refused + f.accepted)" \
-    " ELSE sum(f.delivered + f.deferred + f.bounced + f.expired) END AS n FROM figure f WHERE r.kind = 'figure' AND f.step_s = 60" \
+    " ELSE sum(f.delivered + f.deferred + f.bounced + f.expired) END AS n FROM figure f WHERE r.kind = 'figure' AND r.params->>'figure' NOT LIKE 'latency%' AND f.step_s = 60" \
     " AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) GROUP BY f.device_id) m" \
     " JOIN device d ON d.id = m.device_id WHERE r.kind = 'figure' AND d.state IN ('observing', 'managed', 'held')" \
     " AND m.value > least((r.params->>'over')::bigint, coalesce(nullif((r.params->>'clear')::bigint, -1), (r.params->>'over')::bigint))" \
     " AND (r.params->>'figure' NOT LIKE '%_percent' OR m.n >= (r.params->>'least')::integer)"
+
+/* The class that the 95th or 99th of a hundred deliveries falls into, by its upper end (domain/figure.h); of the last one, that has none, 1 ms more
+ * than the one before. */
+#define ALERT_SEEN_LATENCY(now) \
+    "SELECT d.id::text, d.id, d.name, CASE WHEN m.value > (r.params->>'over')::bigint THEN 'hot' ELSE 'warm' END, m.value," \
+    " r.params FROM (SELECT s.device_id, (ARRAY[100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 300001]::bigint[])" \
+    "[1 + width_bucket(ceil(s.n * CASE r.params->>'figure' WHEN 'latency_p99_ms' THEN 0.99 ELSE 0.95 END)::bigint - 1," \
+    " ARRAY[c1, c1 + c2, c1 + c2 + c3, c1 + c2 + c3 + c4, c1 + c2 + c3 + c4 + c5, c1 + c2 + c3 + c4 + c5 + c6," \
+    " c1 + c2 + c3 + c4 + c5 + c6 + c7, c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8])] AS value FROM (SELECT x.*, c1 + c2 + c3 + c4 + c5" \
+    " + c6 + c7 + c8 + c9 AS n FROM (SELECT f.device_id, coalesce(sum(f.latency[1]), 0)::bigint AS c1, coalesce(sum(f.latency[2]), 0)::bigint AS c2," \
+    " coalesce(sum(f.latency[3]), 0)::bigint AS c3, coalesce(sum(f.latency[4]), 0)::bigint AS c4, coalesce(sum(f.latency[5]), 0)::bigint AS c5," \
+    " coalesce(sum(f.latency[6]), 0)::bigint AS c6, coalesce(sum(f.latency[7]), 0)::bigint AS c7, coalesce(sum(f.latency[8]), 0)::bigint AS c8," \
+    " coalesce(sum(f.latency[9]), 0)::bigint AS c9 FROM figure f WHERE r.kind = 'figure' AND r.params->>'figure' LIKE 'latency%'" \
+    " AND f.step_s = 60 AND f.latency <> '{}' AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) GROUP BY f.device_id) x) s" \
+    " WHERE s.n >= (r.params->>'least')::integer) m" \
+    " JOIN device d ON d.id = m.device_id WHERE r.kind = 'figure' AND d.state IN ('observing', 'managed', 'held')" \
+    " AND m.value > least((r.params->>'over')::bigint, coalesce(nullif((r.params->>'clear')::bigint, -1), (r.params->>'over')::bigint))"
+
+/* A straight line through what the hours of the window ended with, and where it meets zero.  Less than 64 MiB are no trend.  It begins below
+ * "hours" and is over above twice that. */
+#define ALERT_SEEN_DISK(now) \
+    "SELECT d.id::text, d.id, d.name, CASE WHEN m.hours < (r.params->>'hours')::integer THEN 'hot' ELSE 'warm' END, m.hours, r.params ||" \
+    " jsonb_build_object('volume', (ARRAY['state', 'queue'])[m.i], 'free_mb', m.free) FROM (SELECT DISTINCT ON (t.device_id) t.device_id, t.i, t.free," \
+    " floor(t.free / -t.slope)::bigint AS hours FROM (SELECT f.device_id, i, (array_agg(f.disk_free[i] ORDER BY f.at DESC))[1] AS free," \
+    " regr_slope(f.disk_free[i], extract(epoch FROM f.disk_at) / 3600) AS slope, max(f.disk_at) AS at FROM figure f CROSS JOIN generate_series(1, 2) i" \
+    " WHERE r.kind = 'device-disk' AND f.step_s = 3600 AND f.at >= " now " - make_interval(hours => (r.params->>'window_h')::integer + 1)" \
+    " AND f.disk_size[i] > 0 GROUP BY f.device_id, i HAVING count(*) >= 3 AND max(f.disk_free[i]) - min(f.disk_free[i]) >= 64) t" \
+    " WHERE t.slope < 0 AND t.at >= " now " - interval '2 hours' AND t.free / -t.slope < 2 * (r.params->>'hours')::integer" \
+    " ORDER BY t.device_id, t.free / -t.slope) m JOIN device d ON d.id = m.device_id" \
+    " WHERE r.kind = 'device-disk' AND d.state IN ('observing', 'managed', 'held')"
 
 #define ALERT_SEEN(now, facts) \
     "SELECT DISTINCT ON (r.id, x.subject) r.id AS rule_id, x.* FROM alert_rule r CROSS JOIN LATERAL (" \
@@ -52,7 +82,16 @@
     "SELECT 'rollout/' || o.id, NULL, o.pub::text, 'hot', o.pub, jsonb_build_object('pub', o.pub, 'reason', left(o.reason, 500))" \
     " FROM rollout o WHERE r.kind = 'rollout-halted' AND o.state = 'halted'" \
     " UNION ALL " \
+    ALERT_SEEN_DEVICE "floor(extract(epoch FROM d.certificate_end - " now ") / 86400)::bigint," \
+    " jsonb_build_object('end', to_char(d.certificate_end AT TIME ZONE 'UTC', 'YYYY-MM-DD'))" \
+    " FROM device d WHERE r.kind = 'device-certificate' AND d.state IN ('observing', 'managed', 'held')" \
+    " AND d.certificate_end < " now " + make_interval(days => (r.params->>'days')::integer)" \
+    " UNION ALL " \
     ALERT_SEEN_FIGURE(now) \
+    " UNION ALL " \
+    ALERT_SEEN_LATENCY(now) \
+    " UNION ALL " \
+    ALERT_SEEN_DISK(now) \
     " UNION ALL " \
     "SELECT f->>'subject', NULL, f->>'name', 'hot', (f->>'value')::bigint, coalesce(f->'detail', '{}')" \
     " FROM jsonb_array_elements(" facts ") f WHERE r.kind LIKE 'parent-%' AND f->>'kind' = r.kind AND CASE r.kind" \

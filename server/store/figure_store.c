@@ -17,31 +17,28 @@
     "fatal, events, dropped, unread"
 #define LISTS  "rejected, deferred_why, latency"
 #define GAUGES "queue, queue_max, oldest_s, oldest_max_s"
+#define DISKS  "disk_free, disk_size"
+/* clang-format off */
+#define LATER_DISK(c) \
+    #c " = CASE WHEN f.disk_at IS NULL OR excluded.disk_at >= f.disk_at THEN excluded." #c " ELSE f." #c " END"
 
-static const struct
-    stmt
-        ADD = {"figure_add", 2,
-               "INSERT INTO figure AS f (device_id, step_s, at, " COUNTS ", " LISTS
-               ", gauge_at, " GAUGES ") "
-               "SELECT $1::uuid, step_s, to_timestamp(at), " COUNTS ", " LISTS
-               ", to_timestamp(gauge_at), " GAUGES
-               " FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS "
-               "(step_s int, at bigint, accepted bigint, bytes bigint, delivered bigint, deferred "
-               "bigint, "
-               "bounced bigint, expired bigint, refused bigint, sessions bigint, auth_failed "
-               "bigint, "
-               "fatal bigint, events bigint, dropped bigint, unread bigint, rejected bigint[], "
-               "deferred_why bigint[], latency bigint[], gauge_at bigint, queue bigint[], "
-               "queue_max bigint[], "
-               "oldest_s bigint, oldest_max_s bigint)) WITH ORDINALITY AS x (step_s, at, " COUNTS
-               ", " LISTS ", gauge_at, " GAUGES ", place) WHERE to_timestamp(at) > now() - (" KEPT
-               ") ORDER BY place "
-               "ON CONFLICT (device_id, step_s, at) DO UPDATE SET " PLUS(accepted) ", " PLUS(bytes) ", " PLUS(delivered) ", " PLUS(deferred) ", " PLUS(bounced) ", " PLUS(expired) ", " PLUS(refused) ", " PLUS(
-                   sessions) ", " PLUS(auth_failed) ", " PLUS(fatal) ", " PLUS(events) ", " PLUS(dropped) ", " PLUS(unread) ", " PLUS_LIST(rejected) ", " PLUS_LIST(deferred_why) ", " PLUS_LIST(latency) ", " LATER(queue) ", " LATER(oldest_s) ", "
-                                                                                                                                                                                                                                                 "queue_max = CASE WHEN excluded.gauge_at IS NULL THEN f.queue_max WHEN f.gauge_at IS NULL THEN "
-                                                                                                                                                                                                                                                 "excluded.queue_max ELSE figure_max(f.queue_max, excluded.queue_max) END, "
-                                                                                                                                                                                                                                                 "oldest_max_s = greatest(f.oldest_max_s, excluded.oldest_max_s), "
-                                                                                                                                                                                                                                                 "gauge_at = greatest(f.gauge_at, excluded.gauge_at)"};
+static const struct stmt ADD = {"figure_add", 2,
+    "INSERT INTO figure AS f (device_id, step_s, at, " COUNTS ", " LISTS ", gauge_at, " GAUGES ", disk_at, " DISKS ") "
+    "SELECT $1::uuid, step_s, to_timestamp(at), " COUNTS ", " LISTS ", to_timestamp(gauge_at), " GAUGES ", to_timestamp(disk_at), " DISKS
+    " FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS (step_s int, at bigint, accepted bigint, bytes bigint, delivered bigint,"
+    " deferred bigint, bounced bigint, expired bigint, refused bigint, sessions bigint, auth_failed bigint, fatal bigint, events bigint,"
+    " dropped bigint, unread bigint, rejected bigint[], deferred_why bigint[], latency bigint[], gauge_at bigint, queue bigint[],"
+    " queue_max bigint[], oldest_s bigint, oldest_max_s bigint, disk_at bigint, disk_free bigint[], disk_size bigint[]))"
+    " WITH ORDINALITY AS x (step_s, at, " COUNTS ", " LISTS ", gauge_at, " GAUGES ", disk_at, " DISKS ", place)"
+    " WHERE to_timestamp(at) > now() - (" KEPT ") ORDER BY place"
+    " ON CONFLICT (device_id, step_s, at) DO UPDATE SET " PLUS(accepted) ", " PLUS(bytes) ", " PLUS(delivered) ", " PLUS(deferred) ", "
+    PLUS(bounced) ", " PLUS(expired) ", " PLUS(refused) ", " PLUS(sessions) ", " PLUS(auth_failed) ", " PLUS(fatal) ", " PLUS(events) ", "
+    PLUS(dropped) ", " PLUS(unread) ", " PLUS_LIST(rejected) ", " PLUS_LIST(deferred_why) ", " PLUS_LIST(latency) ", " LATER(queue) ", "
+    LATER(oldest_s) ", queue_max = CASE WHEN excluded.gauge_at IS NULL THEN f.queue_max WHEN f.gauge_at IS NULL THEN excluded.queue_max"
+    " ELSE figure_max(f.queue_max, excluded.queue_max) END, oldest_max_s = greatest(f.oldest_max_s, excluded.oldest_max_s),"
+    " gauge_at = greatest(f.gauge_at, excluded.gauge_at), " LATER_DISK(disk_free) ", " LATER_DISK(disk_size)
+    ", disk_at = greatest(f.disk_at, excluded.disk_at)"};
+/* clang-format on */
 
 #define POINT_COLUMNS                                                                              \
     COUNTS ", to_jsonb(rejected), to_jsonb(deferred_why), to_jsonb(latency), "                     \
