@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "jose/jose.h"
+#include "targets/queue_age.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -148,7 +149,7 @@ static void add_state(struct bundle *b)
     for (size_t i = 0; i < COUNT_OF(queues); i++)
         (void)json_object_set_new(
             queue, queues[i],
-            json_integer((json_int_t)postfix_queue_count(h->s->postfix_queue, queues[i])));
+            json_integer((json_int_t)queue_count(h->s->postfix_queue, queues[i])));
     add_json(b, "inari/helper.json",
              json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:o,s:o}", "version", INARI_VERSION, "postfix",
                        h->pf.version, "phase", phase_word(h->j.s.phase), "last_result",

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "targets/mutate.h"
 #include "targets/postfix.h"
+#include "targets/queue_age.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -188,7 +189,7 @@ static json_t *result_of(const struct helper *h, bool drained)
     for (size_t i = 0; i < COUNT_OF(queues); i++)
         (void)json_object_set_new(
             queue, queues[i],
-            json_integer((json_int_t)postfix_queue_count(h->s->postfix_queue, queues[i])));
+            json_integer((json_int_t)queue_count(h->s->postfix_queue, queues[i])));
     return json_pack("{s:b,s:o}", "drained", drained, "queue", queue);
 }
 

@@ -10,6 +10,7 @@
 #include "targets/postfix_cf.h"
 #include "targets/postfix_read.h"
 #include "targets/postfix_stage.h"
+#include "targets/queue_age.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,14 +182,25 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     char in_main[DIGEST_SIZE], in_master[DIGEST_SIZE];
     pid_t pid = postfix_pid(h->s->postfix_queue);
     json_t *queue = json_object(), *drain;
-    bool same;
+    struct queue_look seen = {0};
+    bool same, waits = false;
 
     postfix_digests(&h->pf, in_main, in_master);
     same = in_main[0] != '\0' && strcmp(in_main, in_master) == 0;
-    for (size_t i = 0; i < COUNT_OF(queues); i++)
-        (void)json_object_set_new(
-            queue, queues[i],
-            json_integer((json_int_t)postfix_queue_count(h->s->postfix_queue, queues[i])));
+    for (size_t i = 0; i < COUNT_OF(queues); i++) {
+        struct queue_look before = seen;
+        if (strcmp(queues[i], "hold") == 0) /* somebody keeps it on purpose */
+            seen.messages += queue_count(h->s->postfix_queue, queues[i]);
+        else
+            queue_look(h->s->postfix_queue, queues[i], &seen);
+        waits = waits || (strcmp(queues[i], "hold") != 0 && seen.messages > before.messages);
+        (void)json_object_set_new(queue, queues[i],
+                                  json_integer((json_int_t)(seen.messages - before.messages)));
+    }
+    (void)json_object_set_new(answer, "queue_since",
+                              !waits               ? json_integer(0)
+                              : seen.oldest_s != 0 ? json_integer((json_int_t)seen.oldest_s)
+                                                   : json_null());
     (void)json_object_set_new(answer, "state",
                               json_string(pid == 0             ? "stopped"
                                           : in_main[0] == '\0' ? "foreign"

@@ -45,9 +45,14 @@ static void conditions(struct strbuf *b, const json_t *status)
 
 static void queues(struct strbuf *b, const json_t *status)
 {
+    const json_t *age = json_object_get(json_object_get(status, "health"), "queue_oldest_s");
     const char *name;
     json_t *v;
 
+    if (json_is_integer(age))
+        one(b, "inari_agent_queue_oldest_seconds",
+            "Age of the oldest message that waits for delivery; held ones do not count.",
+            json_integer_value(age));
     head(b, "inari_agent_queue", "gauge", "Messages in each queue of Postfix, as last looked at.");
     json_object_foreach(json_object_get(json_object_get(status, "health"), "queue"), name, v)
     {

@@ -93,19 +93,28 @@ static json_t *volume(const char *path)
                      (json_int_t)(v.f_blocks * v.f_frsize >> 20));
 }
 
+int64_t events_queue_age(const struct loop *l)
+{
+    const json_t *since = json_object_get(l->work.running, "queue_since");
+    int64_t at = json_integer_value(since), age = clock_wall_ms() / 1000 - at;
+
+    return !json_is_integer(since) ? -1 : at == 0 || age < 0 ? 0 : age;
+}
+
 /* The queues as the helper counted them within the last minute, and up to when the parent has what
  * the log says: where no mail comes nothing else would tell it that there is none. */
 static void say_figures(struct loop *l)
 {
     json_t *queue = json_object_get(l->work.running, "queue"), *until = NULL;
-    int64_t stored = evidence_stored(l);
+    int64_t stored = evidence_stored(l), age = events_queue_age(l);
     double load = 0;
 
     if (stored > 0)
         until = json_pack("{s:I}", EVIDENCE_STREAM, (json_int_t)stored);
     (void)getloadavg(&load, 1);
     events_say(l, "device.figures",
-               json_pack("{s:O?,s:{s:o,s:o},s:f,s:o*}", "queue", queue, "disk", "state",
+               json_pack("{s:O?,s:o*,s:{s:o,s:o},s:f,s:o*}", "queue", queue, "oldest_s",
+                         age < 0 ? NULL : json_integer((json_int_t)age), "disk", "state",
                          volume(l->settings->agent_state), "queue",
                          volume(l->settings->postfix_queue), "load", load, "until", until));
 }

@@ -25,6 +25,9 @@ struct loop_events {
 void events_begin(struct loop *l);
 void events_clear(struct loop *l);
 void events_turn(struct loop *l);
+/* Age in seconds of the oldest message that waits in Postfix's queues (held ones do not count), as
+ * of now by the helper's last look; 0: none waits, -1: not known. */
+int64_t events_queue_age(const struct loop *l);
 /* One event now, by the parent's clock.  detail: new reference, taken over; NULL: out of memory,
  * the event is counted as lost.  kind: "device.applied". */
 void events_say(struct loop *l, const char *kind, json_t *detail);

@@ -131,7 +131,10 @@ static json_t *health(const struct loop *l)
 {
     const json_t *queue = json_object_get(l->work.running, "queue");
 
-    return json_pack("{s:O?,s:o?}", "queue", queue, "mail",
+    int64_t age = events_queue_age(l);
+
+    return json_pack("{s:O?,s:o*,s:o?}", "queue", queue, "queue_oldest_s",
+                     age < 0 ? NULL : json_integer((json_int_t)age), "mail",
                      figures_json(l, l->report.level == 0 ? MAILLOG_ROWS : MINUTES_FEW));
 }
 

@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "targets/process.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,34 +213,4 @@ enum err_code postfix_do(const struct postfix *p, enum postfix_op op, struct str
                      r.status, r.output == NULL ? "" : r.output);
     proc_result_clear(&r);
     return rc == ERR_OK ? after(p, op, e) : rc;
-}
-
-static int64_t count_in(const char *dir, int depth, int64_t n)
-{
-    DIR *d = opendir(dir);
-    struct dirent *f;
-
-    if (d == NULL)
-        return n;
-    while (n < QUEUE_COUNT_MAX && (f = readdir(d)) != NULL) {
-        char sub[4096];
-        if (f->d_name[0] == '.')
-            continue;
-        if (f->d_type != DT_DIR) {
-            n++;
-        } else if (depth > 0) {
-            (void)snprintf(sub, sizeof sub, "%s/%s", dir, f->d_name);
-            n = count_in(sub, depth - 1, n);
-        }
-    }
-    (void)closedir(d);
-    return n;
-}
-
-int64_t postfix_queue_count(const char *queue_dir, const char *queue)
-{
-    char dir[4096];
-
-    (void)snprintf(dir, sizeof dir, "%s/%s", queue_dir, queue);
-    return count_in(dir, 2, 0);
 }

@@ -47,8 +47,3 @@ MUST_USE enum err_code postfix_do(const struct postfix *p, enum postfix_op op,
  * EHLO, MAIL and RCPT postmaster.  false: one does not speak, or answers RCPT with 4xx (a daemon
  * behind it is down or throttled). */
 bool postfix_speaks(const struct postfix *p, struct strbuf *why);
-
-/* Messages per queue, counted from the queue directory (bounded: at most QUEUE_COUNT_MAX looked
- * at). */
-enum { QUEUE_COUNT_MAX = 200000 };
-int64_t postfix_queue_count(const char *queue_dir, const char *queue);

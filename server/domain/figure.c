@@ -23,8 +23,9 @@ struct row {
         fatal, events, dropped, unread;
     int64_t rejected[FIGURE_REASONS], why[FIGURE_WHYS], latency[FIGURE_LATENCIES];
     int64_t gauge_at_s; /* 0: none */
-    int64_t queue[FIGURE_QUEUES], queue_max[FIGURE_QUEUES], oldest_s, oldest_max_s;
-    int64_t disk_at_s; /* 0: none */
+    int64_t queue[FIGURE_QUEUES], queue_max[FIGURE_QUEUES];
+    int64_t oldest_s, oldest_max_s; /* -1: not said */
+    int64_t disk_at_s;              /* 0: none */
     int64_t disk_free[FIGURE_DISKS], disk_size[FIGURE_DISKS];
 };
 
@@ -78,7 +79,8 @@ static struct row *row_at(struct table *t, int64_t step_s, int64_t at_s, size_t 
         return NULL;
     i = spot(t, step_s, at_s - at_s % step_s);
     if (t->place[i].step_s == 0) {
-        t->place[i] = (struct row){.step_s = step_s, .at_s = at_s - at_s % step_s};
+        t->place[i] = (struct row){
+            .step_s = step_s, .at_s = at_s - at_s % step_s, .oldest_s = -1, .oldest_max_s = -1};
         t->used++;
     }
     if (ret_spot != NULL)
@@ -190,7 +192,8 @@ static void gauges(struct row *r, const struct figure_event *ev, int64_t *until_
 {
     AUTO(json_free) json_t *detail = detail_of(ev);
     const json_t *queue = json_object_get(detail, "queue");
-    int64_t oldest = bounded(json_int(detail, "oldest_s", 0));
+    const json_t *age = json_object_get(detail, "oldest_s");
+    int64_t oldest = json_is_integer(age) ? bounded(json_integer_value(age)) : -1;
     int64_t until = json_int(json_object_get(detail, "until"), "postfix", 0);
     bool newer = ev->at_ms / 1000 >= r->gauge_at_s;
 
@@ -355,8 +358,10 @@ static json_t *row_json(const struct row *r)
     (void)json_object_set_new(j, "gauge_at", json_integer(r->gauge_at_s));
     (void)json_object_set_new(j, "queue", list_json(r->queue, FIGURE_QUEUES, false));
     (void)json_object_set_new(j, "queue_max", list_json(r->queue_max, FIGURE_QUEUES, false));
-    (void)json_object_set_new(j, "oldest_s", json_integer(r->oldest_s));
-    (void)json_object_set_new(j, "oldest_max_s", json_integer(r->oldest_max_s));
+    if (r->oldest_s >= 0)
+        (void)json_object_set_new(j, "oldest_s", json_integer(r->oldest_s));
+    if (r->oldest_max_s >= 0)
+        (void)json_object_set_new(j, "oldest_max_s", json_integer(r->oldest_max_s));
     return j;
 }
 

@@ -64,6 +64,11 @@ static json_t *classes(const json_t *list)
     return out;
 }
 
+static json_t *known(int64_t v)
+{
+    return v < 0 ? json_null() : json_integer(v);
+}
+
 static void gauges(json_t *j, const struct figure_point *p)
 {
     const struct {
@@ -79,9 +84,8 @@ static void gauges(json_t *j, const struct figure_point *p)
                 json_integer(json_integer_value(json_array_get(queues[i].list, k))));
         (void)json_object_set_new(j, queues[i].name, q);
     }
-    (void)json_object_set_new(j, "oldest_s", p->gauge ? json_integer(p->oldest_s) : json_null());
-    (void)json_object_set_new(j, "oldest_max_s",
-                              p->gauge ? json_integer(p->oldest_max_s) : json_null());
+    (void)json_object_set_new(j, "oldest_s", known(p->gauge ? p->oldest_s : -1));
+    (void)json_object_set_new(j, "oldest_max_s", known(p->gauge ? p->oldest_max_s : -1));
 }
 
 static json_t *values(const struct figure_point *p)

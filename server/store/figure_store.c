@@ -120,8 +120,9 @@ static void read_point(const struct rows *r, int i, void *item)
     p->gauge = !rows_null(r, i, c++);
     p->queue = rows_json(r, i, c++);
     p->queue_max = rows_json(r, i, c++);
-    p->oldest_s = rows_int(r, i, c++);
-    p->oldest_max_s = rows_int(r, i, c++);
+    p->oldest_s = rows_null(r, i, c) ? -1 : rows_int(r, i, c);
+    c++;
+    p->oldest_max_s = rows_null(r, i, c) ? -1 : rows_int(r, i, c);
 }
 
 enum err_code figure_store_points(struct db *db, const struct figure_span *s, struct arena *a,

@@ -24,7 +24,7 @@ struct figure_point {
     const json_t *rejected, *deferred_why, *latency; /* arrays, [] is all zero */
     bool gauge;                                      /* the rest is known */
     const json_t *queue, *queue_max; /* of the fleet: sums of the devices' own */
-    int64_t oldest_s, oldest_max_s;  /* of the fleet: the greatest */
+    int64_t oldest_s, oldest_max_s;  /* of the fleet: the greatest; -1: nobody says */
 };
 /* In order of time; steps without a row are left out. */
 MUST_USE enum err_code figure_store_points(struct db *db, const struct figure_span *span,

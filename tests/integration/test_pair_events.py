@@ -1,8 +1,13 @@
 """What an agent did and saw reaches the parent as events, on the lab (docs/internals/events.md, stream "agent")."""
 
+import json
+import re
+import time
+
 import pytest
+from ctllib import Ctl
 from parentlib import wait_until
-from test_pair_faults import attempt, device, digests, new_size, publish_for
+from test_pair_faults import attempt, device, digests, new_size, publish_for, respawn
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -61,3 +66,35 @@ def test_figures_of_the_queue(healthy_lab, child):
     d = wait_until(lambda: (events(lab, child, "device.figures") or [None])[-1], "figures", 90, 1)
     assert set(d["queue"]) == {"incoming", "active", "deferred", "hold"}
     assert d["disk"]["queue"]["size_mb"] > 0 and d["disk"]["state"]["free_mb"] > 0
+
+
+def test_age_of_the_queue(healthy_lab, child, programs):
+    """A message that is put off: since when it waits stands in device.figures, the status, /figures, inarictl and the agent's metrics."""
+    lab = healthy_lab
+    domain, was = next(iter(lab.api.ok("GET", "/settings?layer=fleet")["settings"]["smtp.routes"].items()))
+    moved = {**was, "next_hop": was["next_hop"].rsplit(":", 1)[0] + ":2599"}
+    lab.api.publish({"devices": {child: {"smtp.routes": {domain: moved}}}}, "a port where nobody listens")
+    lab.wait_in_sync([child])
+    respawn(lab, child, "agent", INARI_FIGURES_S="2")
+    try:
+        lab.execute(child, "/usr/bin/python3", "-c", "import subprocess\nsubprocess.run(['sendmail', '-f', 'a@outside.test', 'user@"
+                    f"{domain}'], input=b'Subject: waits\\n\\nx\\n', check=True)")
+        put = time.time()
+        ident = device(lab, child)["id"]
+        d = wait_until(lambda: (x := (events(lab, child, "device.figures") or [{}])[-1]).get("oldest_s", 0) > 3 and x, "its age", 120, 1)
+        assert abs(d["oldest_s"] - (time.time() - put)) < 15, d
+        point = wait_until(lambda: next((p for p in reversed(lab.api.ok("GET", f"/figures?device={ident}&step=60")["points"])
+                                         if p["values"] and p["values"]["oldest_s"]), None), "a point", 30, 1)
+        assert 3 < point["values"]["oldest_s"] <= point["values"]["oldest_max_s"] <= time.time() - put + 5
+        metrics = lab.execute(child, "inari-agent", "metrics").stdout
+        assert int(metrics.split("\ninari_agent_queue_oldest_seconds ")[1].split()[0]) > 3
+        health = json.loads(lab.execute(child, "inari-agent", "status", "--json").stdout)["status"]["health"]
+        assert abs(health["queue_oldest_s"] - (time.time() - put)) < 15
+        ctl = Ctl(programs["inarictl"], lab.dir, INARI_API=lab.json["api"], INARI_CA=lab.json["ca"], INARI_TOKEN=lab.lab.state["token"])
+        shown = ctl.ends(0, "figures", "--device", child, "--step", "minute")[0]
+        assert any(int(n) > 3 for n in re.findall(r" (\d+) s", shown)), shown
+    finally:
+        lab.execute(child, "postsuper", "-d", "ALL")
+        lab.api.publish({"devices": {child: {"smtp.routes": {"$inherit": True}}}}, "the right port")
+        lab.wait_in_sync([child])
+        respawn(lab, child, "agent")

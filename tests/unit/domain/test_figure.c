@@ -124,6 +124,9 @@ static const struct {
                   "5},\"oldest_s\":60}")},
      "{\"queue\":[1,2,3,4,0],\"queue_max\":[1,2,3,4,0],\"oldest_s\":60,\"oldest_max_s\":60,\"gauge_"
      "at\":1000020}"},
+    {{.kind = S("device.figures"),
+      .detail = S("{\"queue\":{\"deferred\":3}}")}, /* no age: none is made up */
+     "{\"queue\":[0,0,3,0,0],\"gauge_at\":1000020}"},
     {{.kind = S("device.figures"), .detail = S("{\"queue\":7}")}, "{\"events\":1}"},
 };
 
@@ -139,6 +142,8 @@ static void each_kind_counts_where_it_should(void **state)
         assert_int_equal(json_array_size(rows), 3);
         for (size_t k = 0; k < 3; k++)
             has(json_array_get(rows, k), singles[i].want);
+        if (strstr(singles[i].want, "oldest_s") == NULL)
+            assert_null(json_object_get(json_array_get(rows, 0), "oldest_s"));
         if (strstr(singles[i].want, "gauge_at") == NULL)
             assert_null(json_object_get(json_array_get(rows, 0), "gauge_at"));
     }
