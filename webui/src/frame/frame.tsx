@@ -59,7 +59,7 @@ export function Frame() {
       <MastheadContent>
         <Toolbar isFullHeight isStatic>
           <ToolbarContent>
-            <ToolbarItem align={{ default: "alignEnd" }} className="inari-roomy">{t("zone", { zone: currentZone() })}</ToolbarItem>
+            <ToolbarItem align={{ default: "alignEnd" }} alignSelf="center" className="inari-roomy">{t("zone", { zone: currentZone() })}</ToolbarItem>
             <ToolbarItem><LanguageSwitch /></ToolbarItem>
             <ToolbarItem><AccountMenu /></ToolbarItem>
           </ToolbarContent>
