@@ -43,9 +43,15 @@ LONGEST = ["test_helper_apply", "test_backup", "test_rollout_api", "test_rollout
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """A file is a group (pytest-xdist, --dist loadgroup): its tests share what its fixtures start."""
-    items.sort(key=lambda item: LONGEST.index(item.module.__name__) if item.module.__name__ in LONGEST else len(LONGEST))
+    """A file is a group (pytest-xdist, --dist loadgroup): its tests share what its fixtures start.  A test that says a group of
+    its own is so long that it begins first."""
+    def when(item):
+        name = item.module.__name__
+        return -1 if item.get_closest_marker("xdist_group") else LONGEST.index(name) if name in LONGEST else len(LONGEST)
+    items.sort(key=when)
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         name = item.module.__name__
         item.add_marker(pytest.mark.xdist_group("agents" if name in SHARE_A_PORT else name))
 

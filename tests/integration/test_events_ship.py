@@ -16,7 +16,7 @@ import wireproxy
 from agentlib import new_agent, pin_of
 from parentlib import SAN_ENV, wait_until
 
-MINUTES = float(os.environ.get("INARI_EVENTS_MINUTES", "0"))
+MINUTES = float(os.environ.get("INARI_EVENTS_MINUTES", "0"))  # of kills: tests/run 5, tests/run --faults 30
 
 
 pytestmark = pytest.mark.slow
@@ -119,20 +119,23 @@ def wait_shipped(agent, stream, n, timeout=60):
     wait_until(lambda: stream_of(agent, stream)["acknowledged"] >= n, f"{n} events of {stream} to be acknowledged", timeout, 0.2)
 
 
+@pytest.mark.xdist_group("events-kills")  # beside the rest of this file, with a parent of its own
 def test_exactly_once_over_kills(own, agent, injected):
-    """The writer, the agent, the parent and PostgreSQL are killed at random: exactly what was appended is stored, none twice."""
+    """The writer, the agent, the parent and PostgreSQL are killed at random: exactly what was appended is stored, none twice.
+    200,000 events in half an hour, a shorter run at that pace."""
     w = Writer(agent, "scand")
-    wanted, seconds = (200_000, MINUTES * 60) if MINUTES else (6_000, 15)
+    wanted, seconds = (int(200_000 * MINUTES / 30), MINUTES * 60) if MINUTES else (6_000, 15)
     over, failed = threading.Event(), []
 
     def write():
         try:
-            end = time.monotonic() + seconds
-            while w.last() < wanted or time.monotonic() < end:
+            begin = time.monotonic()
+            while (last := w.last()) < wanted or time.monotonic() < begin + seconds:
                 # the rest of the time only a few, so that kills always meet something
-                n = random.choice((1, 40, 700)) if w.last() < wanted else 5
+                n = random.choice((1, 40, 700)) if last < wanted else 5
                 w.append(n, kill=random.random() < 0.2)
-                time.sleep(random.uniform(0, 2 * seconds * n / wanted) if MINUTES else 0.02)
+                early = begin + seconds * (last + n) / wanted - time.monotonic()
+                time.sleep(max(0.02, early * random.uniform(0.5, 1.5)) if MINUTES else 0.02)
         except Exception as e:  # noqa: BLE001
             failed.append(repr(e))
         over.set()
