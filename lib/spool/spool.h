@@ -73,8 +73,9 @@ MUST_USE enum err_code spool_append(struct spool_writer *w, struct slice payload
 /* A record that could not be kept: its number is used up, so that the hole is counted. */
 void spool_skip(struct spool_writer *w, uint64_t n);
 /* Make what was collected durable, with the mark (p NULL: the one before stays).  Nothing to do:
- * nothing is done.  On an error what was collected stays so, and the next spool_sync() tries again;
- * the log says "spool.blocked" once, and "spool.unblocked". */
+ * nothing is done.  On an error what was collected stays so, also when only the fdatasync failed,
+ * and the next spool_sync() writes it again; the log says "spool.blocked" once, and
+ * "spool.unblocked". */
 MUST_USE enum err_code spool_sync(struct spool_writer *w, struct slice mark, struct err *e);
 /* The mark of the last sync; after opening: of the last that is there.  Borrowed until the next
  * call. */

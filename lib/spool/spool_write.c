@@ -19,15 +19,16 @@ struct spool_writer {
     struct spool_limits limits;
     int lock, fd;   /* fd: the newest segment; -1: none yet */
     uint64_t first; /* its number */
-    uint64_t end;   /* what is good of it */
+    uint64_t end;   /* what of it is on the disk */
     uint64_t next;  /* number of the next record */
     uint64_t kept;  /* number that the mark in the file covers */
-    bool dirty;     /* written, but fdatasync failed */
-    bool new_one;   /* begin a new segment with the next sync */
-    bool bad_once;  /* the loud line about a volume has been said */
+    size_t
+        pending;   /* the begin of buf: written behind end with its mark, but not on the disk yet */
+    bool new_one;  /* begin a new segment with the next sync */
+    bool bad_once; /* the loud line about a volume has been said */
     char mark[SPOOL_MARK_MAX];
     size_t mark_n;
-    size_t n; /* in buf; room for a mark is left behind it */
+    size_t n; /* in buf; room for a mark is left behind what may be collected */
     char buf[SPOOL_UNSYNCED_MAX + MARK_SIZE_MAX];
 };
 
@@ -308,8 +309,21 @@ static enum err_code make_durable(struct spool_writer *w, struct err *e)
 {
     if (fdatasync(w->fd) != 0)
         return volume(errno, w->dir, "fsync the spool", e);
-    w->dirty = false;
+    w->end += w->pending;
+    w->n -= w->pending;
+    memmove(w->buf, w->buf + w->pending, w->n);
+    w->pending = 0;
     return ERR_OK;
+}
+
+/* After an fdatasync that failed the kernel may count the pages as clean although the disk never
+ * had them: another one would succeed and mean nothing.  So the very bytes are written once more,
+ * where they were; a reader may have seen them. */
+static enum err_code write_again(struct spool_writer *w, struct err *e)
+{
+    enum err_code rc = write_at(w, w->fd, w->end, (struct slice){w->buf, w->pending}, e);
+
+    return rc == ERR_OK ? make_durable(w, e) : rc;
 }
 
 /* A segment without records is only begun anew when marks alone have filled it. */
@@ -319,11 +333,19 @@ static bool is_full(const struct spool_writer *w, uint64_t more)
            (w->kept >= w->first || w->end > w->limits.segment_bytes / 2);
 }
 
+/* Is there nothing to be kept that is not? */
+static bool is_kept(const struct spool_writer *w, struct slice mark)
+{
+    return mark.p == w->mark && w->kept + 1 == w->next && w->fd >= 0 && w->pending == 0;
+}
+
 static enum err_code write_all(struct spool_writer *w, struct slice mark, struct err *e)
 {
     size_t size = spool_item_size(SPOOL_MARK, mark.n);
-    enum err_code rc = w->dirty ? make_durable(w, e) : ERR_OK;
+    enum err_code rc = w->pending > 0 ? write_again(w, e) : ERR_OK;
 
+    if (rc == ERR_OK && is_kept(w, mark))
+        return ERR_OK;
     if (rc == ERR_OK)
         rc = room(w, e);
     if (rc == ERR_OK && (w->fd < 0 || w->new_one || is_full(w, w->n + size)))
@@ -334,15 +356,14 @@ static enum err_code write_all(struct spool_writer *w, struct slice mark, struct
     rc = write_at(w, w->fd, w->end, (struct slice){w->buf, w->n + size}, e);
     if (rc != ERR_OK)
         return rc;
-    w->end += w->n + size;
-    w->n = 0;
+    w->n += size;
+    w->pending = w->n;
     w->kept = w->next - 1;
     if (mark.p != w->mark) {
         w->mark_n = mark.n;
         if (mark.n > 0)
             memcpy(w->mark, mark.p, mark.n);
     }
-    w->dirty = true;
     return make_durable(w, e);
 }
 
@@ -354,9 +375,11 @@ enum err_code spool_sync(struct spool_writer *w, struct slice mark, struct err *
     if (!same && mark.n > SPOOL_MARK_MAX)
         return err_set(e, ERR_TOO_LARGE, "a mark of the spool has at most %d bytes",
                        SPOOL_MARK_MAX);
-    if (same && w->kept + 1 == w->next && w->fd >= 0 && !w->dirty)
+    if (same)
+        mark = (struct slice){w->mark, w->mark_n};
+    if (is_kept(w, mark))
         return ERR_OK;
-    rc = write_all(w, same ? (struct slice){w->mark, w->mark_n} : mark, e);
+    rc = write_all(w, mark, e);
     if ((rc != ERR_OK) != w->bad_once) {
         w->bad_once = rc != ERR_OK;
         log_event(rc != ERR_OK ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO,
