@@ -9,55 +9,68 @@
 #define ALERT_SEEN_DEVICE "SELECT d.id::text AS subject, d.id AS device_id, d.name, 'hot' AS level, "
 
 /* clang-format off */
-/* Of the minutes of its window: sums in percent of what could have been, once there was enough of it; the newest look at the queue. */
-#define ALERT_SEEN_FIGURE(now) \
-    "SELECT d.id::text, d.id, d.name, CASE WHEN m.value > (r.params->>'over')::bigint THEN 'hot' ELSE 'warm' END, m.value," \
-    " r.params FROM (SELECT f.device_id, CASE r.params->>'figure'" \
-    " WHEN 'deferred_percent' THEN 100 * sum(f.deferred) / nullif(sum(f.delivered + f.deferred + f.bounced + f.expired), 0)" \
-    " WHEN 'bounced_percent' THEN 100 * sum(f.bounced + f.expired) / nullif(sum(f.delivered + f.deferred + f.bounced + f.expired), 0)" \
-    " WHEN 'rejected_percent' THEN 100 * sum(f.refused) / nullif(sum(f.refused + f.accepted), 0)" \
-    " WHEN 'dropped' THEN sum(f.dropped)" \
-    " WHEN 'queue' THEN (array_agg(f.queue[1] + f.queue[2] + f.queue[3] ORDER BY f.at DESC) FILTER (WHERE f.queue IS NOT NULL))[1]" \
-    " WHEN 'oldest_s' THEN (array_agg(f.oldest_s ORDER BY f.at DESC) FILTER (WHERE f.gauge_at IS NOT NULL))[1] END::bigint AS value," \
-    " CASE r.params->>'figure' WHEN 'rejected_percent' THEN sum(f.refused + f.accepted)" \
-    " ELSE sum(f.delivered + f.deferred + f.bounced + f.expired) END AS n FROM figure f WHERE r.kind = 'figure' AND r.params->>'figure' NOT LIKE 'latency%' AND f.step_s = 60" \
-    " AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) GROUP BY f.device_id) m" \
-    " JOIN device d ON d.id = m.device_id WHERE r.kind = 'figure' AND d.state IN ('observing', 'managed', 'held')" \
-    " AND m.value > least((r.params->>'over')::bigint, coalesce(nullif((r.params->>'clear')::bigint, -1), (r.params->>'over')::bigint))" \
-    " AND (r.params->>'figure' NOT LIKE '%_percent' OR m.n >= (r.params->>'least')::integer)"
+/* What the rules about figures are judged by, read once for all rules of a window: sums of its minutes.  c: deliveries by the class of
+ * their latency, each with those before it (domain/figure.h). */
+#define ALERT_SEEN_SUMS(now) \
+    "SELECT x.*, ARRAY[c1, c1 + c2, c1 + c2 + c3, c1 + c2 + c3 + c4, c1 + c2 + c3 + c4 + c5, c1 + c2 + c3 + c4 + c5 + c6," \
+    " c1 + c2 + c3 + c4 + c5 + c6 + c7, c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8, c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8 + c9] AS c" \
+    " FROM (SELECT w.window_s, f.device_id, sum(f.deferred) AS deferred, sum(f.bounced + f.expired) AS lost, sum(f.refused) AS refused," \
+    " sum(f.delivered + f.deferred + f.bounced + f.expired) AS tries, sum(f.refused + f.accepted) AS asked," \
+    " coalesce(sum(f.latency[1]), 0)::bigint AS c1, coalesce(sum(f.latency[2]), 0)::bigint AS c2, coalesce(sum(f.latency[3]), 0)::bigint AS c3," \
+    " coalesce(sum(f.latency[4]), 0)::bigint AS c4, coalesce(sum(f.latency[5]), 0)::bigint AS c5, coalesce(sum(f.latency[6]), 0)::bigint AS c6," \
+    " coalesce(sum(f.latency[7]), 0)::bigint AS c7, coalesce(sum(f.latency[8]), 0)::bigint AS c8, coalesce(sum(f.latency[9]), 0)::bigint AS c9" \
+    " FROM (SELECT DISTINCT (params->>'window_s')::integer AS window_s FROM alert_rule WHERE enabled AND kind = 'figure'" \
+    " AND params->>'figure' NOT IN ('queue', 'oldest_s', 'dropped')) w JOIN figure f ON f.step_s = 60" \
+    " AND f.at >= " now " - make_interval(secs => w.window_s) GROUP BY w.window_s, f.device_id) x"
 
-/* The class that the 95th or 99th of a hundred deliveries falls into, by its upper end (domain/figure.h); of the last one, that has none, 1 ms more
- * than the one before. */
-#define ALERT_SEEN_LATENCY(now) \
-    "SELECT d.id::text, d.id, d.name, CASE WHEN m.value > (r.params->>'over')::bigint THEN 'hot' ELSE 'warm' END, m.value," \
-    " r.params FROM (SELECT s.device_id, (ARRAY[100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 300001]::bigint[])" \
-    "[1 + width_bucket(ceil(s.n * CASE r.params->>'figure' WHEN 'latency_p99_ms' THEN 0.99 ELSE 0.95 END)::bigint - 1," \
-    " ARRAY[c1, c1 + c2, c1 + c2 + c3, c1 + c2 + c3 + c4, c1 + c2 + c3 + c4 + c5, c1 + c2 + c3 + c4 + c5 + c6," \
-    " c1 + c2 + c3 + c4 + c5 + c6 + c7, c1 + c2 + c3 + c4 + c5 + c6 + c7 + c8])] AS value FROM (SELECT x.*, c1 + c2 + c3 + c4 + c5" \
-    " + c6 + c7 + c8 + c9 AS n FROM (SELECT f.device_id, coalesce(sum(f.latency[1]), 0)::bigint AS c1, coalesce(sum(f.latency[2]), 0)::bigint AS c2," \
-    " coalesce(sum(f.latency[3]), 0)::bigint AS c3, coalesce(sum(f.latency[4]), 0)::bigint AS c4, coalesce(sum(f.latency[5]), 0)::bigint AS c5," \
-    " coalesce(sum(f.latency[6]), 0)::bigint AS c6, coalesce(sum(f.latency[7]), 0)::bigint AS c7, coalesce(sum(f.latency[8]), 0)::bigint AS c8," \
-    " coalesce(sum(f.latency[9]), 0)::bigint AS c9 FROM figure f WHERE r.kind = 'figure' AND r.params->>'figure' LIKE 'latency%'" \
-    " AND f.step_s = 60 AND f.latency <> '{}' AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) GROUP BY f.device_id) x) s" \
-    " WHERE s.n >= (r.params->>'least')::integer) m" \
-    " JOIN device d ON d.id = m.device_id WHERE r.kind = 'figure' AND d.state IN ('observing', 'managed', 'held')" \
+/* Above "over", or not yet down to "clear". */
+#define ALERT_SEEN_OVER \
+    "SELECT d.id::text, d.id, d.name, CASE WHEN m.value > (r.params->>'over')::bigint THEN 'hot' ELSE 'warm' END, m.value, r.params FROM "
+#define ALERT_SEEN_OVER_WHERE \
+    " WHERE r.kind = 'figure' AND d.state IN ('observing', 'managed', 'held')" \
     " AND m.value > least((r.params->>'over')::bigint, coalesce(nullif((r.params->>'clear')::bigint, -1), (r.params->>'over')::bigint))"
 
-/* A straight line through what the hours of the window ended with, and where it meets zero.  Less than 64 MiB are no trend.  It begins below
- * "hours" and is over above twice that. */
+/* Shares in percent of what could have been; of latency the class that the 95th or 99th of a hundred falls into, by its upper end: of the last
+ * one, that has none, 1 ms more than the one before.  Once there was enough of it. */
+#define ALERT_SEEN_FIGURE \
+    ALERT_SEEN_OVER "(SELECT g.device_id, CASE r.params->>'figure' WHEN 'deferred_percent' THEN (100 * g.deferred / nullif(g.tries, 0))::bigint" \
+    " WHEN 'bounced_percent' THEN (100 * g.lost / nullif(g.tries, 0))::bigint WHEN 'rejected_percent' THEN (100 * g.refused / nullif(g.asked, 0))::bigint" \
+    " ELSE (ARRAY[100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 300001]::bigint[])[1 + width_bucket(ceil(g.c[9] *" \
+    " CASE r.params->>'figure' WHEN 'latency_p99_ms' THEN 0.99 ELSE 0.95 END)::bigint - 1, g.c)] END AS value," \
+    " CASE r.params->>'figure' WHEN 'rejected_percent' THEN g.asked WHEN 'latency_p95_ms' THEN g.c[9] WHEN 'latency_p99_ms' THEN g.c[9]" \
+    " ELSE g.tries END AS n FROM sums g WHERE g.window_s = (r.params->>'window_s')::integer) m JOIN device d ON d.id = m.device_id" \
+    ALERT_SEEN_OVER_WHERE " AND r.params->>'figure' NOT IN ('queue', 'oldest_s', 'dropped') AND m.n >= (r.params->>'least')::integer"
+
+/* The newest look at the queue. */
+#define ALERT_SEEN_QUEUE(now) \
+    ALERT_SEEN_OVER "device d CROSS JOIN LATERAL (SELECT CASE r.params->>'figure' WHEN 'queue' THEN f.queue[1] + f.queue[2] + f.queue[3]" \
+    " ELSE f.oldest_s END AS value FROM figure f WHERE f.device_id = d.id AND f.step_s = 60" \
+    " AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) AND f.gauge_at IS NOT NULL ORDER BY f.at DESC LIMIT 1) m" \
+    ALERT_SEEN_OVER_WHERE " AND r.params->>'figure' IN ('queue', 'oldest_s')"
+
+#define ALERT_SEEN_DROPPED(now) \
+    ALERT_SEEN_OVER "(SELECT f.device_id, sum(f.dropped)::bigint AS value FROM figure f WHERE f.step_s = 60 AND f.dropped > 0" \
+    " AND f.at >= " now " - make_interval(secs => (r.params->>'window_s')::integer) GROUP BY f.device_id) m JOIN device d ON d.id = m.device_id" \
+    ALERT_SEEN_OVER_WHERE " AND r.params->>'figure' = 'dropped'"
+
+/* A straight line through what the hours of the window ended with, and where it meets zero, of the volume that is full first.  Less than 64 MiB
+ * are no trend.  It begins below "hours" and is over above twice that. */
 #define ALERT_SEEN_DISK(now) \
     "SELECT d.id::text, d.id, d.name, CASE WHEN m.hours < (r.params->>'hours')::integer THEN 'hot' ELSE 'warm' END, m.hours, r.params ||" \
-    " jsonb_build_object('volume', (ARRAY['state', 'queue'])[m.i], 'free_mb', m.free) FROM (SELECT DISTINCT ON (t.device_id) t.device_id, t.i, t.free," \
-    " floor(t.free / -t.slope)::bigint AS hours FROM (SELECT f.device_id, i, (array_agg(f.disk_free[i] ORDER BY f.at DESC))[1] AS free," \
-    " regr_slope(f.disk_free[i], extract(epoch FROM f.disk_at) / 3600) AS slope, max(f.disk_at) AS at FROM figure f CROSS JOIN generate_series(1, 2) i" \
-    " WHERE r.kind = 'device-disk' AND f.step_s = 3600 AND f.at >= " now " - make_interval(hours => (r.params->>'window_h')::integer + 1)" \
-    " AND f.disk_size[i] > 0 GROUP BY f.device_id, i HAVING count(*) >= 3 AND max(f.disk_free[i]) - min(f.disk_free[i]) >= 64) t" \
-    " WHERE t.slope < 0 AND t.at >= " now " - interval '2 hours' AND t.free / -t.slope < 2 * (r.params->>'hours')::integer" \
-    " ORDER BY t.device_id, t.free / -t.slope) m JOIN device d ON d.id = m.device_id" \
+    " jsonb_build_object('volume', m.volume, 'free_mb', m.free) FROM (SELECT DISTINCT ON (t.device_id) t.device_id, v.volume, v.free," \
+    " floor(v.free / -v.slope)::bigint AS hours FROM (SELECT f.device_id, (array_agg(f.disk_free ORDER BY f.at DESC))[1:1] AS free," \
+    " regr_slope(f.disk_free[1], extract(epoch FROM f.disk_at) / 3600) FILTER (WHERE f.disk_size[1] > 0) AS s1," \
+    " regr_slope(f.disk_free[2], extract(epoch FROM f.disk_at) / 3600) FILTER (WHERE f.disk_size[2] > 0) AS s2," \
+    " max(f.disk_free[1]) - min(f.disk_free[1]) AS d1, max(f.disk_free[2]) - min(f.disk_free[2]) AS d2, max(f.disk_at) AS at" \
+    " FROM figure f WHERE r.kind = 'device-disk' AND f.step_s = 3600 AND f.disk_at IS NOT NULL" \
+    " AND f.at >= " now " - make_interval(hours => (r.params->>'window_h')::integer + 1) GROUP BY f.device_id HAVING count(*) >= 3) t" \
+    " CROSS JOIN LATERAL (VALUES ('state', t.free[1][1], t.s1, t.d1), ('queue', t.free[1][2], t.s2, t.d2)) v (volume, free, slope, fell)" \
+    " WHERE v.slope < 0 AND v.fell >= 64 AND t.at >= " now " - interval '2 hours' AND v.free / -v.slope < 2 * (r.params->>'hours')::integer" \
+    " ORDER BY t.device_id, v.free / -v.slope) m JOIN device d ON d.id = m.device_id" \
     " WHERE r.kind = 'device-disk' AND d.state IN ('observing', 'managed', 'held')"
 
 #define ALERT_SEEN(now, facts) \
-    "SELECT DISTINCT ON (r.id, x.subject) r.id AS rule_id, x.* FROM alert_rule r CROSS JOIN LATERAL (" \
+    "WITH sums AS MATERIALIZED (" ALERT_SEEN_SUMS(now) ") SELECT DISTINCT ON (r.id, x.subject) r.id AS rule_id, x.* FROM alert_rule r CROSS JOIN LATERAL (" \
     ALERT_SEEN_DEVICE "extract(epoch FROM " now " - coalesce(p.seen_at, d.enrolled_at))::bigint AS value," \
     " jsonb_build_object('seen_ms', (extract(epoch FROM p.seen_at) * 1000)::bigint) AS detail" \
     " FROM device d LEFT JOIN presence p ON p.device_id = d.id WHERE r.kind = 'device-late'" \
@@ -87,9 +100,11 @@
     " FROM device d WHERE r.kind = 'device-certificate' AND d.state IN ('observing', 'managed', 'held')" \
     " AND d.certificate_end < " now " + make_interval(days => (r.params->>'days')::integer)" \
     " UNION ALL " \
-    ALERT_SEEN_FIGURE(now) \
+    ALERT_SEEN_FIGURE \
     " UNION ALL " \
-    ALERT_SEEN_LATENCY(now) \
+    ALERT_SEEN_QUEUE(now) \
+    " UNION ALL " \
+    ALERT_SEEN_DROPPED(now) \
     " UNION ALL " \
     ALERT_SEEN_DISK(now) \
     " UNION ALL " \
