@@ -45,14 +45,14 @@ enum err_code parent_describe(struct db *db, const struct app *app, struct arena
     if (rc != ERR_OK)
         return rc;
     *ret = json_pack(
-        "{s:[o],s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:b,s:I,s:I,s:b,s:b,s:{s:s,s:I,s:I},s:{s:o,s:o}}",
+        "{s:[o],s:s,s:s,s:I,s:s,s:o,s:o,s:I,s:b,s:I,s:I,s:O,s:b,s:b,s:{s:s,s:I,s:I},s:{s:o,s:o}}",
         "conditions", heard, "version", INARI_VERSION, "fleet", app->fleet_id, "epoch",
         (json_int_t)app->epoch, "issuer", app->issuer, "addresses", words(app->addresses), "time",
         at(clock_wall_ms()), "clock_offset_ms", (json_int_t)off, "clock_wrong",
         llabs(off) > CLOCK_WRONG_MS, "pub", (json_int_t)f.pub, "devices", (json_int_t)f.devices,
-        "fenced", f.fenced, "lab", app->lab, "database", "version", f.server_version, "size_bytes",
-        (json_int_t)f.size_bytes, "schema", (json_int_t)f.schema, "certificate", "pins",
-        words(app->tls_pins), "not_after", at(end));
+        "device_states", f.device_states, "fenced", f.fenced, "lab", app->lab, "database",
+        "version", f.server_version, "size_bytes", (json_int_t)f.size_bytes, "schema",
+        (json_int_t)f.schema, "certificate", "pins", words(app->tls_pins), "not_after", at(end));
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 

@@ -5,7 +5,8 @@ static const struct stmt FACTS = {
     "SELECT current_setting('server_version'), pg_database_size(current_database()), "
     "(SELECT coalesce(max(number), 0) FROM schema_migration), "
     "(SELECT coalesce(max(pub), 0) FROM revision), (SELECT count(*) FROM device), "
-    "EXISTS (SELECT FROM meta WHERE key = 'fence')"};
+    "EXISTS (SELECT FROM meta WHERE key = 'fence'), (SELECT coalesce(jsonb_object_agg(state, n), "
+    "'{}') FROM (SELECT state, count(*) AS n FROM device GROUP BY state) s)"};
 
 const struct stmt *const parent_store_stmts[] = {&FACTS, NULL};
 
@@ -22,6 +23,7 @@ enum err_code parent_store_facts(struct db *db, struct arena *a, struct parent_f
                                  .schema = rows_int(r, 0, 2),
                                  .pub = rows_int(r, 0, 3),
                                  .devices = rows_int(r, 0, 4),
-                                 .fenced = rows_bool(r, 0, 5)};
-    return ERR_OK;
+                                 .fenced = rows_bool(r, 0, 5),
+                                 .device_states = rows_json(r, 0, 6)};
+    return ret->device_states == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }

@@ -9,7 +9,9 @@ struct parent_facts {
     int64_t schema;             /* number of the last migration */
     int64_t pub;                /* newest revision; 0: none */
     int64_t devices;
-    bool fenced;                /* recovery_store.h */
+    bool fenced;           /* recovery_store.h */
+    json_t *device_states; /* borrowed from the arena: {"managed":12,...}, states of none are left
+                              out */
 };
 MUST_USE enum err_code parent_store_facts(struct db *db, struct arena *a, struct parent_facts *ret,
                                           struct err *e);

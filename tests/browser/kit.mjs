@@ -57,17 +57,25 @@ export function makeKit({ page, browser, test }) {
     }
     await page.setViewportSize({ width: 1280, height: 800 });
   }
+  /** Colours go over from one theme to the other by transitions, nested ones one after the other: several frames without any. */
+  const settled = () => page.evaluate(async () => {
+    const frame = () => new Promise((go) => requestAnimationFrame(go));
+    for (let quiet = 0, i = 0; quiet < 8 && i < 300; i++) {
+      await frame();
+      quiet = document.getAnimations().some((a) => a.playState === "running" && Number.isFinite(a.effect?.getComputedTiming().endTime)) ? 0 : quiet + 1;
+    }
+  });
   /** The screen as it stands in both languages and both themes: axe on each, nothing cut off, pictures NAME-LANG[-dark].png. */
   async function everyLook(name) {
     for (const lang of ["en", "ja"]) {
       await language(lang);
       for (const theme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme: theme });
-        await page.waitForTimeout(100);
+        await page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+        await settled();
         await axe(`${name} ${lang} ${theme}`);
         await page.screenshot({ path: `${shots}/${name}-${lang}${theme === "dark" ? "-dark" : ""}.png` });
       }
-      await page.emulateMedia({ colorScheme: "light" });
+      await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
       await fits(`${name} ${lang}`);
     }
     await language("en");

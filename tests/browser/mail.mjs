@@ -6,7 +6,7 @@ const MARKUP = "<img src=x onerror=\"document.title='owned'\">";
 const LATER = "later.test";
 let made = null;
 
-async function until(what, look, seconds = 60) {
+export async function until(what, look, seconds = 60) {
   for (const end = Date.now() + seconds * 1000; ;) {
     const found = await look();
     if (found) return found;

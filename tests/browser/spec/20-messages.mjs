@@ -51,7 +51,7 @@ export default async (kit) => {
     const { data } = await call("GET", `/messages/${made.deferred.id}`);
     const ran = data.events.find((e) => e.ran)?.ran;
     assert.ok(ran);
-    await page.getByRole("link", { name: `Revision ${ran.pub}` }).first().waitFor();
+    await page.locator(".inari-step").getByText(`Revision ${ran.pub}`).first().waitFor();
     assert.equal(await page.locator(".inari-step").count(), data.events.length);
     await sound();
   });

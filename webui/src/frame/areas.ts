@@ -10,6 +10,7 @@ export interface Area {
   screen: LazyExoticComponent<ComponentType>;
 }
 export const areas: Area[] = [
+  { path: "overview", text: "nav_overview", permission: "device:read", screen: lazy(() => import("../screens/overview")) },
   { path: "devices", text: "nav_devices", permission: "device:read", screen: lazy(() => import("../screens/devices")) },
   { path: "messages", text: "nav_messages", permission: "events:read", screen: lazy(() => import("../screens/messages")) },
   { path: "commands", text: "nav_commands", permission: "device:read", screen: lazy(() => import("../screens/commands")) },

@@ -9,6 +9,7 @@ export function currentTheme(): Theme {
 }
 export function showTheme(theme = currentTheme()): void {
   const on = theme === "dark" || (theme === "auto" && dark.matches);
+  document.documentElement.dataset["theme"] = on ? "dark" : "light"; // what is drawn goes by this
   document.documentElement.classList.toggle("pf-v6-theme-dark", on); // the one name of the kit outside ui/
 }
 export function setTheme(theme: Theme): void {

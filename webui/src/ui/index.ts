@@ -1,5 +1,6 @@
 // All that screens are built from.
 export * from "./calls";
+export * from "./chart";
 export * from "./confirm";
 export * from "./devices";
 export * from "./export";

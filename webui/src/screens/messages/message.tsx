@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
+import { AreaLink } from "../../frame/arealink";
 import { eventsLink, messageLink, messagesLink, queueLink, revisionLink } from "../../frame/links";
 import { Alert, ApiCalls, type Column, DataTable, DeviceName, DeviceNames, durationText, Facts, Foreign, Loaded, numberText, Page, Status, Time, Title, visible } from "../../ui";
 import { Sender } from "./list";
@@ -12,19 +13,20 @@ type Message = Schemas["Message"];
 type Event = Schemas["MessageEvent"];
 type Recipient = Message["recipients"][number];
 const REFRESH_MS = 15_000;
-const STUCK = ["deferred", "bounced", "expired", "rejected", "held"];
+const STUCK = ["deferred", "bounced", "expired", "rejected", "held"] as const;
 
 /** Why it did not go on, in plain words, whose words those are, and what to do next. */
 function Why({ message: m }: { message: Message }) {
   const { t } = useTranslation("messages");
-  if (!STUCK.includes(m.status)) return null;
-  const bad = m.recipients.find((r) => r.state === m.status), device = bad?.device ?? m.devices.at(-1);
-  const reason = bad?.reason ?? m.reason, words = bad?.text ?? m.text, held = m.status === "held";
-  const { means, next } = held ? { means: t("why_held"), next: t("next_held") } : whyText(t, m.status, reason);
+  const status = STUCK.find((x) => x === m.status);
+  if (status === undefined) return null;
+  const bad = m.recipients.find((r) => r.state === status), device = bad?.device ?? m.devices.at(-1);
+  const reason = bad?.reason ?? m.reason, words = bad?.text ?? m.text, held = status === "held";
+  const { means, next } = held ? { means: t("why_held"), next: t("next_held") } : whyText(t, status, reason);
   return (
-    <Alert variant={m.status === "rejected" ? "info" : m.status === "deferred" || held ? "warning" : "danger"} isInline component="h2"
-      title={held || reason === null ? t(`stands_${m.status}`) : t("stands_why", { stands: t(`stands_${m.status}`), reason: reasonText(t, reason) })}
-      actionLinks={device?.name && m.status !== "rejected" ? <Link to={queueLink(device.name)}>{t("to_queue", { device: device.name })}</Link> : null}>
+    <Alert variant={status === "rejected" ? "info" : status === "deferred" || held ? "warning" : "danger"} isInline component="h2"
+      title={held || reason === null ? t(`stands_${status}`) : t("stands_why", { stands: t(`stands_${status}`), reason: reasonText(t, reason) })}
+      actionLinks={device?.name && status !== "rejected" ? <Link to={queueLink(device.name)}>{t("to_queue", { device: device.name })}</Link> : null}>
       <p>{means}</p>
       {words ? <p>{bad?.relay && bad.relay !== "none" ? t("said_by", { relay: visible(bad.relay) }) : t("said")} <q><Foreign text={words} /></q></p> : null}
       <p><strong>{t("common:what_to_do")}</strong> {next}</p>
@@ -51,7 +53,7 @@ function Ran({ ran }: { ran: Event["ran"] }) {
   if (ran === null) return null;
   return (
     <span title={ran.reason === null ? "" : visible(ran.reason)}>
-      <Link to={revisionLink(ran.pub)}>{t("revision", { pub: ran.pub })}</Link>
+      <AreaLink to={revisionLink(ran.pub)}>{t("revision", { pub: ran.pub })}</AreaLink>
       {ran.author === null ? null : <> {t("by")} <Foreign text={ran.author} /></>}
     </span>
   );
@@ -84,7 +86,7 @@ function About({ message: m }: { message: Message }) {
   if (m.delay_ms !== null) items.push({ label: t("delay"), value: <>{durationText(m.delay_ms / 1000)}</> });
   if (m.size !== null) items.push({ label: t("size"), value: <>{t("bytes", { n: numberText(m.size) })}</> });
   if (m.message_id) items.push({ label: "Message-ID", value: <Foreign text={m.message_id} /> });
-  if (m.queue_id) items.push({ label: t("f_queue_id"), value: <Link to={eventsLink({ queue_id: m.queue_id, since: m.at.slice(0, 10) })}><Foreign text={m.queue_id} /></Link> });
+  if (m.queue_id) items.push({ label: t("f_queue_id"), value: <AreaLink to={eventsLink({ queue_id: m.queue_id, since: m.at })}><Foreign text={m.queue_id} /></AreaLink> });
   return <Facts items={items} />;
 }
 
