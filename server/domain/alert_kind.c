@@ -1,14 +1,14 @@
 #include "domain/alert_kind.h"
 
 #include "base/clock.h"
+#include "domain/condition_text.h"
 
 #include <stdio.h>
 
 const char *const alert_condition_words[] = {
-    "Drifted",     "ClockSynced",  "StorageOk",     "ServiceRunning",
-    "Quarantined", "KeyCurrent",   "ConfigApplied", "ParentCertificate",
-    "Churning",    "ChainHealthy", "Frozen",        "Drained",
-    NULL};
+    "Drifted",    "ClockSynced",   "StorageOk",         "ServiceRunning", "Quarantined",
+    "KeyCurrent", "ConfigApplied", "ParentCertificate", "Churning",       "ChainHealthy",
+    "Frozen",     "Drained",       "EventsBehind",      "EventsDropped",  NULL};
 
 static const char *const figure_words[] = {
     "queue",           "oldest_s",         "deferred_percent",
@@ -31,6 +31,8 @@ static const struct {
     {{"Mail path of a device", "デバイスのメール経路"}, {"The mail path of {name} is not healthy: {message}", "{name} のメール経路に問題があります: {message}"}},
     {{"Frozen device", "変更停止中のデバイス"}, {"{name} takes no changes: {message}", "{name} は変更を受け付けていません: {message}"}},
     {{"Drained device", "切り離されたデバイス"}, {"{name} is drained: {message}", "{name} は切り離されています: {message}"}},
+    {{"Events of a device that wait", "送信待ちのデバイスのイベント"}, {"Events of {name} do not reach the parent: {message}", "{name} のイベントが上位デバイスに届いていません: {message}"}},
+    {{"Events of a device that were lost", "失われたデバイスのイベント"}, {"Events of {name} were lost: {message}", "{name} のイベントが失われました: {message}"}},
 };
 
 const struct alert_kind alert_kinds[] = {
@@ -194,7 +196,11 @@ static void add_member(struct strbuf *out, const json_t *alert, struct slice nam
     v = json_object_get(alert, key);
     if (v == NULL || json_is_null(v))
         v = json_object_get(detail, key);
-    if (json_is_string(v))
+    if (json_is_string(v) && strcmp(key, "message") == 0) {
+        AUTO_STRBUF struct strbuf text = STRBUF_INIT(PART_MAX * 8);
+        condition_text(json_str(detail, "condition", ""), json_string_value(v), lang, &text);
+        add_part(out, strbuf_str(&text));
+    } else if (json_is_string(v))
         add_part(out, json_string_value(v));
     else if (json_is_integer(v))
         strbuf_printf(out, "%lld", (long long)json_integer_value(v));

@@ -1,6 +1,7 @@
 #include "handlers/device.h"
 
 #include "domain/adopt.h"
+#include "domain/condition_text.h"
 #include "domain/device.h"
 #include "domain/device_instance.h"
 #include "handlers/common.h"
@@ -18,16 +19,30 @@ static const char *query(const struct req *rq, const char *name)
     return v == NULL ? "" : v;
 }
 
+/* What the device says of itself, in the language of who asks. */
+static enum err_code tell(json_t *device, enum lang lang, struct err *e)
+{
+    return conditions_tell_in(json_object_get(device, "conditions"), lang)
+               ? ERR_OK
+               : err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
 enum err_code device_list_get(struct req *rq, struct reply *rp, struct err *e)
 {
     const char *cursor = "";
-    json_t *j = NULL;
+    json_t *j = NULL, *device;
     int limit = 0;
+    size_t i;
     enum err_code rc = req_page(rq, &limit, &cursor, e);
 
     if (rc == ERR_OK)
         rc = device_list(rq->db, rq->app, cursor, query(rq, "state"), query(rq, "group"), limit,
                          rq->arena, &j, e);
+    json_array_foreach(json_object_get(j, "items"), i, device)
+    {
+        if (rc == ERR_OK)
+            rc = tell(device, rq->lang, e);
+    }
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }
 
@@ -37,6 +52,8 @@ enum err_code device_get_one(struct req *rq, struct reply *rp, struct err *e)
     int64_t version = 0;
     enum err_code rc = device_get(rq->db, rq->app, rq->param[0], rq->arena, &j, &version, e);
 
+    if (rc == ERR_OK)
+        rc = tell(j, rq->lang, e);
     return rc == ERR_OK ? reply_resource(rp, 200, j, version, e) : rc;
 }
 
@@ -52,6 +69,8 @@ static enum err_code run_order(struct req *rq, struct reply *rp, struct device_o
     o->by = &by;
     o->dry_run = rq->dry_run;
     rc = device_order_run(rq->db, rq->app, rq->param[0], o, rq->arena, &j, e);
+    if (rc == ERR_OK && j != NULL)
+        rc = tell(j, rq->lang, e);
     if (rc != ERR_OK)
         return rc;
     return j == NULL ? reply_empty(rp) : reply_resource(rp, 200, j, json_int(j, "version", 1), e);

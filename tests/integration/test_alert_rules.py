@@ -188,3 +188,32 @@ def test_a_silence_is_about_what_it_names(p, api, sink):
     assert [wait_alert(api, r, "firing")["silenced"] for r in rules] == [True, False]
     assert other.name in parsed(wait_mails(sink, 1)[0])["Subject"]
     assert api.ok("GET", f"/alert-notices?rule={rules[0]['name']}")["items"] == [] and len(sink.mails) == 1
+
+
+def test_events_that_wait_in_both_languages(p, api):
+    """The device writes English; whoever asks in Japanese reads Japanese, with what the device filled in."""
+    d = make_device(p, api)
+    words = 'events of "postfix" wait for more than 10 minutes: the parent answered 503'
+    r = rule(api, [], d, parameters={"condition": "EventsBehind"})
+    condition(d, "EventsBehind", False, "")
+    condition(d, "EventsBehind", True, words)
+
+    def said(lang):
+        headers = {"Accept-Language": lang}
+        one = api.ok("GET", f"/devices/{d.name}", headers=headers)
+        listed = next(x for x in api.ok("GET", "/devices?limit=500", headers=headers)["items"] if x["id"] == d.id)
+        texts = {next(c["message"] for c in x["conditions"] if c["type"] == "EventsBehind") for x in (one, listed)}
+        assert len(texts) == 1
+        return texts.pop()
+    assert said("en") == words
+    assert said("ja") == "「postfix」のイベントが 10 分以上送信待ちです: the parent answered 503"
+    a = wait_alert(api, r, "firing")
+    assert words in a["text"] and "送信待ちです: the parent" in api.ok("GET", f"/alerts/{a['id']}", headers={"Accept-Language": "ja"})["text"]
+    condition(d, "EventsDropped", True, '12 events of "agent" were lost so far: its spool was full, had no room on its volume, or was damaged')
+    ja = api.ok("GET", f"/devices/{d.name}", headers={"Accept-Language": "ja"})["conditions"]
+    assert "12 件のイベント (「agent」)" in next(c["message"] for c in ja if c["type"] == "EventsDropped")
+    condition(d, "EventsDropped", True, "something else")
+    ja = api.ok("GET", f"/devices/{d.name}", headers={"Accept-Language": "ja"})["conditions"]
+    assert next(c["message"] for c in ja if c["type"] == "EventsDropped") == "something else"
+    condition(d, "EventsBehind", False, "")
+    wait_until(lambda: api.ok("GET", f"/alerts/{a['id']}")["state"] == "resolved", "it to be over", 25)

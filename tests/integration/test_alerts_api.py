@@ -93,7 +93,7 @@ def make_device(p, api):
 
 def condition(d, kind, bad, message="a message"):
     d.access = None
-    polarity = kind in ("Drifted", "Held", "Frozen", "Quarantined", "Drained", "Churning")
+    polarity = kind in ("Drifted", "Held", "Frozen", "Quarantined", "Drained", "Churning", "EventsBehind", "EventsDropped")
     status = "True" if bad == polarity else "False"
     doc = d.status(conditions=[{"type": kind, "status": status, "reason": "Test", "message": message, "since": "2026-11-22T00:00:00Z"}])
     assert d.put_status(doc).status_code == 204

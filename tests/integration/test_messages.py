@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import re
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -45,3 +46,16 @@ def test_the_api_answers_in_the_callers_language(api):
     assert ja["detail"] == "下書き「nonsense」は存在しません"
     r = api.post("/groups", json={"kind": "set"}, headers={"Accept-Language": "ja"}).json()
     assert r["errors"][0]["message"] == "「name」は必須です"
+
+
+def test_conditions_about_events_are_known_as_the_agent_writes_them():
+    """server/domain/condition_text.c recognises what agent/loop/ship.c says."""
+    def literals(path):
+        with open(os.path.join(SOURCE, path), encoding="utf-8") as f:
+            text = re.sub(r'"\s*\n\s*"', "", f.read())
+        return [s.encode().decode("unicode_escape") for s in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text) if s.isascii()]
+    known = literals("server/domain/condition_text.c")
+    asked = [s for s in literals("agent/loop/ship.c") if re.search(r"events of|of events;", s)]
+    assert len(asked) >= 3
+    for text in asked:
+        assert re.sub(r"%(?:ll)?[a-z]", "*", text.removesuffix("%s%s")) in known, text
