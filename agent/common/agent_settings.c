@@ -28,6 +28,7 @@ static const struct settings_row rows[] = {
     { "postfix.manager",         S_STR,  AT(postfix_manager),   "auto",                          0, 0,           SF_RESTART, "who starts Postfix: systemd, postfix (its own command) or auto" },
     { "postfix.unit",            S_STR,  AT(postfix_unit),      "postfix@-.service",             0, 0,           SF_RESTART, "unit of Postfix where systemd starts it" },
     { "postfix.log",             S_PATH, AT(postfix_log),       "/var/log/mail.log",             0, 0,           SF_RESTART, "file with Postfix's log lines, for figures, test messages and debug bundles; without it the journal is asked for the last two" },
+    { "postfix.journal",         S_STR,  AT(postfix_journal),   "auto",                          0, 0,           SF_RESTART, "read Postfix's lines from the systemd journal: auto (where postfix.log is not there), yes, no, or a folder of journal files" },
     { "events.spools",           S_STR,  AT(events_spools),     "",                              0, 0,           SF_RESTART, "event spools of other programs, folders with a colon between them; the last part of each is the stream, of a-z" },
     { "log.level",               S_STR,  AT(log_level),         "info",                          0, 0,           SF_RESTART, "debug, info, warn or error" },
 };
@@ -45,11 +46,15 @@ static bool one_of(const char *s, const char *const *words)
 static enum err_code verify(const struct agent_settings *s, struct err *e)
 {
     static const char *const managers[] = {"auto", "systemd", "postfix", NULL};
+    static const char *const sources[] = {"auto", "yes", "no", NULL};
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
 
     if (!one_of(s->postfix_manager, managers))
         return err_field(e, ERR_INVALID, "postfix.manager",
                          "postfix.manager: \"%s\" is not auto, systemd or postfix", s->postfix_manager);
+    if (s->postfix_journal[0] != '/' && !one_of(s->postfix_journal, sources))
+        return err_field(e, ERR_INVALID, "postfix.journal",
+                         "postfix.journal: \"%s\" is not auto, yes, no or a folder", s->postfix_journal);
     if (!one_of(s->log_level, levels))
         return err_field(e, ERR_INVALID, "log.level",
                          "log.level: \"%s\" is not debug, info, warn or error", s->log_level);

@@ -23,6 +23,7 @@ struct agent_settings {
     char *postfix_commands; /* where postfix, postconf and postmap are */
     char *postfix_manager;  /* auto | systemd | postfix: who starts and stops Postfix */
     char *postfix_log;      /* file Postfix's log lines go to */
+    char *postfix_journal;  /* auto, yes, no, or a folder of journal files */
     char *postfix_unit;     /* unit name for systemctl */
     int64_t
         takeover_ms; /* how long the helper waits for a broken connection with an open journal */

@@ -32,13 +32,14 @@ static void keep_context(struct loop *l, int64_t now)
 {
     struct loop_evidence *v = &l->evidence;
     AUTO_STRBUF struct strbuf s = STRBUF_INIT(CONTEXT_MAX);
-    char path[4200], pos[MAILLOG_POS_TEXT];
+    char path[4200], pos[MAILLOG_PLACE_TEXT];
+    struct maillog_place at = maillog_source_place(&v->source);
     struct err e = {0};
 
     v->keep_next = now + EVIDENCE_KEEP_MS;
     v->lines_kept = v->events.lines;
     maillog_events_settle(&v->events);
-    maillog_pos_text(&v->trail.pos, pos);
+    maillog_place_text(&at, pos);
     strbuf_printf(&s, "1 %llu %s\n", (unsigned long long)spool_last(v->w), pos);
     maillog_context_save(&v->events.context, &s);
     path_of(l, "postfix.context", path);
@@ -48,7 +49,7 @@ static void keep_context(struct loop *l, int64_t now)
 }
 
 /* *ret_last, *ret_pos: what it belongs to.  false: there is none that is good. */
-static bool load_context(struct loop *l, uint64_t *ret_last, struct maillog_pos *ret_pos)
+static bool load_context(struct loop *l, uint64_t *ret_last, struct maillog_place *ret_pos)
 {
     char path[4200];
     AUTO_STR char *text = NULL;
@@ -65,7 +66,7 @@ static bool load_context(struct loop *l, uint64_t *ret_last, struct maillog_pos 
     line = slice_cut(&rest, '\n');
     if (slice_is(slice_cut(&line, ' '), "1") &&
         parse_u64(slice_cut(&line, ' '), 0, UINT64_MAX, ret_last) &&
-        maillog_pos_parse(line, ret_pos) &&
+        maillog_place_parse(line, ret_pos) &&
         maillog_context_load(&l->evidence.events.context, rest, &e) == ERR_OK)
         return true;
     log_event(LOG_LEVEL_WARN, "evidence.context", KV_STR("problem", e.msg));
@@ -79,42 +80,58 @@ static void forget(struct loop_evidence *v)
     spool_writer_close(v->w);
     v->w = NULL;
     maillog_events_clear(&v->events);
-    maillog_trail_close(&v->trail);
+    maillog_source_close(&v->source);
 }
 
 /* The lines from one place to another are read without giving events. */
-static void replay(struct loop_evidence *v, const struct maillog_pos *from,
-                   const struct maillog_pos *until)
+static void replay(struct loop_evidence *v, const struct maillog_place *from,
+                   const struct maillog_place *until)
 {
     v->until = *until;
-    v->replaying = !(maillog_pos_same(from, until) && from->at >= until->at);
-    maillog_trail_from(&v->trail, from);
+    v->replaying = !maillog_place_reached(from, until);
+    maillog_source_from(&v->source, from);
 }
 
 /* A first start: what stands in the log is what led to what comes.  Where it began is kept at once,
  * so that what is logged before the next start is not taken for old. */
 static void begin_at_end(struct loop_evidence *v)
 {
-    struct maillog_pos back, until;
+    struct maillog_place back, until;
 
-    if (maillog_trail_end(&v->trail, EVIDENCE_BACK, &until, &back))
+    if (maillog_source_end(&v->source, EVIDENCE_BACK, &until, &back))
         replay(v, &back, &until);
     v->keep_next = 0;
     v->lines_kept = -1;
 }
 
-static void begin_at_mark(struct loop_evidence *v, const struct maillog_pos *mark,
-                          const struct maillog_pos *kept)
+static void begin_at_mark(struct loop_evidence *v, const struct maillog_place *mark,
+                          const struct maillog_place *kept)
 {
-    struct maillog_pos back = *mark;
+    struct maillog_place back;
 
-    back.at = mark->at > EVIDENCE_BACK ? mark->at - EVIDENCE_BACK : 0;
-    if (!maillog_trail_has(&v->trail, mark))
-        maillog_trail_from(&v->trail, mark);
-    else if (kept != NULL && maillog_trail_has(&v->trail, kept))
+    if (!maillog_source_has(&v->source, mark)) {
+        maillog_source_from(&v->source, mark);
+    } else if (kept != NULL && maillog_source_has(&v->source, kept)) {
         replay(v, kept, mark);
-    else
+    } else {
+        back = maillog_source_before(&v->source, mark, EVIDENCE_BACK);
         replay(v, &back, mark);
+    }
+}
+
+/* A place of the one source says nothing about the other. */
+static void choose(struct loop *l, const struct maillog_place *mark,
+                   const struct maillog_place *kept)
+{
+    struct loop_evidence *v = &l->evidence;
+    const struct maillog_place *known = mark != NULL ? mark : kept;
+
+    maillog_source_init(&v->source, l->settings->postfix_log, l->settings->postfix_journal, known);
+    v->other = known != NULL && known->journal != v->source.journal &&
+               (known == mark || !maillog_place_first(kept));
+    if (v->other)
+        log_event(LOG_LEVEL_WARN, "evidence.other",
+                  KV_STR("from", v->source.journal ? "journal" : "file"));
 }
 
 /* The context is of this moment when no event was kept since it was written: the lines that came
@@ -122,10 +139,14 @@ static void begin_at_mark(struct loop_evidence *v, const struct maillog_pos *mar
 static enum err_code begin(struct loop *l, struct err *e)
 {
     struct loop_evidence *v = &l->evidence;
-    struct maillog_pos kept = {0}, mark = {0};
+    struct maillog_place kept = {0}, mark = {0};
     uint64_t last = 0, now = spool_last(v->w);
-    bool good = load_context(l, &last, &kept), marked = maillog_pos_parse(spool_mark(v->w), &mark);
+    bool good = load_context(l, &last, &kept),
+         marked = maillog_place_parse(spool_mark(v->w), &mark);
 
+    choose(l, marked ? &mark : NULL, good ? &kept : NULL);
+    marked = marked && mark.journal == v->source.journal;
+    good = good && kept.journal == v->source.journal && !v->other;
     v->lines_kept = v->events.lines;
     if (good && last > now) { /* of events that are not there any more */
         char own[80];
@@ -135,12 +156,14 @@ static enum err_code begin(struct loop *l, struct err *e)
         if (maillog_events_init(&v->events, own, e) != ERR_OK)
             return e->code;
     }
-    if (good && last == now && kept.ino == 0)
+    if (good && last == now && maillog_place_first(&kept))
         return ERR_OK; /* there was no log yet: from its first byte */
     if (good && last == now)
-        maillog_trail_from(&v->trail, &kept);
+        maillog_source_from(&v->source, &kept);
     else if (marked)
         begin_at_mark(v, &mark, good ? &kept : NULL);
+    else if (v->source.journal && v->nothing_ms != 0)
+        maillog_journal_since(&v->source.entries, v->nothing_ms); /* it had nothing then */
     else
         begin_at_end(v);
     return ERR_OK;
@@ -156,7 +179,6 @@ static enum err_code open_all(struct loop *l, struct err *e)
     (void)snprintf(own, sizeof own, "%s.inari.invalid", l->id.device_id);
     v->first = v->newest = (struct evidence_end){0};
     v->failed = v->replaying = false;
-    maillog_trail_init(&v->trail, l->settings->postfix_log);
     rc = maillog_events_init(&v->events, own, e);
     if (rc == ERR_OK)
         rc = spool_writer_open(dir, NULL, &v->w, e);
@@ -200,9 +222,11 @@ static bool take(void *ctx, struct slice line)
         return false;
     }
     if (v->replaying) {
-        v->replaying =
-            !(maillog_pos_same(&v->trail.pos, &v->until) && v->trail.pos.at >= v->until.at);
-        return true;
+        struct maillog_place at = maillog_source_place(&v->source);
+        v->replaying = !maillog_place_reached(&at, &v->until);
+        /* A mark may be behind an entry of another program, which is not given here. */
+        if (v->replaying || !at.journal || strcmp(at.cursor, v->until.cursor) == 0)
+            return true;
     }
     v->failed = !append(l, &e);
     return !v->failed && spool_unsynced(v->w) < SPOOL_UNSYNCED_MAX - ROOM;
@@ -214,7 +238,8 @@ static void append_gap(struct loop *l)
     char text[200];
     struct err e;
 
-    log_event(LOG_LEVEL_ERROR, "evidence.gap", KV_STR("log", l->settings->postfix_log));
+    log_event(LOG_LEVEL_ERROR, "evidence.gap",
+              KV_STR("log", v->source.journal ? "journal" : l->settings->postfix_log));
     (void)snprintf(text, sizeof text,
                    "{\"at\":%lld,\"kind\":\"log.gap\",\"text\":\"lines of the log were lost before "
                    "they could be read\"}",
@@ -224,9 +249,10 @@ static void append_gap(struct loop *l)
 
 static enum err_code sync_all(struct loop_evidence *v, struct err *e)
 {
-    char mark[MAILLOG_POS_TEXT];
+    struct maillog_place at = maillog_source_place(&v->source);
+    char mark[MAILLOG_PLACE_TEXT];
 
-    maillog_pos_text(&v->trail.pos, mark);
+    maillog_place_text(&at, mark);
     return spool_unsynced(v->w) == 0 ? ERR_OK : spool_sync(v->w, slice_of(mark), e);
 }
 
@@ -240,11 +266,12 @@ static enum err_code look(struct loop *l, bool *ret_more, struct err *e)
     *ret_more = false;
     if (rc != ERR_OK)
         return rc;
-    rc = maillog_trail_step(&v->trail, EVIDENCE_BYTES, take, l, ret_more, &gap, e);
+    rc = maillog_source_step(&v->source, EVIDENCE_BYTES, take, l, ret_more, &gap, e);
     if (v->replaying && rc == ERR_OK && !*ret_more) /* the end, and not met: it is behind us */
         v->replaying = false;
-    if (gap && !v->replaying)
+    if ((gap && !v->replaying) || v->other)
         append_gap(l);
+    v->other = false;
     if (v->failed)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
     any = spool_unsynced(v->w) > 0;
@@ -313,12 +340,13 @@ static void watch(struct loop *l)
 
     if (v->fd < 0)
         v->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (v->fd < 0 || (v->watch >= 0 && v->watched == v->trail.pos.ino) || v->trail.fd < 0)
+    if (v->source.journal || v->fd < 0 || v->source.trail.fd < 0 ||
+        (v->watch >= 0 && v->watched == v->source.trail.pos.ino))
         return;
     if (v->watch >= 0)
         (void)inotify_rm_watch(v->fd, v->watch);
     v->watch = inotify_add_watch(v->fd, l->settings->postfix_log, IN_MODIFY | IN_MOVE_SELF);
-    v->watched = v->trail.pos.ino;
+    v->watched = v->source.trail.pos.ino;
 }
 
 static void drain_hints(struct loop_evidence *v)
@@ -327,6 +355,8 @@ static void drain_hints(struct loop_evidence *v)
 
     ssize_t n;
 
+    if (v->source.journal && maillog_journal_hint(&v->source.entries))
+        v->hinted = true;
     while (v->fd >= 0 && (n = read(v->fd, buf, sizeof buf)) > 0) {
         v->hinted = true;
         for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
@@ -343,7 +373,7 @@ int evidence_fd(const struct loop *l)
     const struct loop_evidence *v = &l->evidence;
 
     /* Between two looks a busy log would wake the loop for nothing. */
-    return v->hinted ? -1 : v->fd;
+    return v->hinted ? -1 : v->source.journal ? maillog_journal_wait_fd(&v->source.entries) : v->fd;
 }
 
 static void try_look(struct loop *l, int64_t now)
@@ -360,6 +390,14 @@ static void try_look(struct loop *l, int64_t now)
         note_end(l, at_ms);
     v->looked = now;
     v->hinted = false;
+    if (rc == ERR_NOT_FOUND && v->w != NULL && now >= v->choose_next) {
+        int64_t wall = clock_wall_ms();
+        v->choose_next = now + EVIDENCE_CHOOSE_MS;
+        if (maillog_source_elsewhere(&v->source, l->settings->postfix_journal))
+            v->failed = true; /* opened anew, it is chosen */
+        else
+            v->nothing_ms = wall;
+    }
     if (v->failed &&
         v->w != NULL) /* what was made since the mark is thrown away, and made again from it */
         forget(v);

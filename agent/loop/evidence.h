@@ -8,6 +8,9 @@
  * belongs to; at a start the lines between that and the mark are read once more without giving
  * events.  A first start begins at the end of the log, and reads EVIDENCE_BACK before it so.
  *
+ * The log is a file or, where there is none, the systemd journal (maillog_source.h).  Where one
+ * takes the other's place, reading begins at the end, and the hole is told (log.gap).
+ *
  * Whatever fails (no memory, a full volume, a log that may not be read) loses nothing: the position
  * stays, and it is tried again.  Bounds: EVIDENCE_BYTES of log a turn, the context's 8 MiB, one
  * sync each EVIDENCE_PAUSE_MS.  Threads: the loop's.
@@ -15,7 +18,7 @@
 #pragma once
 
 #include "maillog/maillog_event.h"
-#include "maillog/maillog_trail.h"
+#include "maillog/maillog_source.h"
 #include "spool/spool.h"
 
 struct loop;
@@ -29,6 +32,7 @@ enum {
     EVIDENCE_RETRY_MS = 5 * 1000,    /* after a failure */
     EVIDENCE_KEEP_MS = 30 * 1000,    /* between two writings of the context */
     EVIDENCE_KEEP_LINES = 50 * 1000, /* or when so many lines were read since */
+    EVIDENCE_CHOOSE_MS = 30 * 1000,  /* no log: is there a journal meanwhile? */
     EVIDENCE_SLACK_MS = 2000         /* a line may take so long from Postfix to the log */
 };
 
@@ -41,13 +45,16 @@ struct evidence_end {
 struct loop_evidence {
     struct spool_writer *w; /* NULL: nothing is open */
     struct maillog_events events;
-    struct maillog_trail trail;
-    struct maillog_pos until; /* while replaying: from there on lines give events */
+    struct maillog_source source;
+    struct maillog_place until; /* while replaying: from there on lines give events */
     bool replaying, failed;
-    bool hinted;          /* the log was written to */
-    int fd, watch;        /* inotify; -1: none */
+    bool other;    /* of the journal after a file, or the other way: what is between is not told */
+    bool hinted;   /* the log was written to */
+    int fd, watch; /* inotify; -1: none */
     uint64_t watched;     /* inode */
     int64_t looked, next; /* monotonic: the last look, the next one */
+    int64_t nothing_ms;   /* wall clock: neither log nor journal had anything then; 0: not known */
+    int64_t choose_next;  /* no log file: when the journal is looked at again */
     int64_t keep_next;    /* when the context is written again */
     int64_t lines_kept;   /* events.lines when it was written */
     char problem[256];    /* said in the log once; "": none */

@@ -31,6 +31,9 @@ void figures_begin(struct loop *l)
 
     (void)snprintf(own, sizeof own, "%s.inari.invalid", l->id.device_id);
     maillog_follow_init(&l->figures.follow, l->settings->postfix_log);
+    maillog_journal_init(&l->figures.entries, l->settings->postfix_journal[0] == '/'
+                                                  ? l->settings->postfix_journal
+                                                  : "");
     maillog_count_init(&l->figures.count, own, step_s());
     l->figures.next_report = clock_mono_ms() + l->figures.count.step_s * 1000;
 }
@@ -38,6 +41,7 @@ void figures_begin(struct loop *l)
 void figures_clear(struct loop *l)
 {
     maillog_follow_close(&l->figures.follow);
+    maillog_journal_close(&l->figures.entries);
 }
 
 static void take(void *ctx, struct slice line)
@@ -45,13 +49,33 @@ static void take(void *ctx, struct slice line)
     maillog_count_line(ctx, line, clock_wall_ms());
 }
 
+static bool take_entry(void *ctx, struct slice line)
+{
+    take(ctx, line);
+    return true;
+}
+
+static enum err_code read_journal(struct loop_figures *f, bool *ret_more, struct err *e)
+{
+    bool gap;
+
+    if (!f->entries_begun)
+        maillog_journal_since(&f->entries, clock_wall_ms() - MAILLOG_ROWS * f->count.step_s * 1000);
+    f->entries_begun = true;
+    return maillog_journal_step(&f->entries, FIGURES_READ, take_entry, &f->count, ret_more, &gap,
+                                e);
+}
+
 static void read_log(struct loop *l, int64_t now)
 {
     struct loop_figures *f = &l->figures;
     struct err e = {0};
     bool more = false;
-    enum err_code rc = maillog_follow_step(&f->follow, FIGURES_READ, take, &f->count, &more, &e);
+    enum err_code rc;
 
+    f->journal = l->evidence.source.journal;
+    rc = f->journal ? read_journal(f, &more, &e)
+                    : maillog_follow_step(&f->follow, FIGURES_READ, take, &f->count, &more, &e);
     text_copy(f->problem, sizeof f->problem, rc == ERR_OK ? "" : e.msg);
     f->begun = f->begun || (rc == ERR_OK && !more);
     f->next_read = now + (rc != ERR_OK ? READ_RETRY_MS : more ? 0 : READ_EVERY_MS);
@@ -63,7 +87,7 @@ void figures_turn(struct loop *l)
     int64_t now = clock_mono_ms(), step_ms = f->count.step_s * 1000;
     bool watched = now < f->close_until;
 
-    if (now >= f->next_read)
+    if (now >= f->next_read || f->journal != l->evidence.source.journal)
         read_log(l, now);
     loop_wake(l, f->next_read);
     if (now < f->next_report || l->parent.status_busy)

@@ -11,11 +11,15 @@
 
 #include "maillog/maillog_count.h"
 #include "maillog/maillog_follow.h"
+#include "maillog/maillog_journal.h"
 
 struct loop;
 
 struct loop_figures {
     struct maillog_follow follow;
+    struct maillog_journal
+        entries; /* instead, where events are read from the journal (evidence.h) */
+    bool journal, entries_begun;
     struct maillog_count count;
     int64_t next_read, next_report; /* monotonic ms */
     int64_t close_until;            /* monotonic: report every minute until then */

@@ -155,7 +155,7 @@ int run_main(const struct agent_settings *s)
                       .ship.fd = -1,
                       .evidence.fd = -1,
                       .evidence.watch = -1,
-                      .evidence.trail.fd = -1};
+                      .evidence.source.trail.fd = -1};
     watch_signals();
     rc = loop_open(&l, s, &e);
     if (rc != ERR_OK) {

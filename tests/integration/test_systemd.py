@@ -151,6 +151,22 @@ def test_a_change_runs_within_the_shipped_units(machine):
                .split("NoNewPrivs:")[1].split()[0]) == 1
 
 
+def test_without_a_log_file_the_journal_is_read(machine):
+    """Debian 12 as it comes: no rsyslog.  The agent's own user, under its unit, reads what Postfix said to the journal."""
+    assert machine.run("systemctl", "is-active", "rsyslog", check=False).stdout.strip() != "active"
+    machine.run("rm", "-f", "/var/log/mail.log")
+    machine.run("systemctl", "restart", "inari-agent")
+    machine.run("/usr/bin/python3", "-c", "import subprocess\nsubprocess.run(['/usr/sbin/sendmail', '-f', 'here@example.test', "
+                "'there@example.test'], input=b'Subject: x\\n\\nx\\n', check=True)")
+
+    def told():
+        items = machine.api('api.get("/events?device=mx1&stream=postfix&limit=100")')["items"]
+        return [e for e in items if e["kind"] == "message.queued" and e.get("sender") == "here@example.test"]
+    assert len(wait_until(told, "the message as an event", 60, 0.5)) == 1
+    said = json.loads(machine.run("/usr/local/bin/inari-agent", "status", "--json").stdout)["status"]["health"]["mail"]
+    assert said["state"] == "reading" and said["lines"] > 0, said
+
+
 def test_who_listens_is_named_without_rights_over_it(machine):
     """The helper may not look into other processes (no CAP_SYS_PTRACE): the kernel says of which unit a socket is."""
     machine.run("systemd-run", "--unit=stranger", "/usr/bin/python3", "-m", "http.server", "--bind", "127.0.0.1", "2526")
