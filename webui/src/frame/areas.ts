@@ -12,6 +12,9 @@ export interface Area {
 export const areas: Area[] = [
   { path: "overview", text: "nav_overview", permission: "device:read", screen: lazy(() => import("../screens/overview")) },
   { path: "devices", text: "nav_devices", permission: "device:read", screen: lazy(() => import("../screens/devices")) },
+  { path: "settings", text: "nav_settings", permission: "settings:read", screen: lazy(() => import("../screens/settings")) },
+  { path: "changes", text: "nav_changes", permission: "settings:read", screen: lazy(() => import("../screens/changes")) },
+  { path: "rollouts", text: "nav_rollouts", permission: "device:read", screen: lazy(() => import("../screens/rollouts")) },
   { path: "messages", text: "nav_messages", permission: "events:read", screen: lazy(() => import("../screens/messages")) },
   { path: "commands", text: "nav_commands", permission: "device:read", screen: lazy(() => import("../screens/commands")) },
 ];

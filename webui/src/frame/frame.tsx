@@ -1,5 +1,5 @@
 // What stands around every screen.
-import { Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { NavLink, Navigate, Route, Routes, useLocation } from "react-router";
 import {
@@ -10,6 +10,9 @@ import { areas } from "./areas";
 import { LanguageSwitch } from "./language";
 import { useSession } from "./session";
 import { currentTheme, setTheme, type Theme } from "./theme";
+
+/** What is changed and not published, on every page. */
+const Pending = lazy(() => import("../screens/changes/pending"));
 
 function AccountMenu() {
   const { t } = useTranslation(), { session, signOut } = useSession(), [open, setOpen] = useState(false), [theme, keep] = useState<Theme>(currentTheme());
@@ -57,9 +60,10 @@ export function Frame() {
         <MastheadBrand><NavLink to="/" className="inari-brand">Inari</NavLink></MastheadBrand>
       </MastheadMain>
       <MastheadContent>
-        <Toolbar isFullHeight isStatic>
+        <Toolbar isFullHeight isStatic className="inari-head">
           <ToolbarContent>
             <ToolbarItem align={{ default: "alignEnd" }} alignSelf="center" className="inari-roomy">{t("zone", { zone: currentZone() })}</ToolbarItem>
+            {may("settings:read") ? <ToolbarItem><Suspense fallback={null}><Pending /></Suspense></ToolbarItem> : null}
             <ToolbarItem><LanguageSwitch /></ToolbarItem>
             <ToolbarItem><AccountMenu /></ToolbarItem>
           </ToolbarContent>

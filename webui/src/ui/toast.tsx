@@ -27,7 +27,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
       <AlertGroup isToast isLiveRegion hasAnimations={false} className={shown.length === 0 ? "inari-none" : ""}>
         {shown.map((x) => (
           <Alert key={x.id} variant={x.kind ?? "success"} title={x.title} component="p" variantLabel={t(x.kind ?? "success")}
-            timeout={x.kind === "danger" ? false : x.action ? 15000 : 6000} onTimeout={() => drop(x.id)}
+            timeout={x.kind === "danger" ? false : x.action ? 60000 : 6000} onTimeout={() => drop(x.id)}
             actionClose={<AlertActionCloseButton aria-label={t("close")} onClose={() => drop(x.id)} />}
             {...(x.action ? { actionLinks: <Button variant="link" isInline onClick={() => { x.action?.run(); drop(x.id); }}>{x.action.text}</Button> } : {})}>
             {x.lines?.map((line, i) => <p key={i}>{line}</p>)}

@@ -1,0 +1,65 @@
+// Settings by area, and a change on its way to the devices: draft, review, publish, rollout, undo; and what goes wrong in between.
+import assert from "node:assert/strict";
+
+export default async ({ page, test, open, everyLook, call, language, children }) => {
+  const catalog = (await call("GET", "/catalog")).data.items;
+  const field = (key) => page.locator(`[id="field-${key}"]`), setting = (key) => page.locator(`[id="setting-${key}"]`);
+  const button = (name) => page.getByRole("button", { name, exact: true });
+  const layer = async () => (await call("GET", "/settings?layer=fleet")).data.settings;
+  const LIMIT = "smtp.recipient_limit", before = (await layer())[LIMIT], wanted = (before ?? 1000) - 7;
+  const nothingOpen = async () => { for (const d of (await call("GET", "/drafts")).data.items) await call("DELETE", `/drafts/${d.id}`, undefined, { "If-Match": (await call("GET", `/drafts/${d.id}`)).etag }); };
+  /** Both children with Postfix run what was published last. */
+  const inSync = async () => { for (const c of children) await page.getByRole("row").filter({ hasText: c.name }).getByText("running it").first().waitFor({ timeout: 60000 }); };
+  await nothingOpen();
+
+  await test("settings: every setting of the catalog has its field on the form of its area", async () => {
+    for (const area of new Set(catalog.map((s) => s.area))) {
+      const mine = catalog.filter((s) => s.area === area), hidden = mine.find((s) => s.advanced);
+      await open(`/settings/${area}${hidden ? `?key=${hidden.key}` : ""}`);
+      await setting(mine[0].key).waitFor();
+      for (const s of mine) assert.equal(await field(s.key).count(), 1, s.key);
+    }
+  });
+  await test("settings: a bad value is said at its field, in both languages, and nothing is saved", async () => {
+    for (const [lang, review, words] of [["en", "Save and review", "it must be between 1 and 99999"], ["ja", "保存して確認", "1 から 99999 の間でなければなりません"]]) {
+      await open("/settings/smtp_routing");
+      await language(lang);
+      await field(LIMIT).fill("100000");
+      await button(review).click();
+      await setting(LIMIT).getByText(words).waitFor();
+      assert.equal(await field(LIMIT).getAttribute("aria-invalid"), "true");
+      assert.equal((await call("GET", "/drafts")).data.items.length, 0);
+      await button(lang === "en" ? "Drop changes" : "変更を破棄").click();
+    }
+    await language("en");
+  });
+  await test("settings: a limit on all devices, from the settings to seen running, in at most 5 clicks; then back again", async () => {
+    await open("/devices");
+    let clicks = 0;
+    const click = async (what) => { clicks++; await what.click(); };
+    await click(page.getByRole("navigation", { name: "Areas of the console" }).getByRole("link", { name: "Settings" }));
+    await click(field(LIMIT));
+    await field(LIMIT).fill(String(wanted));
+    await click(button("Save and review"));
+    await page.getByRole("row").filter({ hasText: "Maximum recipients per message" }).getByText(wanted.toLocaleString("en")).waitFor();
+    await page.getByText("3 devices are hit").waitFor();
+    await page.getByRole("textbox", { name: "Reason" }).fill("browser: a lower limit");
+    await click(button("Publish"));
+    await page.getByRole("heading", { name: /^Rollout of revision/ }).waitFor();
+    await inSync();
+    assert.ok(clicks <= 5, `${clicks} clicks`);
+    assert.equal((await layer())[LIMIT], wanted);
+    await button("Undo").click();
+    await page.getByText(/is taken back by revision/).waitFor();
+    await inSync();
+    assert.equal((await layer())[LIMIT], before);
+    for (const close of await page.getByRole("button", { name: "Close", exact: true }).all()) await close.click();
+    await everyLook("rollout");
+  });
+  await test("settings: looks", async () => {
+    await open("/settings/smtp_routing");
+    await setting("smtp.listen_port").waitFor();
+    await everyLook("settings");
+  });
+  await nothingOpen();
+};

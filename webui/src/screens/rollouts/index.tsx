@@ -1,0 +1,14 @@
+import { Route, Routes } from "react-router";
+import { addTexts } from "../../i18n";
+import { NotFound } from "../../frame/frame";
+import "../changes/texts";
+import { RolloutList } from "./list";
+import { RolloutPage } from "./one";
+import en from "./texts.en.json";
+import ja from "./texts.ja.json";
+
+addTexts("rollouts", { en, ja });
+
+export default function Rollouts() {
+  return <Routes><Route index element={<RolloutList />} /><Route path=":id" element={<RolloutPage />} /><Route path="*" element={<NotFound />} /></Routes>;
+}
