@@ -18,9 +18,12 @@ struct alert_sender {
     const struct app *app;
     char *conninfo;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards woken */
+    pthread_mutex_t lock; /* guards woken, outage, newer, away_s */
     pthread_cond_t cond;
     bool woken;
+    struct alert_outage *newer; /* takes the place of outage before the next one; NULL: none */
+    int64_t away_s;
+    struct alert_outage *outage; /* the thread's */
     atomic_bool stop;
 };
 
@@ -88,6 +91,24 @@ static void send_all(struct alert_sender *s)
     }
 }
 
+/* While the database is away nothing else can be sent.  What is remembered stays the same for one
+ * outage: nobody is told twice. */
+static void tell_outage(struct alert_sender *s)
+{
+    const struct notify_run run = {.limit_ms = SEND_MS, .stop = &s->stop};
+    int64_t away_s;
+
+    (void)pthread_mutex_lock(&s->lock);
+    away_s = s->away_s;
+    if (away_s == 0 && s->newer != NULL) {
+        alert_outage_free(s->outage);
+        s->outage = TAKE(s->newer);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (away_s > 0)
+        alert_outage_tell(s->outage, s->app, away_s, &run);
+}
+
 static void *run(void *arg)
 {
     struct alert_sender *s = arg;
@@ -99,6 +120,8 @@ static void *run(void *arg)
         s->woken = false;
         (void)pthread_mutex_unlock(&s->lock);
         if (!atomic_load(&s->stop))
+            tell_outage(s);
+        if (!atomic_load(&s->stop) && db_reached())
             send_all(s);
         (void)pthread_mutex_lock(&s->lock);
     }
@@ -134,6 +157,27 @@ void alert_sender_wake(struct alert_sender *s)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+void alert_sender_remember(struct alert_sender *s, struct alert_outage *o)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    alert_outage_free(s->newer);
+    s->newer = o;
+    (void)pthread_mutex_unlock(&s->lock);
+    alert_sender_wake(s);
+}
+
+void alert_sender_away(struct alert_sender *s, int64_t away_s)
+{
+    bool ended;
+
+    (void)pthread_mutex_lock(&s->lock);
+    ended = s->away_s != 0 && away_s == 0;
+    s->away_s = away_s;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (away_s > 0 || ended)
+        alert_sender_wake(s);
+}
+
 void alert_sender_stop(struct alert_sender *s)
 {
     if (s == NULL)
@@ -143,6 +187,8 @@ void alert_sender_stop(struct alert_sender *s)
     (void)pthread_join(s->thread, NULL);
     (void)pthread_cond_destroy(&s->cond);
     (void)pthread_mutex_destroy(&s->lock);
+    alert_outage_free(s->outage);
+    alert_outage_free(s->newer);
     free(s->conninfo);
     free(s);
 }

@@ -72,6 +72,7 @@ struct jobs {
     int64_t alert_ms, notice_ms, facts_ms;
     json_t *facts;
     int64_t away_since_ms, away_s, back_ms; /* the database; 0: not away */
+    bool remember; /* who is to be told when the database is away may be others now */
     bool clock_wrong;
     bool drove;      /* a rollout, since memory was given back */
     int64_t trim_ms; /* when it is again */
@@ -123,7 +124,7 @@ static enum err_code take_hints(struct jobs *j, struct err *e)
         any = true;
     }
     if (any)
-        j->changes = j->rollouts = true;
+        j->changes = j->rollouts = j->remember = true;
     if (any || atomic_exchange(&j->app->alerts_doubt, false))
         look_by(j, j->looked_ms + LOOK_SOON_MS);
     return rc;
@@ -220,7 +221,8 @@ static enum err_code watch_clock(struct jobs *j, struct err *e)
     return ERR_OK;
 }
 
-/* How long it was away is said when it is back: there is nowhere else to write it. */
+/* While it is away, those are told who are remembered (alert_outage.h); how long it was is written
+ * down when it is back. */
 static enum err_code watch_database(struct jobs *j, struct err *e)
 {
     int64_t now = clock_mono_ms();
@@ -228,15 +230,31 @@ static enum err_code watch_database(struct jobs *j, struct err *e)
     (void)e;
     if (!db_reached()) {
         j->away_since_ms = j->away_since_ms == 0 ? now : j->away_since_ms;
+        if (now - j->away_since_ms >= AWAY_MS)
+            alert_sender_away(j->sender, (now - j->away_since_ms) / 1000);
     } else if (j->away_since_ms != 0) {
         if (now - j->away_since_ms >= AWAY_MS) {
             j->away_s = (now - j->away_since_ms) / 1000;
             j->back_ms = now;
         }
         j->away_since_ms = 0;
+        alert_sender_away(j->sender, 0);
+        j->remember = true; /* those that were told are told of the next one too */
     }
     if (j->away_s != 0 && now - j->back_ms > AWAY_TOLD_MS)
         j->away_s = 0;
+    return ERR_OK;
+}
+
+static enum err_code remember(struct jobs *j, struct err *e)
+{
+    struct alert_outage *o = NULL;
+    enum err_code rc = alert_outage_load(j->db, &o, e);
+
+    if (rc != ERR_OK)
+        return rc;
+    j->remember = false;
+    alert_sender_remember(j->sender, o);
     return ERR_OK;
 }
 
@@ -490,6 +508,12 @@ static bool alerts_due(const struct jobs *j, int64_t now)
     return now >= j->alert_ms && j->facts != NULL;
 }
 
+static bool remember_due(const struct jobs *j, int64_t now)
+{
+    (void)now;
+    return j->remember;
+}
+
 static bool notices_due(const struct jobs *j, int64_t now)
 {
     return now >= j->notice_ms;
@@ -548,6 +572,7 @@ static struct job {
     {"rollouts", 500, rollouts_due, engine, 0},
     {"database", 1000, always, watch_database, 0},
     {"self", 1000, always, watch_self, 0},
+    {"remember", 10000, remember_due, remember, 0},
     {"alerts", 1000, alerts_due, alerts, 0},
     {"notices", 500, notices_due, notices, 0},
     {"holds", 1000, hold_due, end_holds, 0},

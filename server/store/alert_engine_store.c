@@ -105,6 +105,13 @@ static const struct stmt TRIM = {
     " DELETE FROM alert_notice WHERE state IN ('sent', 'dead') AND (created_at < $1::timestamptz - interval '30 days' OR id IN"
     " (SELECT id FROM alert_notice WHERE state IN ('sent', 'dead') ORDER BY created_at DESC OFFSET 10000))"};
 
+static const struct stmt OUTAGE = {
+    "alert_outage", 1,
+    "SELECT r.name, r.severity, c.id, c.name, c.kind, c.lang, (r.params->>'away_s')::bigint, coalesce(r.trap, 0), c.config, c.box"
+    " FROM alert_rule r JOIN alert_channel c ON " CHANNEL_FITS " WHERE r.enabled AND r.kind = 'parent-database' AND NOT EXISTS"
+    " (SELECT 1 FROM alert_silence s WHERE s.starts_at <= $1::timestamptz AND s.ends_at > $1::timestamptz AND s.device_id IS NULL"
+    " AND s.group_id IS NULL AND (s.rule_id IS NULL OR s.rule_id = r.id)) ORDER BY r.name, c.name LIMIT 100"};
+
 static const struct stmt CLAIM = {
     "alert_claim", 2,
     "UPDATE alert_notice n SET state = 'sending', tries = n.tries + 1, next_at = $1::timestamptz + make_interval(secs => $2::bigint)"
@@ -122,7 +129,7 @@ static const struct stmt SETTLE = {
 /* clang-format on */
 
 const struct stmt *const alert_engine_store_stmts[] = {&LOCK, &DIRTY, &STEP, &TELL,   &NEXT,
-                                                       &TRIM, &CLAIM, &BURY, &SETTLE, NULL};
+                                                       &TRIM, &CLAIM, &BURY, &SETTLE, &OUTAGE, NULL};
 
 static void read_move(const struct rows *r, int i, void *item)
 {
@@ -155,6 +162,32 @@ enum err_code alert_engine_store_next(struct db *db, int64_t now_ms, struct err 
 enum err_code alert_engine_store_trim(struct db *db, int64_t now_ms, struct err *e)
 {
     return db_run(db, &TRIM, (struct db_param[]){P_TIME(now_ms)}, NULL, NULL, e);
+}
+
+static void read_outage(const struct rows *r, int i, void *item)
+{
+    *(struct alert_outage_row *)item =
+        (struct alert_outage_row){.rule = rows_text(r, i, 0),
+                                  .severity = rows_text(r, i, 1),
+                                  .channel_id = rows_text(r, i, 2),
+                                  .channel = rows_text(r, i, 3),
+                                  .channel_kind = rows_text(r, i, 4),
+                                  .lang = rows_text(r, i, 5),
+                                  .away_s = rows_int(r, i, 6),
+                                  .trap = rows_int(r, i, 7),
+                                  .config = rows_json(r, i, 8),
+                                  .box = rows_null(r, i, 9) ? (struct slice){NULL, 0}
+                                                            : rows_bytes(r, i, 9)};
+}
+
+enum err_code alert_engine_store_outage(struct db *db, int64_t now_ms, struct arena *a,
+                                        struct alert_outage_row **ret, size_t *ret_n,
+                                        struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_run(db, &OUTAGE, (struct db_param[]){P_TIME(now_ms)}, a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_outage, ret, ret_n, e) : rc;
 }
 
 enum err_code alert_engine_store_claim(struct db *db, int64_t now_ms, int64_t claim_s,

@@ -26,6 +26,16 @@ MUST_USE enum err_code alert_engine_store_next(struct db *db, int64_t now_ms, st
 /* History and notices that are too old or too many. */
 MUST_USE enum err_code alert_engine_store_trim(struct db *db, int64_t now_ms, struct err *e);
 
+struct alert_outage_row { /* in arena: a rule about the database being away, and one it would tell */
+    const char *rule, *severity, *channel_id, *channel, *channel_kind, *lang;
+    int64_t away_s, trap; /* trap 0: the kind's own */
+    const json_t *config;
+    struct slice box;
+};
+/* Without those that a silence hides at now_ms. */
+MUST_USE enum err_code alert_engine_store_outage(struct db *db, int64_t now_ms, struct arena *a,
+                                                 struct alert_outage_row **ret, size_t *ret_n, struct err *e);
+
 enum { ALERT_NOTICE_TRIES = 5 };
 struct alert_notice { /* in arena */
     const char *id, *channel_id, *channel, *kind, *lang;

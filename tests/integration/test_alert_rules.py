@@ -217,3 +217,22 @@ def test_events_that_wait_in_both_languages(p, api):
     assert next(c["message"] for c in ja if c["type"] == "EventsDropped") == "something else"
     condition(d, "EventsBehind", False, "")
     wait_until(lambda: api.ok("GET", f"/alerts/{a['id']}")["state"] == "resolved", "it to be over", 25)
+
+
+@pytest.mark.slow
+def test_the_database_is_away_and_somebody_hears_of_it(p, api, sink):
+    """While it is: from what the parent remembers; and how long it was when it is back."""
+    r = rule(api, [mail_channel(api, sink, lang="ja")["name"]], kind="parent-database", parameters={"away_s": 3}, severity="critical")
+    time.sleep(11)  # it is read again ten seconds after a change, at the latest
+    p.postgres.stop()
+    try:
+        m = parsed(wait_mails(sink, 1, 60)[0])
+        assert m["Subject"].startswith("[Inari 重大] ") and "データベース" in m["Subject"] and r["name"] in m.get_content()
+        time.sleep(5)
+        assert len(sink.mails) == 1  # once
+    finally:
+        p.postgres.start()
+    wait_until(lambda: api.get("/alert-rules").status_code == 200, "the parent to reach it again", 60)
+    a = wait_alert(api, r, "firing", 60)
+    assert a["value"] >= 3 and len(wait_mails(sink, 2, 60)) == 2
+    assert parsed(sink.mails[1])["Message-ID"] != m["Message-ID"]
