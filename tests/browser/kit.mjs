@@ -9,7 +9,7 @@ export const NEW_PASSWORD = "Choose-a-long-one-42";
 /** What axe cannot decide by itself and a person has looked at: rule -> [part of its message, why it is right]. */
 const LOOKED_AT = JSON.parse(readFileSync(new URL("incomplete.json", import.meta.url), "utf8"));
 
-export function makeKit({ page, browser, test }) {
+export function makeKit({ page, browser, test, ours }) {
   /** One call of the API with the lab's own token (not the page's session). */
   async function call(method, path, body, headers = {}) {
     const r = await fetch(`${base}/api/v1${path}`, {
@@ -81,5 +81,5 @@ export function makeKit({ page, browser, test }) {
     await language("en");
   }
   const fresh = { base: process.env.INARI_NEW_API, user: process.env.INARI_NEW_USER, password: process.env.INARI_NEW_PASSWORD };
-  return { page, browser, test, fresh, call, onHost, open, language, axe, fits, everyLook, shots, base, user, password, NEW_PASSWORD, children: JSON.parse(children) };
+  return { page, browser, test, ours, fresh, call, onHost, open, language, axe, fits, everyLook, shots, base, user, password, NEW_PASSWORD, children: JSON.parse(children) };
 }

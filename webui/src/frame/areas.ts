@@ -17,4 +17,8 @@ export const areas: Area[] = [
   { path: "rollouts", text: "nav_rollouts", permission: "device:read", screen: lazy(() => import("../screens/rollouts")) },
   { path: "messages", text: "nav_messages", permission: "events:read", screen: lazy(() => import("../screens/messages")) },
   { path: "commands", text: "nav_commands", permission: "device:read", screen: lazy(() => import("../screens/commands")) },
+  { path: "audit", text: "nav_audit", permission: "audit:read", screen: lazy(() => import("../screens/audit")) },
+  { path: "accounts", text: "nav_accounts", permission: null, screen: lazy(() => import("../screens/accounts")) },
+  { path: "parent", text: "nav_parent", permission: "device:read", screen: lazy(() => import("../screens/parent")) },
+  { path: "io", text: "nav_io", permission: null, screen: lazy(() => import("../screens/io")) },
 ];

@@ -1,13 +1,17 @@
 // All that screens are built from.
+export * from "./bytes";
 export * from "./calls";
 export * from "./chart";
+export * from "./command";
 export * from "./confirm";
 export * from "./devices";
 export * from "./export";
 export * from "./facts";
 export * from "./filter";
+export * from "./formdialog";
 export * from "./icons";
 export * from "./kit";
+export * from "./once";
 export * from "./page";
 export * from "./states";
 export * from "./status";

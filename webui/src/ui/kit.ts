@@ -6,7 +6,7 @@ export { Breadcrumb, BreadcrumbItem } from "@patternfly/react-core/dist/esm/comp
 export { Button } from "@patternfly/react-core/dist/esm/components/Button";
 export { Card, CardBody, CardFooter, CardHeader, CardTitle } from "@patternfly/react-core/dist/esm/components/Card";
 export { Checkbox } from "@patternfly/react-core/dist/esm/components/Checkbox";
-export { CodeBlock, CodeBlockCode } from "@patternfly/react-core/dist/esm/components/CodeBlock";
+export { CodeBlock, CodeBlockAction, CodeBlockCode } from "@patternfly/react-core/dist/esm/components/CodeBlock";
 export { Content } from "@patternfly/react-core/dist/esm/components/Content";
 export { DescriptionList, DescriptionListDescription, DescriptionListGroup, DescriptionListTerm } from "@patternfly/react-core/dist/esm/components/DescriptionList";
 export { Divider } from "@patternfly/react-core/dist/esm/components/Divider";
