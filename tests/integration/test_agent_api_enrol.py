@@ -40,6 +40,7 @@ def test_join_string_holds_what_a_child_needs(api, parent, join, device):
     assert listed["state"] == "open" and "token" not in listed and made["token"] not in json.dumps(listed)
 
 
+@pytest.mark.slow
 def test_secrets_are_nowhere_in_the_database_or_the_log(api, parent, device):
     """Join tokens, assertions, access tokens and private keys: hashed, sealed or not at all."""
     made = api.ok("POST", "/enrolment-tokens", {"name": "secret"}, headers={"Idempotency-Key": f"k-{uuid.uuid4().hex}"})

@@ -86,6 +86,7 @@ def test_backup_holds_no_live_secret_in_the_clear(made, safe):
     assert os.listdir(parent.state) == [n for n in os.listdir(parent.state) if not n.startswith("backup.")]
 
 
+@pytest.mark.slow
 def test_damage_is_found_before_anything_changes(made, safe):
     parent, _, _ = made
     with open(f"{safe}/two.inari", "rb") as f:
@@ -122,6 +123,7 @@ def test_wrong_use_is_explained(made, safe, args, words):
     assert not os.path.exists(f"{safe}/x")
 
 
+@pytest.mark.slow
 def test_restore_refuses_while_a_parent_runs(made, safe):
     r = tool(made[0], "restore", f"{safe}/one.inari", "--passphrase-file", f"{safe}/pass", "--replace", check=False)
     assert r.returncode == 1 and "stop inarid first" in r.stderr

@@ -143,6 +143,7 @@ def test_revert_gives_back_the_very_bytes(device):
     assert not leftovers(device)
 
 
+@pytest.mark.slow
 def test_restore_an_older_one(device):
     c = device.client()
     apply(c, 1, smtp__banner_text="one")
@@ -223,6 +224,7 @@ def test_a_kept_rendering_that_is_lost_is_said(device):
     assert c.call("drift")["drift"] == [] and banner(d).endswith("anew")
 
 
+@pytest.mark.slow
 def test_repair_of_some_items_leaves_the_others_as_found(device):
     """Item by item: what is not named keeps the value of the hand edit, is drift still, and a later publication or a kept
     configuration is whole again."""

@@ -53,6 +53,7 @@ def listing(d, *folders):
     return {os.path.join(root, f) for folder in folders for root, _, files in os.walk(folder) for f in files}
 
 
+@pytest.mark.slow
 def test_hostile_requests():
     d = Device(tempfile.mkdtemp(prefix="inari-hostile-"), conf="helper.resolve_timeout = 100ms\n")
     r = random.Random(20261122)

@@ -82,6 +82,7 @@ def test_on_and_off(device):
     c.close()
 
 
+@pytest.mark.slow
 def test_on_is_put_back(device):
     c = device.client()
     ready(c, 4, **ON)
@@ -97,6 +98,7 @@ def test_on_is_put_back(device):
     c.close()
 
 
+@pytest.mark.slow
 def test_the_site_keeps_its_own(device):
     c = device.client()
     edit(device, "header_checks", SITE)
@@ -116,6 +118,7 @@ def test_the_site_keeps_its_own(device):
     c.close()
 
 
+@pytest.mark.slow
 def test_an_edit_over_ours_is_the_site_s_from_then_on(device):
     """Drift as long as the setting is on; then neither a change nor switching it off takes it away."""
     c = device.client()
@@ -145,6 +148,7 @@ def test_an_edit_over_ours_is_the_site_s_from_then_on(device):
     c.close()
 
 
+@pytest.mark.slow
 def test_ours_goes_also_when_the_state_was_lost(device):
     """What is ours is known by its place, not only by what was kept."""
     c = device.client()

@@ -13,7 +13,7 @@ from ctllib import Ctl
 from parentlib import wait_until
 from test_lab_routing import postconf, send
 
-pytestmark = [pytest.mark.lab]
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 KEYS = ("smtp.relayhost", "smtp.relayhost_user", "smtp.relayhost_password", "smtp_tls.outbound", "smtp.relay_domains")
 USER = "mx1@example.test"
 SERVER = r'''

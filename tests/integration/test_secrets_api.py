@@ -234,6 +234,7 @@ def test_a_backup_has_a_secret_in_its_box_only(parent, api, devices, workdir):
         assert r.stdout == "", r.stdout
 
 
+@pytest.mark.slow
 def test_exported_sealed_and_imported_as_it_was_or_anew(parent, api, devices):
     old = password()
     api.publish({"fleet": {**AUTH, KEY: old}}, "sign in")
