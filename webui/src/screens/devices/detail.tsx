@@ -3,8 +3,15 @@ import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
 import { useGet } from "../../api/use";
 import { ApiCalls, Empty, Flex, FlexItem, Loaded, Page, Tabs, type TabDef } from "../../ui";
+import { DriftTab } from "./drift";
+import { HistoryTab } from "./history";
+import { hasInstances, InstancesTab } from "./instances";
 import { DeviceOrders } from "./orders";
+import { PathTab } from "./path";
+import { QueueTab } from "./queue";
+import { ServiceTab } from "./service";
 import { StatusTab } from "./status";
+import { SettingsTab } from "./values";
 import { type Device, nameQuoted, PresenceStatus, SyncStatus } from "./words";
 
 const REFRESH_MS = 5000;
@@ -24,6 +31,13 @@ function Detail({ id }: { id: string }) {
     return <Page title={t("no_such_device")} crumbs={crumbs}><Empty title={t("no_such_device")} action={<Link to="/devices">{t("title")}</Link>} /></Page>;
   const tabs = (props: TabProps): TabDef[] => [
     { key: "status", title: t("tab_status"), content: () => <StatusTab {...props} /> },
+    { key: "path", title: t("tab_path"), content: () => <PathTab {...props} /> },
+    { key: "queue", title: t("tab_queue"), content: () => <QueueTab {...props} /> },
+    { key: "service", title: t("tab_service"), content: () => <ServiceTab {...props} /> },
+    { key: "drift", title: t("tab_drift"), content: () => <DriftTab {...props} /> },
+    { key: "settings", title: t("tab_settings"), content: () => <SettingsTab {...props} /> },
+    { key: "history", title: t("tab_history"), content: () => <HistoryTab {...props} /> },
+    ...(hasInstances(props.device) ? [{ key: "instances", title: t("tab_instances"), content: () => <InstancesTab {...props} /> }] : []),
   ];
   return (
     <Page title={name} crumbs={crumbs}

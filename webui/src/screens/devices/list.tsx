@@ -2,7 +2,7 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useGet } from "../../api/use";
-import { deviceLink } from "../../frame/links";
+import { deviceLink, joinLink } from "../../frame/links";
 import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Time, useUrlState } from "../../ui";
 import { type Device, PresenceStatus, Revision, STATES, SyncStatus } from "./words";
 
@@ -24,7 +24,7 @@ export function DeviceList() {
   ];
   const filtered = url.get("state") !== "" || url.get("group") !== "" || url.get("cursor") !== "";
   return (
-    <Page title={t("title")} actions={<ApiCalls call={{ path: `/api/v1/devices?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl devices" }} />}>
+    <Page title={t("title")} actions={<><Link to={joinLink}>{t("join")}</Link> <ApiCalls call={{ path: `/api/v1/devices?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl devices" }} /></>}>
       <FilterBar filters={[
         { kind: "choice", name: "state", label: t("state"), options: STATES.map((s) => ({ value: s, label: t(`state_${s}`) })) },
         { kind: "choice", name: "group", label: t("group"), options: (groups.data?.data.items ?? []).map((g) => ({ value: g.id, label: g.name })) },
@@ -33,7 +33,7 @@ export function DeviceList() {
         {({ data }) => (
           <>
             <DataTable caption={t("title")} columns={columns} rows={data.items} rowKey={(d) => d.id}
-              empty={filtered ? "filtered" : <Empty title={t("no_devices")}>{t("no_devices_help")}</Empty>} />
+              empty={filtered ? "filtered" : <Empty title={t("no_devices")} action={<Link to={joinLink}>{t("join")}</Link>}>{t("no_devices_help")}</Empty>} />
             <Pager next={data.next} />
           </>
         )}

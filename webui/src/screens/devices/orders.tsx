@@ -139,11 +139,12 @@ function EndDialog({ device, etag, onClose, what }: DialogProps & { what: "rejec
   );
 }
 
-export function DeviceOrders({ device, etag }: { device: Device; etag: string }) {
+/** "short": only what cannot wait, for a list. */
+export function DeviceOrders({ device, etag, short = false }: { device: Device; etag: string; short?: boolean }) {
   const { t } = useTranslation("devices"), { t: common } = useTranslation(), { may } = useSession(), toast = useToast();
   const [asked, setAsked] = useState<Order | null>(null), [open, setOpen] = useState(false);
   const release = useSend(() => send("post", "/api/v1/devices/{id}/release", { path: { id: device.id }, body: {} }));
-  const all = ordersOf(device), first = all.filter((o) => FIRST.includes(o)), rest = all.filter((o) => !FIRST.includes(o));
+  const all = ordersOf(device), first = all.filter((o) => FIRST.includes(o)), rest = short ? [] : all.filter((o) => !FIRST.includes(o));
   if (!may("device:write")) return <small>{common("forbidden_help", { permission: "device:write" })}</small>;
   const begin = async (o: Order) => {
     setOpen(false);

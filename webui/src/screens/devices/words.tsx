@@ -1,8 +1,8 @@
 // What several screens of a device say in the same way.
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
 import type { Schemas } from "../../api/client";
-import { areas } from "../../frame/areas";
+import { currentLanguage } from "../../i18n";
+import { AreaLink } from "../../frame/arealink";
 import { groupLink, revisionLink } from "../../frame/links";
 import { Status, type Tone } from "../../ui";
 
@@ -18,19 +18,16 @@ export const STATES = ["pending", "reattach", "rejected", "observing", "managed"
 export const inService = (d: Device) => ["observing", "managed", "held", "quarantined"].includes(d.state);
 export const nameQuoted = (name: string) => `'${name}'`; // names of devices have no quotes
 
-/** An area that this console has; without it a value is a text and no link. */
-const has = (path: string) => areas.some((a) => a.path === path);
-
 export function Revision({ pub }: { pub: number | null | undefined }) {
   const { t } = useTranslation();
   if (pub === null || pub === undefined || pub === 0) return <>{t("none")}</>;
-  return has("changes") ? <Link to={revisionLink(pub)}>{pub}</Link> : <>{pub}</>;
+  return <AreaLink to={revisionLink(pub)}>{pub}</AreaLink>;
 }
 
 export function GroupLinks({ names }: { names: unknown[] | undefined }) {
   const { t } = useTranslation(), list = (names ?? []).map(String);
   if (list.length === 0) return <>{t("none")}</>;
-  return <>{list.map((n, i) => <span key={n}>{i > 0 ? ", " : ""}{has("groups") ? <Link to={groupLink(n)}>{n}</Link> : n}</span>)}</>;
+  return <>{list.map((n, i) => <span key={n}>{i > 0 ? ", " : ""}<AreaLink to={groupLink(n)}>{n}</AreaLink></span>)}</>;
 }
 
 export function Digest({ value }: { value: string | null | undefined }) {
@@ -45,4 +42,10 @@ export function SyncStatus({ device }: { device: Device }) {
 export function PresenceStatus({ device }: { device: Device }) {
   const { t } = useTranslation("devices");
   return <Status tone={presenceTone[device.presence] ?? "neutral"} text={t(`presence_${device.presence}`)} />;
+}
+
+/** Bytes as people say them; 1 kB = 1000 bytes, as the unit says. */
+export function sizeText(bytes: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte"] as const, step = bytes < 1000 ? 0 : bytes < 1e6 ? 1 : bytes < 1e9 ? 2 : 3;
+  return new Intl.NumberFormat(currentLanguage(), { style: "unit", unit: units[step] ?? "byte", unitDisplay: step === 0 ? "long" : "short", maximumFractionDigits: step === 0 ? 0 : 1 }).format(bytes / 1000 ** step);
 }
