@@ -7,10 +7,7 @@
 
 #include "base/clock.h"
 #include "notify/notify_private.h"
-
-#include <net-snmp/net-snmp-config.h>
-
-#include <net-snmp/net-snmp-includes.h>
+#include "notify/trap_pdu.h"
 
 #include <net-snmp/library/snmp_enum.h>
 
@@ -19,16 +16,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     TRY_MS = 2000, /* until it is sent once more */
     RETRIES = 1,
-    ROOT_MAX = 30,
-    NAME_MAX_ARCS = ROOT_MAX + 4,
     ENGINE_SIZE = 21,
     ADDRESSES_MAX = 4,
-    DATE_SIZE = 11,
 };
 /* Engine times begin here: below 2^31 s until 2094, never set back by a restart, the same in all
  * parents of one database. */
@@ -64,136 +57,12 @@ void notify_trap_end(void)
     clear_callback();
 }
 
-/* --- names --- */
-
-static size_t root_of(const char *text, oid *ret)
-{
-    struct slice rest = slice_of(text);
-    uint64_t v = 0;
-    size_t n = 0;
-
-    while (rest.n > 0) {
-        struct slice word = slice_cut(&rest, '.');
-        if (n == ROOT_MAX || !parse_u64(word, 0, UINT32_MAX, &v))
-            return 0;
-        ret[n++] = (oid)v;
-    }
-    return n;
-}
-
-bool notify_trap_root_ok(const char *root)
-{
-    static const oid internet[] = {1, 3, 6, 1};
-    oid name[ROOT_MAX];
-    size_t n = root_of(root, name), k = strlen(root);
-
-    return n > COUNT_OF(internet) && memcmp(name, internet, sizeof internet) == 0 &&
-           root[k - 1] != '.';
-}
-
-/* --- a notification --- */
-
-struct names {
-    oid root[NAME_MAX_ARCS];
-    size_t n;
-};
-
-static bool add_object(netsnmp_pdu *pdu, const struct names *at, oid object, u_char type,
-                       const void *value, size_t n)
-{
-    struct names name = *at;
-
-    name.root[name.n++] = 1;
-    name.root[name.n++] = object;
-    name.root[name.n++] = 0;
-    return snmp_pdu_add_variable(pdu, name.root, name.n, type, value, n) != NULL;
-}
-
-static bool add_text(netsnmp_pdu *pdu, const struct names *at, oid object, const char *text)
-{
-    return add_object(pdu, at, object, ASN_OCTET_STR, text, strlen(text));
-}
-
-static bool add_number(netsnmp_pdu *pdu, const struct names *at, oid object, long value)
-{
-    return add_object(pdu, at, object, ASN_INTEGER, &value, sizeof value);
-}
-
-/* DateAndTime of SNMPv2-TC, in UTC. */
-static bool add_date(netsnmp_pdu *pdu, const struct names *at, oid object, int64_t ms)
-{
-    time_t s = (time_t)(ms / 1000);
-    unsigned char v[DATE_SIZE] = {0};
-    struct tm tm = {0};
-
-    (void)gmtime_r(&s, &tm);
-    v[0] = (unsigned char)((tm.tm_year + 1900) >> 8);
-    v[1] = (unsigned char)((tm.tm_year + 1900) & 0xff);
-    v[2] = (unsigned char)(tm.tm_mon + 1);
-    v[3] = (unsigned char)tm.tm_mday;
-    v[4] = (unsigned char)tm.tm_hour;
-    v[5] = (unsigned char)tm.tm_min;
-    v[6] = (unsigned char)tm.tm_sec;
-    v[7] = (unsigned char)(ms % 1000 / 100);
-    v[8] = '+';
-    return add_object(pdu, at, object, ASN_OCTET_STR, v, sizeof v);
-}
-
-static long word_number(const json_t *trap, const char *member, const char *const *words)
-{
-    long i = 0;
-
-    while (words[i] != NULL && strcmp(words[i], json_str(trap, member, "")) != 0)
-        i++;
-    return i + 1;
-}
-
-static bool add_head(netsnmp_pdu *pdu, const struct names *at, oid number)
-{
-    static const oid up_time[] = {1, 3, 6, 1, 2, 1, 1, 3, 0};
-    static const oid trap_oid[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
-    long ticks = (long)(clock_mono_ms() / 10 & UINT32_MAX);
-    struct names name = *at;
-
-    name.root[name.n++] = 0;
-    name.root[name.n++] = number;
-    return snmp_pdu_add_variable(pdu, up_time, COUNT_OF(up_time), ASN_TIMETICKS, &ticks,
-                                 sizeof ticks) != NULL &&
-           snmp_pdu_add_variable(pdu, trap_oid, COUNT_OF(trap_oid), ASN_OBJECT_ID, name.root,
-                                 name.n * sizeof(oid)) != NULL;
-}
-
-/* In the order of the MIB; NULL: no memory. */
-static netsnmp_pdu *make_pdu(const struct notify_traps *t, const struct names *at,
-                             const json_t *trap)
-{
-    static const char *const severities[] = {"info", "warning", "critical", NULL};
-    static const char *const states[] = {"firing", "still", "resolved", "test", NULL};
-    netsnmp_pdu *pdu = snmp_pdu_create(t->inform ? SNMP_MSG_INFORM : SNMP_MSG_TRAP2);
-
-    if (pdu != NULL && add_head(pdu, at, (oid)json_int(trap, "trap", 0)) &&
-        add_text(pdu, at, 1, json_str(trap, "rule", "")) &&
-        add_number(pdu, at, 2, word_number(trap, "severity", severities)) &&
-        add_number(pdu, at, 3, word_number(trap, "state", states)) &&
-        add_text(pdu, at, 4, json_str(trap, "name", "")) &&
-        add_text(pdu, at, 5, json_str(trap, "value", "")) &&
-        add_text(pdu, at, 6, json_str(trap, "threshold", "")) &&
-        add_date(pdu, at, 7, json_int(trap, "since_ms", 0)) &&
-        add_text(pdu, at, 8, json_str(trap, "text", "")) &&
-        add_text(pdu, at, 9, json_str(trap, "id", "")) && add_text(pdu, at, 10, t->id) &&
-        add_text(pdu, at, 11, t->parent))
-        return pdu;
-    if (pdu != NULL)
-        snmp_free_pdu(pdu);
-    return NULL;
-}
-
 /* --- a session --- */
 
 struct trap_session {
     const struct notify_traps *t;
     const struct notify_run *run;
-    struct names root;
+    struct trap_name root;
     int64_t end_ms;
     unsigned char engine[ENGINE_SIZE];
     char peer[TARGET_TEXT_SIZE + 32];
@@ -244,6 +113,7 @@ static bool set_v3(struct trap_session *s)
 {
     const struct notify_traps *t = s->t;
     netsnmp_session *w = &s->want;
+    int64_t now_s = clock_wall_s();
 
     w->version = SNMP_VERSION_3;
     w->securityModel = SNMP_SEC_MODEL_USM;
@@ -262,7 +132,8 @@ static bool set_v3(struct trap_session *s)
     engine_of(t->engine, s->engine);
     w->securityEngineID = w->contextEngineID = s->engine;
     w->securityEngineIDLen = w->contextEngineIDLen = sizeof s->engine;
-    return set_enginetime(s->engine, sizeof s->engine, 1, (u_int)(clock_wall_s() - engine_epoch_s),
+    return set_enginetime(s->engine, sizeof s->engine, 1,
+                          (u_int)(now_s > engine_epoch_s ? now_s - engine_epoch_s : 0),
                           TRUE) == SNMPERR_SUCCESS;
 }
 
@@ -335,7 +206,7 @@ static enum err_code send_inform(struct trap_session *s, netsnmp_pdu *pdu, struc
 
 static enum err_code send_one(struct trap_session *s, const json_t *trap, struct err *e)
 {
-    netsnmp_pdu *pdu = make_pdu(s->t, &s->root, trap);
+    netsnmp_pdu *pdu = trap_pdu_make(s->t, &s->root, trap);
 
     if (pdu == NULL)
         return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -435,8 +306,7 @@ enum err_code notify_send_traps(const struct notify_traps *t, const struct notif
     struct trap_session s = {.t = t, .run = run, .end_ms = clock_mono_ms() + run->limit_ms};
     enum err_code rc;
 
-    s.root.n = root_of(t->root, s.root.root);
-    if (s.root.n == 0)
+    if (!trap_pdu_root(t->root, &s.root))
         return err_set(e, ERR_INTERNAL, "no root of the names");
     if (!enter(&s))
         return err_set(e, ERR_TIMEOUT, "another notice was sent all the time");
