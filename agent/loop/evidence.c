@@ -1,7 +1,6 @@
-#include "loop/evidence.h"
+#include "loop/evidence_private.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "loop/loop.h"
 
@@ -10,12 +9,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { CONTEXT_MAX = 16 * MIB, ROOM = 4 * SPOOL_PAYLOAD_MAX };
-
-static void path_of(const struct loop *l, const char *name, char buf[4200])
-{
-    (void)snprintf(buf, 4200, "%s/%s", l->settings->agent_state, name);
-}
+enum { ROOM = 4 * SPOOL_PAYLOAD_MAX };
 
 static void say_problem(struct loop_evidence *v, const char *problem)
 {
@@ -24,169 +18,6 @@ static void say_problem(struct loop_evidence *v, const char *problem)
     else if (problem[0] == '\0' && v->problem[0] != '\0')
         log_event(LOG_LEVEL_INFO, "evidence.goes-on");
     text_copy(v->problem, sizeof v->problem, problem);
-}
-
-/* --- the context on disk: "1 <number of the last event> <position>\n", then what it is --- */
-
-static void keep_context(struct loop *l, int64_t now)
-{
-    struct loop_evidence *v = &l->evidence;
-    AUTO_STRBUF struct strbuf s = STRBUF_INIT(CONTEXT_MAX);
-    char path[4200], pos[MAILLOG_PLACE_TEXT];
-    struct maillog_place at = maillog_source_place(&v->source);
-    struct err e = {0};
-
-    v->keep_next = now + EVIDENCE_KEEP_MS;
-    v->lines_kept = v->events.lines;
-    maillog_events_settle(&v->events);
-    maillog_place_text(&at, pos);
-    strbuf_printf(&s, "1 %llu %s\n", (unsigned long long)spool_last(v->w), pos);
-    maillog_context_save(&v->events.context, &s);
-    path_of(l, "postfix.context", path);
-    if (strbuf_check(&s, &e) != ERR_OK ||
-        file_write_atomic(path, strbuf_slice(&s), 0600, &e) != ERR_OK)
-        log_event(LOG_LEVEL_WARN, "evidence.context", KV_STR("problem", e.msg));
-}
-
-/* *ret_last, *ret_pos: what it belongs to.  false: there is none that is good. */
-static bool load_context(struct loop *l, uint64_t *ret_last, struct maillog_place *ret_pos)
-{
-    char path[4200];
-    AUTO_STR char *text = NULL;
-    size_t n = 0;
-    struct err e = {0};
-    struct slice rest, line;
-    enum err_code rc;
-
-    path_of(l, "postfix.context", path);
-    rc = file_read(path, CONTEXT_MAX, &text, &n, &e);
-    if (rc != ERR_OK)
-        return false;
-    rest = (struct slice){text, n};
-    line = slice_cut(&rest, '\n');
-    if (slice_is(slice_cut(&line, ' '), "1") &&
-        parse_u64(slice_cut(&line, ' '), 0, UINT64_MAX, ret_last) &&
-        maillog_place_parse(line, ret_pos) &&
-        maillog_context_load(&l->evidence.events.context, rest, &e) == ERR_OK)
-        return true;
-    log_event(LOG_LEVEL_WARN, "evidence.context", KV_STR("problem", e.msg));
-    return false;
-}
-
-/* --- opening --- */
-
-static void forget(struct loop_evidence *v)
-{
-    spool_writer_close(v->w);
-    v->w = NULL;
-    maillog_events_clear(&v->events);
-    maillog_source_close(&v->source);
-}
-
-/* The lines from one place to another are read without giving events. */
-static void replay(struct loop_evidence *v, const struct maillog_place *from,
-                   const struct maillog_place *until)
-{
-    v->until = *until;
-    v->replaying = !maillog_place_reached(from, until);
-    maillog_source_from(&v->source, from);
-}
-
-/* A first start: what stands in the log is what led to what comes.  Where it began is kept at once,
- * so that what is logged before the next start is not taken for old. */
-static void begin_at_end(struct loop_evidence *v)
-{
-    struct maillog_place back, until;
-
-    if (maillog_source_end(&v->source, EVIDENCE_BACK, &until, &back))
-        replay(v, &back, &until);
-    v->keep_next = 0;
-    v->lines_kept = -1;
-}
-
-static void begin_at_mark(struct loop_evidence *v, const struct maillog_place *mark,
-                          const struct maillog_place *kept)
-{
-    struct maillog_place back;
-
-    if (!maillog_source_has(&v->source, mark)) {
-        maillog_source_from(&v->source, mark);
-    } else if (kept != NULL && maillog_source_has(&v->source, kept)) {
-        replay(v, kept, mark);
-    } else {
-        back = maillog_source_before(&v->source, mark, EVIDENCE_BACK);
-        replay(v, &back, mark);
-    }
-}
-
-/* A place of the one source says nothing about the other. */
-static void choose(struct loop *l, const struct maillog_place *mark,
-                   const struct maillog_place *kept)
-{
-    struct loop_evidence *v = &l->evidence;
-    const struct maillog_place *known = mark != NULL ? mark : kept;
-
-    maillog_source_init(&v->source, l->settings->postfix_log, l->settings->postfix_journal, known);
-    v->other = known != NULL && known->journal != v->source.journal &&
-               (known == mark || !maillog_place_first(kept));
-    if (v->other)
-        log_event(LOG_LEVEL_WARN, "evidence.other",
-                  KV_STR("from", v->source.journal ? "journal" : "file"));
-}
-
-/* The context is of this moment when no event was kept since it was written: the lines that came
- * after it, up to a mark or not, gave none. */
-static enum err_code begin(struct loop *l, struct err *e)
-{
-    struct loop_evidence *v = &l->evidence;
-    struct maillog_place kept = {0}, mark = {0};
-    uint64_t last = 0, now = spool_last(v->w);
-    bool good = load_context(l, &last, &kept),
-         marked = maillog_place_parse(spool_mark(v->w), &mark);
-
-    choose(l, marked ? &mark : NULL, good ? &kept : NULL);
-    marked = marked && mark.journal == v->source.journal;
-    good = good && kept.journal == v->source.journal && !v->other;
-    v->lines_kept = v->events.lines;
-    if (good && last > now) { /* of events that are not there any more */
-        char own[80];
-        text_copy(own, sizeof own, v->events.own);
-        maillog_events_clear(&v->events);
-        good = false;
-        if (maillog_events_init(&v->events, own, e) != ERR_OK)
-            return e->code;
-    }
-    if (good && last == now && maillog_place_first(&kept))
-        return ERR_OK; /* there was no log yet: from its first byte */
-    if (good && last == now)
-        maillog_source_from(&v->source, &kept);
-    else if (marked)
-        begin_at_mark(v, &mark, good ? &kept : NULL);
-    else if (v->source.journal && v->nothing_ms != 0)
-        maillog_journal_since(&v->source.entries, v->nothing_ms); /* it had nothing then */
-    else
-        begin_at_end(v);
-    return ERR_OK;
-}
-
-static enum err_code open_all(struct loop *l, struct err *e)
-{
-    struct loop_evidence *v = &l->evidence;
-    char dir[4200], own[80];
-    enum err_code rc;
-
-    path_of(l, "spool/" EVIDENCE_STREAM, dir);
-    (void)snprintf(own, sizeof own, "%s.inari.invalid", l->id.device_id);
-    v->first = v->newest = (struct evidence_end){0};
-    v->failed = v->replaying = false;
-    rc = maillog_events_init(&v->events, own, e);
-    if (rc == ERR_OK)
-        rc = spool_writer_open(dir, NULL, &v->w, e);
-    if (rc == ERR_OK)
-        rc = begin(l, e);
-    if (rc != ERR_OK)
-        forget(v);
-    return rc;
 }
 
 void evidence_begin(struct loop *l)
@@ -382,7 +213,7 @@ static void try_look(struct loop *l, int64_t now)
     struct err e = {0};
     int64_t at_ms = loop_now_ms(l) - EVIDENCE_SLACK_MS;
     bool more = false;
-    enum err_code rc = v->w != NULL ? ERR_OK : open_all(l, &e);
+    enum err_code rc = v->w != NULL ? ERR_OK : evidence_open(l, &e);
 
     if (rc == ERR_OK)
         rc = look(l, &more, &e);
@@ -400,7 +231,7 @@ static void try_look(struct loop *l, int64_t now)
     }
     if (v->failed &&
         v->w != NULL) /* what was made since the mark is thrown away, and made again from it */
-        forget(v);
+        evidence_forget(v);
     watch(l);
     say_problem(v, rc == ERR_OK || rc == ERR_NOT_FOUND ? "" : e.msg);
     v->next = rc == ERR_OK          ? now + (more ? 0 : EVIDENCE_LOOK_MS)
@@ -409,7 +240,7 @@ static void try_look(struct loop *l, int64_t now)
     if ((rc == ERR_OK || (rc == ERR_NOT_FOUND && v->w != NULL)) && !v->replaying && !more &&
         v->events.lines != v->lines_kept &&
         (now >= v->keep_next || v->events.lines - v->lines_kept >= EVIDENCE_KEEP_LINES))
-        keep_context(l, now);
+        evidence_keep_context(l, now);
 }
 
 void evidence_turn(struct loop *l)
@@ -432,8 +263,8 @@ void evidence_clear(struct loop *l)
     struct err e = {0};
 
     if (v->w != NULL && !v->failed && !v->replaying && sync_all(v, &e) == ERR_OK)
-        keep_context(l, 0);
-    forget(v);
+        evidence_keep_context(l, 0);
+    evidence_forget(v);
     if (v->fd >= 0)
         (void)close(v->fd);
     v->fd = v->watch = -1;

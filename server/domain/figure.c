@@ -1,4 +1,4 @@
-#include "domain/figure.h"
+#include "domain/figure_private.h"
 
 #include "store/figure_store.h"
 
@@ -15,35 +15,11 @@ const char *const figure_queues[] = {"incoming", "active", "deferred", "hold", "
 const char *const figure_disks[] = {"state", "queue", NULL};
 const int64_t figure_latency_ms[] = {100, 300, 1000, 3000, 10000, 30000, 100000, 300000};
 
-enum { MINUTE_S = 60, HOUR_S = 3600, DAY_S = 86400, EXPIRE_ROWS = 20000 };
-
-struct row {
-    int64_t step_s, at_s; /* step_s 0: a free place */
-    int64_t accepted, bytes, delivered, deferred, bounced, expired, refused, sessions, auth_failed,
-        fatal, events, dropped, unread;
-    int64_t rejected[FIGURE_REASONS], why[FIGURE_WHYS], latency[FIGURE_LATENCIES];
-    int64_t gauge_at_s; /* 0: none */
-    int64_t queue[FIGURE_QUEUES], queue_max[FIGURE_QUEUES];
-    int64_t oldest_s, oldest_max_s; /* -1: not said */
-    int64_t disk_at_s;              /* 0: none */
-    int64_t disk_free[FIGURE_DISKS], disk_size[FIGURE_DISKS];
-};
-
-/* Rows by step and time: open addressing, at most half full. */
-struct table {
-    struct row *place;
-    size_t size, used;
-};
-
-struct figure_batch {
-    struct table minutes;
-    size_t last;      /* where the event before went */
-    int64_t until_ms; /* of the newest device.figures */
-};
+enum { EXPIRE_ROWS = 20000 };
 
 /* --- the table --- */
 
-static size_t spot(const struct table *t, int64_t step_s, int64_t at_s)
+static size_t spot(const struct figure_table *t, int64_t step_s, int64_t at_s)
 {
     uint64_t h = ((uint64_t)(at_s / step_s) + (uint64_t)step_s) * UINT64_C(0x9e3779b97f4a7c15);
     size_t i = (size_t)(h >> 32) & (t->size - 1);
@@ -53,15 +29,15 @@ static size_t spot(const struct table *t, int64_t step_s, int64_t at_s)
     return i;
 }
 
-static bool grow(struct table *t)
+static bool grow(struct figure_table *t)
 {
-    struct table more = {NULL, t->size == 0 ? 16 : t->size * 2, t->used};
+    struct figure_table more = {NULL, t->size == 0 ? 16 : t->size * 2, t->used};
 
     more.place = calloc(more.size, sizeof *more.place);
     if (more.place == NULL)
         return false;
     for (size_t i = 0; i < t->size; i++) {
-        const struct row *r = &t->place[i];
+        const struct figure_row *r = &t->place[i];
         if (r->step_s != 0)
             more.place[spot(&more, r->step_s, r->at_s)] = *r;
     }
@@ -70,8 +46,8 @@ static bool grow(struct table *t)
     return true;
 }
 
-/* The row of that time, made when it is not there; NULL: out of memory. */
-static struct row *row_at(struct table *t, int64_t step_s, int64_t at_s, size_t *ret_spot)
+struct figure_row *figure_row_at(struct figure_table *t, int64_t step_s, int64_t at_s,
+                                 size_t *ret_spot)
 {
     size_t i;
 
@@ -79,7 +55,7 @@ static struct row *row_at(struct table *t, int64_t step_s, int64_t at_s, size_t 
         return NULL;
     i = spot(t, step_s, at_s - at_s % step_s);
     if (t->place[i].step_s == 0) {
-        t->place[i] = (struct row){
+        t->place[i] = (struct figure_row){
             .step_s = step_s, .at_s = at_s - at_s % step_s, .oldest_s = -1, .oldest_max_s = -1};
         t->used++;
     }
@@ -142,7 +118,7 @@ static int64_t latency_of(const struct figure_event *ev)
     return sum;
 }
 
-static void delivery(struct row *r, const struct figure_event *ev)
+static void delivery(struct figure_row *r, const struct figure_event *ev)
 {
     int64_t ms;
     size_t i = 0;
@@ -164,7 +140,7 @@ static void delivery(struct row *r, const struct figure_event *ev)
     }
 }
 
-static void rejection(struct row *r, const struct figure_event *ev)
+static void rejection(struct figure_row *r, const struct figure_event *ev)
 {
     AUTO(json_free) json_t *detail = detail_of(ev);
 
@@ -174,7 +150,7 @@ static void rejection(struct row *r, const struct figure_event *ev)
     r->rejected[index_of(figure_reasons, ev->reason)]++;
 }
 
-static void disks(struct row *r, const json_t *detail, int64_t at_s)
+static void disks(struct figure_row *r, const json_t *detail, int64_t at_s)
 {
     const json_t *disk = json_object_get(detail, "disk");
 
@@ -188,7 +164,7 @@ static void disks(struct row *r, const json_t *detail, int64_t at_s)
     }
 }
 
-static void gauges(struct row *r, const struct figure_event *ev, int64_t *until_ms)
+static void gauges(struct figure_row *r, const struct figure_event *ev, int64_t *until_ms)
 {
     AUTO(json_free) json_t *detail = detail_of(ev);
     const json_t *queue = json_object_get(detail, "queue");
@@ -212,7 +188,7 @@ static void gauges(struct row *r, const struct figure_event *ev, int64_t *until_
     r->gauge_at_s = newer ? ev->at_ms / 1000 : r->gauge_at_s;
 }
 
-static void mail(struct row *r, const struct figure_event *ev)
+static void mail(struct figure_row *r, const struct figure_event *ev)
 {
     if (slice_is(ev->kind, "message.delivery")) {
         delivery(r, ev);
@@ -233,13 +209,13 @@ static void mail(struct row *r, const struct figure_event *ev)
 bool figure_batch_add(struct figure_batch *b, const struct figure_event *ev)
 {
     int64_t at_s = ev->at_ms / 1000, minute = at_s - at_s % MINUTE_S;
-    struct row *r;
+    struct figure_row *r;
 
     if (ev->at_ms <= 0)
         return true; /* before 1970 there is no mail */
     if (b->minutes.used > 0 && b->minutes.place[b->last].at_s == minute)
         r = &b->minutes.place[b->last];
-    else if ((r = row_at(&b->minutes, MINUTE_S, at_s, &b->last)) == NULL)
+    else if ((r = figure_row_at(&b->minutes, MINUTE_S, at_s, &b->last)) == NULL)
         return false;
     r->events++;
     if (slice_is(ev->kind, "spool.gap"))
@@ -260,170 +236,6 @@ int64_t figure_batch_until(const struct figure_batch *b)
     return b->until_ms;
 }
 
-/* --- rows --- */
-
-static void add_list(int64_t *to, const int64_t *from, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        to[i] += from[i];
-}
-
-static void add_gauges(struct row *to, const struct row *r)
-{
-    if (r->disk_at_s != 0 && r->disk_at_s >= to->disk_at_s) {
-        memcpy(to->disk_free, r->disk_free, sizeof to->disk_free);
-        memcpy(to->disk_size, r->disk_size, sizeof to->disk_size);
-        to->disk_at_s = r->disk_at_s;
-    }
-    if (r->gauge_at_s == 0)
-        return;
-    if (r->gauge_at_s >= to->gauge_at_s) {
-        memcpy(to->queue, r->queue, sizeof to->queue);
-        to->oldest_s = r->oldest_s;
-        to->gauge_at_s = r->gauge_at_s;
-    }
-    for (size_t i = 0; i < FIGURE_QUEUES; i++)
-        if (r->queue_max[i] > to->queue_max[i])
-            to->queue_max[i] = r->queue_max[i];
-    if (r->oldest_max_s > to->oldest_max_s)
-        to->oldest_max_s = r->oldest_max_s;
-}
-
-static void add_row(struct row *to, const struct row *r)
-{
-    to->accepted += r->accepted;
-    to->bytes += r->bytes;
-    to->delivered += r->delivered;
-    to->deferred += r->deferred;
-    to->bounced += r->bounced;
-    to->expired += r->expired;
-    to->refused += r->refused;
-    to->sessions += r->sessions;
-    to->auth_failed += r->auth_failed;
-    to->fatal += r->fatal;
-    to->events += r->events;
-    to->dropped += r->dropped;
-    to->unread += r->unread;
-    add_list(to->rejected, r->rejected, FIGURE_REASONS);
-    add_list(to->why, r->why, FIGURE_WHYS);
-    add_list(to->latency, r->latency, FIGURE_LATENCIES);
-    add_gauges(to, r);
-}
-
-static json_t *list_json(const int64_t *v, size_t n, bool trim)
-{
-    json_t *out = json_array();
-
-    for (; trim && n > 0 && v[n - 1] == 0; n--)
-        ;
-    for (size_t i = 0; i < n; i++)
-        (void)json_array_append_new(out, json_integer(v[i]));
-    return out;
-}
-
-static json_t *row_json(const struct row *r)
-{
-    const struct {
-        const char *name;
-        int64_t v;
-    } counts[] = {{"step_s", r->step_s},
-                  {"at", r->at_s},
-                  {"accepted", r->accepted},
-                  {"bytes", r->bytes},
-                  {"delivered", r->delivered},
-                  {"deferred", r->deferred},
-                  {"bounced", r->bounced},
-                  {"expired", r->expired},
-                  {"refused", r->refused},
-                  {"sessions", r->sessions},
-                  {"auth_failed", r->auth_failed},
-                  {"fatal", r->fatal},
-                  {"events", r->events},
-                  {"dropped", r->dropped},
-                  {"unread", r->unread}};
-    json_t *j = json_object();
-
-    for (size_t i = 0; i < COUNT_OF(counts); i++)
-        (void)json_object_set_new(j, counts[i].name, json_integer(counts[i].v));
-    (void)json_object_set_new(j, "rejected", list_json(r->rejected, FIGURE_REASONS, true));
-    (void)json_object_set_new(j, "deferred_why", list_json(r->why, FIGURE_WHYS, true));
-    (void)json_object_set_new(j, "latency", list_json(r->latency, FIGURE_LATENCIES, true));
-    if (r->disk_at_s != 0) {
-        (void)json_object_set_new(j, "disk_at", json_integer(r->disk_at_s));
-        (void)json_object_set_new(j, "disk_free", list_json(r->disk_free, FIGURE_DISKS, false));
-        (void)json_object_set_new(j, "disk_size", list_json(r->disk_size, FIGURE_DISKS, false));
-    }
-    if (r->gauge_at_s == 0)
-        return j;
-    (void)json_object_set_new(j, "gauge_at", json_integer(r->gauge_at_s));
-    (void)json_object_set_new(j, "queue", list_json(r->queue, FIGURE_QUEUES, false));
-    (void)json_object_set_new(j, "queue_max", list_json(r->queue_max, FIGURE_QUEUES, false));
-    if (r->oldest_s >= 0)
-        (void)json_object_set_new(j, "oldest_s", json_integer(r->oldest_s));
-    if (r->oldest_max_s >= 0)
-        (void)json_object_set_new(j, "oldest_max_s", json_integer(r->oldest_max_s));
-    return j;
-}
-
-static int by_step_and_time(const void *a, const void *b)
-{
-    const struct row *x = a, *y = b;
-
-    if (x->step_s != y->step_s)
-        return x->step_s < y->step_s ? -1 : 1;
-    return (x->at_s > y->at_s) - (x->at_s < y->at_s);
-}
-
-/* Minutes, hours and days of the batch, sorted, in the places of *ret from the first on. */
-static bool all_steps(const struct figure_batch *b, struct table *ret)
-{
-    static const int64_t steps[] = {MINUTE_S, HOUR_S, DAY_S};
-    size_t n = 0;
-
-    for (size_t i = 0; i < b->minutes.size; i++) {
-        const struct row *m = &b->minutes.place[i];
-        for (size_t s = 0; m->step_s != 0 && s < COUNT_OF(steps); s++) {
-            struct row *r = row_at(ret, steps[s], m->at_s, NULL);
-            if (r == NULL)
-                return false;
-            add_row(r, m);
-        }
-    }
-    for (size_t i = 0; i < ret->size; i++)
-        if (ret->place[i].step_s != 0)
-            ret->place[n++] = ret->place[i];
-    if (n > 0)
-        qsort(ret->place, n, sizeof *ret->place, by_step_and_time);
-    return true;
-}
-
-json_t *figure_batch_rows(const struct figure_batch *b)
-{
-    uint64_t failed = json_failures();
-    struct table all = {0};
-    json_t *out = json_array();
-    bool ok = out != NULL && all_steps(b, &all);
-
-    for (size_t i = 0; ok && i < all.used; i++)
-        (void)json_array_append_new(out, row_json(&all.place[i]));
-    free(all.place);
-    if (ok && json_failures() == failed)
-        return out;
-    json_decref(out);
-    return NULL;
-}
-
-enum err_code figure_batch_write(struct db *db, const char *device_id, const struct figure_batch *b,
-                                 struct err *e)
-{
-    AUTO(json_free) json_t *rows = b->minutes.used == 0 ? NULL : figure_batch_rows(b);
-
-    if (b->minutes.used == 0)
-        return ERR_OK;
-    return rows == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                        : figure_store_add(db, device_id, rows, e);
-}
-
 /* --- totals --- */
 
 static const char *const total_names[] = {"accepted", "delivered", "deferred",    "bounced",
@@ -434,7 +246,7 @@ static _Atomic int64_t totals[COUNT_OF(total_names)], total_rejected[FIGURE_REAS
 void figure_batch_committed(const struct figure_batch *b)
 {
     for (size_t i = 0; i < b->minutes.size; i++) {
-        const struct row *r = &b->minutes.place[i];
+        const struct figure_row *r = &b->minutes.place[i];
         const int64_t v[] = {r->accepted, r->delivered, r->deferred,    r->bounced,
                              r->expired,  r->sessions,  r->auth_failed, r->fatal};
         if (r->step_s == 0)
