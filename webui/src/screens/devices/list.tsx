@@ -2,14 +2,14 @@
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useGet } from "../../api/use";
-import { deviceLink, joinLink } from "../../frame/links";
-import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Time, useUrlState } from "../../ui";
+import { deviceLink, joinLink, withQuery } from "../../frame/links";
+import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Status, Time, useUrlState } from "../../ui";
 import { type Device, PresenceStatus, Revision, STATES, SyncStatus } from "./words";
 
 const REFRESH_MS = 5000;
 
 export function DeviceList() {
-  const { t } = useTranslation("devices"), url = useUrlState();
+  const { t } = useTranslation("devices"), { t: common } = useTranslation(), url = useUrlState();
   const query = { ...pageOf(url), ...(url.get("state") ? { state: url.get("state") } : {}), ...(url.get("group") ? { group: url.get("group") } : {}) };
   const devices = useGet("/api/v1/devices", { query }, { every: REFRESH_MS }), groups = useGet("/api/v1/groups", { query: { limit: 500 } });
   const columns: Column<Device>[] = [
@@ -19,6 +19,11 @@ export function DeviceList() {
     { key: "desired", label: t("truth_desired"), number: true, cell: (d) => <Revision pub={d.desired?.pub} /> },
     { key: "on_disk", label: t("truth_on_disk"), number: true, cell: (d) => <Revision pub={d.on_disk?.pub} /> },
     { key: "running", label: t("truth_running"), number: true, cell: (d) => <Revision pub={d.running?.pub} /> },
+    { key: "drift", label: t("tab_drift"), cell: (d) => {
+      const c = d.conditions?.find((x) => x.type === "Drifted");
+      if (c === undefined || c.status === "Unknown") return common("unknown");
+      return c.status === "True" ? <Link to={withQuery(deviceLink(d.name), { tab: "drift" })}><Status tone={c.reason === "Reported" ? "warn" : "bad"} text={common("yes")} /></Link> : common("none");
+    } },
     { key: "state", label: t("state"), cell: (d) => t(`state_${d.state}`) },
     { key: "seen", label: t("last_seen"), cell: (d) => <Time at={d.last_seen} relative /> },
   ];
