@@ -41,7 +41,8 @@ await page.addInitScript(() => {
 });
 
 const kit = makeKit({ page, browser, test, ours });
-for (const name of (await readdir(new URL("spec/", import.meta.url))).sort())
+if (only[0] === "--screens") await test("pictures for docs/screens", async () => (await import("./screens.mjs")).default(kit));
+else for (const name of (await readdir(new URL("spec/", import.meta.url))).sort())
   if (name.endsWith(".mjs") && (only.length === 0 || name.startsWith("00-") || only.some((o) => name.includes(o))))
     await (await import(`./spec/${name}`)).default(kit);
 

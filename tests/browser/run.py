@@ -1,8 +1,8 @@
 """The console in a real browser against a real lab: a parent, two children with Postfix, and one device that refuses all.
 
-usage: run.py [--lab DIR] [NAME...]    NAME: only spec/NAME*.mjs (always with the session's, which signs in).
+usage: run.py [--lab DIR] [--screens] [NAME...]    NAME: only spec/NAME*.mjs (always with the session's, which signs in).
 --lab DIR: a lab to use again: made when it is not there, left when done; what was built since is put into it.
-Screenshots go to build/browser/ (docs/screens/ is made from them by --screens).
+Screenshots of the specs go to build/browser/; --screens makes those of docs/screens/ and runs nothing else.
 """
 import argparse
 import json
@@ -61,6 +61,7 @@ def fresh(work, running):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--lab")
+    p.add_argument("--screens", action="store_true")
     p.add_argument("names", nargs="*")
     a = p.parse_args()
     users.ensure()
@@ -86,7 +87,7 @@ def main():
                "INARI_API": rig.json["api"], "INARI_USER": user, "INARI_PASSWORD": password, "INARI_SHOTS": shots,
                "INARI_PROFILE": os.path.join(work, "profile"), "INARI_LAB": rig.dir, "INARI_TOKEN": rig.lab.state["token"],
                "INARI_CA": rig.json["ca"], "NODE_EXTRA_CA_CERTS": rig.json["ca"], "INARI_CHILDREN": json.dumps(rig.json["children"])}
-        return subprocess.run(["node", os.path.join(HERE, "run.mjs"), *a.names], env=env, timeout=1500).returncode
+        return subprocess.run(["node", os.path.join(HERE, "run.mjs"), *(["--screens"] if a.screens else a.names)], env=env, timeout=1500).returncode
     finally:
         for part in reversed(running):
             part.stop()

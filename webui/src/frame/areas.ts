@@ -21,4 +21,5 @@ export const areas: Area[] = [
   { path: "accounts", text: "nav_accounts", permission: null, screen: lazy(() => import("../screens/accounts")) },
   { path: "parent", text: "nav_parent", permission: "device:read", screen: lazy(() => import("../screens/parent")) },
   { path: "io", text: "nav_io", permission: null, screen: lazy(() => import("../screens/io")) },
+  { path: "wizard", text: "nav_wizard", permission: "device:read", screen: lazy(() => import("../screens/wizard")) },
 ];
