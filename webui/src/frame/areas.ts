@@ -12,6 +12,7 @@ export interface Area {
 export const areas: Area[] = [
   { path: "overview", text: "nav_overview", permission: "device:read", screen: lazy(() => import("../screens/overview")) },
   { path: "devices", text: "nav_devices", permission: "device:read", screen: lazy(() => import("../screens/devices")) },
+  { path: "groups", text: "nav_groups", permission: "device:read", screen: lazy(() => import("../screens/groups")) },
   { path: "settings", text: "nav_settings", permission: "settings:read", screen: lazy(() => import("../screens/settings")) },
   { path: "changes", text: "nav_changes", permission: "settings:read", screen: lazy(() => import("../screens/changes")) },
   { path: "rollouts", text: "nav_rollouts", permission: "device:read", screen: lazy(() => import("../screens/rollouts")) },

@@ -38,7 +38,7 @@ export function Conflicts({ draft, etag, items }: { draft: Draft; etag: string; 
   return (
     <Alert variant="warning" isInline component="h2" title={t("conflict_title", { count: items.length })} className="inari-conflict">
       <p>{t("conflict_help")}</p>
-      <DataTable caption={t("conflict_title", { count: items.length })} columns={columns} rows={items} rowKey={diffKey} actions={(d) => <DropItem draft={draft} etag={etag} item={d} />} />
+      <DataTable caption={items[0]?.pub === undefined ? t("conflict_title", { count: items.length }) : t("conflict_now")} columns={columns} rows={items} rowKey={diffKey} actions={(d) => <DropItem draft={draft} etag={etag} item={d} />} />
       <Button variant="secondary" isDisabled={mine.isPending} onClick={() => mine.mutate(undefined, { onError: (e) => toast.fail(e) })}>{t("conflict_redo")}</Button>
     </Alert>
   );

@@ -42,10 +42,11 @@ function AreaForm({ name, settings, layers, seen, readOnly }: { name: string; se
     setError(null);
     try {
       const done = await saveInto(over.draft, over.etag, patchAt(layers.place, patchOf(settings, changesAt(over.draft, layers.place) as Values, edits)));
-      setFindings(done.findings);
-      await queries.invalidateQueries();
+      unsaved.delete(name); // at once: the form may be drawn anew while everything is asked for again
       setEdits({});
       setBasis(null);
+      setFindings(done.findings);
+      await queries.invalidateQueries();
       if (review) void go(`/changes/draft/${done.id}`);
       else toast.show({ title: t("saved"), action: { text: t("review"), run: () => void go(`/changes/draft/${done.id}`) } });
     } catch (e) {

@@ -96,10 +96,10 @@ function SettingRow({ of: s, p }: { of: Setting; p: CatalogFormProps }) {
           {edited ? <Label isCompact color="purple">{t("catalog:not_saved")}</Label> : draft[s.key] !== undefined ? <Label isCompact color="blue">{t("catalog:in_draft")}</Label> : null}
           {s.type !== "list" && (edited || draft[s.key] !== undefined) ? <span>{t("catalog:published", { value: valueWords(s, valueFrom(s, [...below, layer]).value, t) })}</span> : null}
           {edited && !disabled ? <Button variant="link" isInline size="sm" aria-label={t("catalog:undo_edit_of", { label: s.label })} onClick={() => onEdits(withEdit(edits, s.key, undefined))}>{t("catalog:undo_edit")}</Button> : null}
-          {own !== undefined && !disabled && s.type !== "list" ? <Button variant="link" isInline size="sm" aria-label={t(below.length === 0 ? "catalog:use_default_of" : "catalog:inherit_of", { label: s.label })} onClick={() => put(undefined)}>
+          {own !== undefined && !disabled && s.type !== "list" ? <Button variant="link" isInline size="sm" aria-label={t(below.length === 0 ? "catalog:use_default_of" : "catalog:inherit_of", { label: s.label, value: valueWords(s, below.length === 0 ? (s.default as Json) : lower.value, t) })} onClick={() => put(undefined)}>
             {below.length === 0 ? t("catalog:use_default", { value: valueWords(s, s.default as Json, t) }) : t("catalog:inherit", { value: valueWords(s, lower.value, t) })}</Button> : null}
           {below.length > 0 && !disabled && s.type !== "list" && !isMarker(own, "$unset") && !same(lower.value, s.default as Json)
-            ? <Button variant="link" isInline size="sm" aria-label={t("catalog:use_default_of", { label: s.label })} onClick={() => put(marker("$unset"))}>{t("catalog:use_default", { value: valueWords(s, s.default as Json, t) })}</Button> : null}
+            ? <Button variant="link" isInline size="sm" aria-label={t("catalog:use_default_of", { label: s.label, value: valueWords(s, s.default as Json, t) })} onClick={() => put(marker("$unset"))}>{t("catalog:use_default", { value: valueWords(s, s.default as Json, t) })}</Button> : null}
           {elsewhere ? <span>{t(s.scope.includes("device") ? "catalog:only_device" : "catalog:only_fleet")}</span> : null}
         </div>
         <Help of={s} findings={findings} id={helpId} />
