@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mail } from "../mail.mjs";
 
 export default async (kit) => {
-  const { page, test, open, everyLook, language, onHost, children } = kit;
+  const { page, test, open, everyLook, axe, shots, language, onHost, children } = kit;
   const rows = page.locator("tbody tr");
   let made;
   await test("events: filters are in the URL, an event tells all it has, markup as text", async () => {
@@ -15,9 +15,10 @@ export default async (kit) => {
     await row.waitFor();
     await row.getByRole("button", { name: "message.rejected" }).click();
     await page.locator("dd").filter({ hasText: "<img src=x" }).first().waitFor();
-    await page.locator("dd").filter({ hasText: "stranger@elsewhere.test" }).waitFor();
+    await page.locator("dd").filter({ hasText: "stranger@elsewhere.test" }).first().waitFor();
     assert.equal(await page.locator("main img").count(), 0);
-    await everyLook("event");
+    await page.screenshot({ path: `${shots}/event-en.png` });
+    await axe("event");
     await page.getByRole("button", { name: "Close" }).click();
     await page.reload();
     await row.waitFor();
@@ -29,7 +30,7 @@ export default async (kit) => {
     const knock = (name) => { try { onHost("outside", "swaks", "--server", children[0].address, "--from", `x@${name}.test`, "--to", "stranger@elsewhere.test", "--helo", "<b>odd</b>", "--timeout", "20", "--hide-all"); } catch { /* refused */ } };
     const first = `${made.mark}live`, second = `${made.mark}late`;
     knock(first);
-    await rows.filter({ hasText: `${first}.test` }).waitFor();
+    await rows.filter({ hasText: `${first}.test` }).first().waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     knock(second);
     await page.getByText("paused", { exact: true }).waitFor();
@@ -39,7 +40,11 @@ export default async (kit) => {
     await page.getByText("一時停止中").waitFor();
     await language("en");
     await page.locator("label[for=events-live]").click();
-    await rows.filter({ hasText: `${second}.test` }).waitFor();
+    await rows.filter({ hasText: `${second}.test` }).first().waitFor();
+    await open("/events?kind=auth.failed");
+    await page.getByText("Nothing matches the filter.").waitFor();
+    await open("/events?kind=message.rejected&limit=20");
+    await rows.first().waitFor();
     await everyLook("events");
   });
   await test("figures: a chart, its table, a copy as CSV; what is shown is in the URL", async () => {

@@ -19,6 +19,7 @@ export const areas: Area[] = [
   { path: "messages", text: "nav_messages", permission: "events:read", screen: lazy(() => import("../screens/messages")) },
   { path: "events", text: "nav_events", permission: "events:read", screen: lazy(() => import("../screens/events")) },
   { path: "figures", text: "nav_figures", permission: "events:read", screen: lazy(() => import("../screens/figures")) },
+  { path: "alerts", text: "nav_alerts", permission: "device:read", screen: lazy(() => import("../screens/alerts")) },
   { path: "commands", text: "nav_commands", permission: "device:read", screen: lazy(() => import("../screens/commands")) },
   { path: "audit", text: "nav_audit", permission: "audit:read", screen: lazy(() => import("../screens/audit")) },
   { path: "accounts", text: "nav_accounts", permission: null, screen: lazy(() => import("../screens/accounts")) },

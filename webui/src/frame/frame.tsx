@@ -8,6 +8,8 @@ import {
 } from "../ui";
 import { areas } from "./areas";
 import { LanguageSwitch } from "./language";
+import { Notifications } from "./notifications";
+import { GlobalSearch } from "./search";
 import { useSession } from "./session";
 import { currentTheme, setTheme, type Theme } from "./theme";
 
@@ -64,6 +66,8 @@ export function Frame() {
           <ToolbarContent>
             <ToolbarItem align={{ default: "alignEnd" }} alignSelf="center" className="inari-roomy">{t("zone", { zone: currentZone() })}</ToolbarItem>
             {may("settings:read") ? <ToolbarItem><Suspense fallback={null}><Pending /></Suspense></ToolbarItem> : null}
+            <ToolbarItem className="inari-tight"><GlobalSearch /></ToolbarItem>
+            <ToolbarItem className="inari-roomy"><Notifications /></ToolbarItem>
             <ToolbarItem><LanguageSwitch /></ToolbarItem>
             <ToolbarItem><AccountMenu /></ToolbarItem>
           </ToolbarContent>

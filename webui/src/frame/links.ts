@@ -14,6 +14,7 @@ export const groupLink = (name: string) => `/groups/${encodeURIComponent(name)}`
 export const joinLink = "/devices/+join"; // no name of a device has a plus
 export const revisionLink = (pub: number) => `/changes/revisions/${pub}`;
 export const rolloutLink = (id: string) => `/rollouts/${id}`;
+export const settingLink = (area: string, key: string) => withQuery(`/settings/${encodeURIComponent(area)}`, { key });
 export const messageLink = (id: string) => `/messages/${encodeURIComponent(id)}`;
 export const messagesLink = (query: Query) => withQuery("/messages", query);
 export const eventsLink = (query: Query) => withQuery("/events", query);

@@ -50,3 +50,5 @@ export { Gallery, GalleryItem } from "@patternfly/react-core/dist/esm/layouts/Ga
 export { Grid, GridItem } from "@patternfly/react-core/dist/esm/layouts/Grid";
 export { Stack, StackItem } from "@patternfly/react-core/dist/esm/layouts/Stack";
 export { Table, Tbody, Td, Th, Thead, Tr } from "@patternfly/react-table/dist/esm/components/Table";
+export { default as SearchIcon } from "@patternfly/react-icons/dist/esm/icons/search-icon";
+export { default as BellIcon } from "@patternfly/react-icons/dist/esm/icons/bell-icon";

@@ -1,0 +1,75 @@
+// A channel as a form.  Secrets go in and never come out: an empty field leaves what is set.
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Schemas } from "../../api/client";
+import { LANGUAGES } from "../../i18n";
+import { get, send, useSend } from "../../api/use";
+import { Button, Checkbox, ErrorBox, Form, FormGroup, FormHelperText, FormSelect, FormSelectOption, HelperText, HelperTextItem, Modal, ModalBody, ModalFooter, ModalHeader, TextInput, useToast } from "../../ui";
+
+export type Channel = Schemas["AlertChannel"];
+type Kind = "mail" | "webhook";
+interface Draft { name: string; kind: Kind; host: string; port: string; tls: string; user: string; from: string; to: string; url: string; secret: string; enabled: boolean; fallback: boolean; lang: "en" | "ja" }
+
+function draftOf(c: Channel | null, lang: "en" | "ja"): Draft {
+  const of = c?.config ?? {};
+  return {
+    name: c?.name ?? "", kind: c?.kind === "webhook" ? "webhook" : "mail", host: of.host ?? "", port: String(of.port ?? 25), tls: of.tls ?? "starttls", user: of.user ?? "", from: of.from ?? "", to: (of.to ?? []).join(", "), url: of.url ?? "",
+    secret: "", enabled: c?.enabled ?? true, fallback: c?.fallback ?? true, lang: c?.lang ?? lang,
+  };
+}
+function bodyOf(d: Draft, old: Channel | null) {
+  const config = d.kind === "webhook" ? { ...(old?.config.ca ? { ca: old.config.ca } : {}), url: d.url.trim() }
+    : { ...old?.config, host: d.host.trim(), port: Number(d.port), tls: d.tls, ...(d.user.trim() === "" ? { user: null } : { user: d.user.trim() }), from: d.from.trim(), to: d.to.split(",").map((x) => x.trim()).filter((x) => x !== "") };
+  return { config, enabled: d.enabled, fallback: d.fallback, lang: d.lang, ...(d.secret === "" ? {} : { secrets: { [d.kind === "webhook" ? "key" : "password"]: d.secret } }) };
+}
+
+export function ChannelDialog({ channel, onClose }: { channel: Channel | null; onClose: () => void }) {
+  const { t, i18n } = useTranslation("alerts"), toast = useToast(), [d, setD] = useState(() => draftOf(channel, i18n.language === "ja" ? "ja" : "en")), set = (x: Partial<Draft>) => setD({ ...d, ...x });
+  const save = useSend(async () => {
+    if (channel === null) return send("post", "/api/v1/alert-channels", { body: { name: d.name.trim(), kind: d.kind, ...bodyOf(d, null) } as never });
+    const { etag } = await get("/api/v1/alert-channels/{id}", { path: { id: channel.id } });
+    return send("patch", "/api/v1/alert-channels/{id}", { path: { id: channel.id }, body: bodyOf(d, channel) as never, ifMatch: etag });
+  });
+  const go = async () => {
+    try { await save.mutateAsync(); } catch { return; } // the dialog shows it
+    toast.show({ title: t("saved") });
+    onClose();
+  };
+  const text = (name: "name" | "host" | "port" | "user" | "from" | "to" | "url", required = true) => (
+    <FormGroup label={t(`c_${name}`)} fieldId={`channel-${name}`} isRequired={required}><TextInput id={`channel-${name}`} value={d[name]} onChange={(_, v) => set({ [name]: v })} isRequired={required} /></FormGroup>
+  );
+  return (
+    <Modal isOpen variant="small" onClose={onClose} aria-labelledby="channel-title">
+      <ModalHeader title={channel === null ? t("channel_new") : channel.name} labelId="channel-title" />
+      <ModalBody tabIndex={0}>
+        <Form onSubmit={(e) => { e.preventDefault(); void go(); }}>
+          {channel !== null ? null : (
+            <>
+              {text("name")}
+              <FormGroup label={t("kind")} fieldId="channel-kind"><FormSelect id="channel-kind" value={d.kind} onChange={(_, v) => set({ kind: v as Kind })}>{(["mail", "webhook"] as const).map((k) => <FormSelectOption key={k} value={k} label={t(`channel_${k}`)} />)}</FormSelect></FormGroup>
+            </>
+          )}
+          {d.kind === "webhook" ? text("url") : (
+            <>
+              {text("host")}{text("port")}
+              <FormGroup label={t("c_tls")} fieldId="channel-tls"><FormSelect id="channel-tls" value={d.tls} onChange={(_, v) => set({ tls: v })}>{(["starttls", "tls", "none"] as const).map((x) => <FormSelectOption key={x} value={x} label={t(`tls_${x}`)} />)}</FormSelect></FormGroup>
+              {text("from")}{text("to")}{text("user", false)}
+            </>
+          )}
+          <FormGroup label={t(d.kind === "webhook" ? "c_key" : "c_password")} fieldId="channel-secret">
+            <TextInput id="channel-secret" type="password" autoComplete="new-password" value={d.secret} onChange={(_, v) => set({ secret: v })} maxLength={200} />
+            <FormHelperText><HelperText><HelperTextItem>{t(channel?.has_secret ? "secret_keep" : "secret_help")}</HelperTextItem></HelperText></FormHelperText>
+          </FormGroup>
+          <FormGroup label={t("c_lang")} fieldId="channel-lang"><FormSelect id="channel-lang" value={d.lang} onChange={(_, v) => set({ lang: v as "en" })}>{Object.entries(LANGUAGES).map(([k, name]) => <FormSelectOption key={k} value={k} label={name} />)}</FormSelect></FormGroup>
+          <Checkbox id="channel-enabled" label={t("enabled")} isChecked={d.enabled} onChange={(_, on) => set({ enabled: on })} />
+          <Checkbox id="channel-fallback" label={t("c_fallback")} isChecked={d.fallback} onChange={(_, on) => set({ fallback: on })} />
+        </Form>
+        <ErrorBox error={save.error} />
+      </ModalBody>
+      <ModalFooter>
+        <Button isDisabled={save.isPending} isLoading={save.isPending} onClick={() => void go()}>{t("save", { ns: "common" })}</Button>
+        <Button variant="link" onClick={onClose}>{t("cancel", { ns: "common" })}</Button>
+      </ModalFooter>
+    </Modal>
+  );
+}
