@@ -1,7 +1,7 @@
 // Settings by area, and a change on its way to the devices: draft, review, publish, rollout, undo; and what goes wrong in between.
 import assert from "node:assert/strict";
 
-export default async ({ page, test, open, everyLook, call, language, children }) => {
+export default async ({ page, test, open, everyLook, axe, call, language, children }) => {
   const catalog = (await call("GET", "/catalog")).data.items;
   const field = (key) => page.locator(`[id="field-${key}"]`), setting = (key) => page.locator(`[id="setting-${key}"]`);
   const button = (name) => page.getByRole("button", { name, exact: true });
@@ -60,6 +60,25 @@ export default async ({ page, test, open, everyLook, call, language, children })
     await open("/settings/smtp_routing");
     await setting("smtp.listen_port").waitFor();
     await everyLook("settings");
+  });
+  await test("settings: another window saved into the same draft: who and what is said, nothing is overwritten unseen", async () => {
+    await open("/settings/smtp_routing");
+    await field(LIMIT).fill("901");
+    await button("Save into the draft").click();
+    await page.getByText("Saved into your draft.").first().waitFor();
+    await setting(LIMIT).getByText("in the draft").waitFor();
+    await field(LIMIT).fill("902");
+    const [head] = (await call("GET", "/drafts")).data.items;
+    await call("PATCH", `/drafts/${head.id}`, { fleet: { [LIMIT]: 903 } }, { "If-Match": (await call("GET", `/drafts/${head.id}`)).etag });
+    await button("Save into the draft").click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText(/^token:.* saved into it:/).waitFor();
+    await dialog.getByRole("row").filter({ hasText: "Maximum recipients per message" }).getByText("903").waitFor();
+    assert.equal((await call("GET", `/drafts/${head.id}`)).data.changes.fleet[LIMIT], 903);
+    await axe("settings: conflict");
+    await dialog.getByRole("button", { name: "Keep what was saved" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.waitForFunction((id) => document.getElementById(id)?.value === "903", `field-${LIMIT}`);
   });
   await nothingOpen();
 };
