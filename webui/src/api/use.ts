@@ -1,6 +1,6 @@
 // Reading and changing, for screens.  useGet keeps what it showed while it asks again; useSend sends one change, says what
 // happened in a toast and asks for everything anew that the change may have touched.
-import { keepPreviousData, useMutation, useQuery, useQueryClient, type UseMutationResult, type UseQueryResult } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient, type UseMutationResult, type UseQueryResult } from "@tanstack/react-query";
 import { type Answer, ApiError, client, type Paths, unwrap } from "./client";
 
 export type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -29,11 +29,20 @@ export function get<P extends With<"get">>(path: P, init: GetInit<P> = {}, signa
   return unwrap(client.GET(path, { params: paramsOf(init), ...(signal ? { signal } : {}) } as never));
 }
 
+/** What was shown stays while a filter or a page changes; never what belongs to another device, layer or message. */
+function sameThing(a: readonly unknown[], b: readonly unknown[]): boolean {
+  const whose = (key: readonly unknown[]) => {
+    const q = (key[2] ?? {}) as Record<string, unknown>;
+    return JSON.stringify([key[0], key[1], q["layer"], q["device"], q["path"]]);
+  };
+  return whose(a) === whose(b);
+}
+
 export function useGet<P extends With<"get">>(path: P, init: GetInit<P> = {}, options: GetOptions = {}): Got<Good<Op<P, "get">>> {
   return useQuery<Answer<Good<Op<P, "get">>>, ApiError>({
     queryKey: [path, init.path ?? null, init.query ?? null],
     queryFn: ({ signal }) => get(path, init, signal),
-    placeholderData: keepPreviousData,
+    placeholderData: (before, of) => (of !== undefined && sameThing(of.queryKey, [path, init.path ?? null, init.query ?? null]) ? before : undefined),
     enabled: options.enabled ?? true,
     refetchInterval: options.every ? options.every : false,
     retry: (n, e) => n < 3 && (e.status === 0 || e.status === 503 || e.status === 502),
