@@ -86,7 +86,7 @@ export function ReviewPage() {
     <Page title={t("review_title")} crumbs={[{ to: "/changes", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/drafts/${id}/diff`, inarictl: `inarictl diff ${id}` }} />}>
       <div className="inari-cards">
         {draft.error?.status === 404 ? <Empty title={t("draft_gone")} action={<Link to="/changes">{t("title")}</Link>}>{t("draft_gone_help")}</Empty>
-          : <Loaded of={draft}>{({ data, etag }) => (data.id === id ? <Review draft={data} etag={etag} /> : <Loading />)}</Loaded>}
+          : <Loaded of={draft}>{({ data, etag }) => (data.id === id ? <Review key={data.id} draft={data} etag={etag} /> : <Loading />)}</Loaded>}
       </div>
     </Page>
   );
