@@ -33,6 +33,8 @@ const struct route routes[] = {
     { "GET",    "/api/v1/session",          session_get,          PERM_KNOWN,      0,        R_OPEN_PW },
     { "DELETE", "/api/v1/session",          session_delete,       PERM_SESSION,    0,        R_OPEN_PW },
     { "PUT",    "/api/v1/session/password", session_password_put, PERM_SESSION,    4 * KIB,  R_OPEN_PW },
+    { "GET",    "/api/v1/session/preferences", session_preferences_get, PERM_SESSION, 0,     0 },
+    { "PATCH",  "/api/v1/session/preferences", session_preferences_patch, PERM_SESSION, 4 * KIB, R_MERGE },
     { "GET",    "/api/v1/accounts",         account_list_get,     PERM_ADMIN,      0,        0 },
     { "POST",   "/api/v1/accounts",         account_post,         PERM_ADMIN,      4 * KIB,  0 },
     { "GET",    "/api/v1/accounts/{id}",    account_get_one,      PERM_ADMIN,      0,        0 },

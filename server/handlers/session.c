@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "domain/auth.h"
 #include "domain/login.h"
+#include "domain/preference.h"
 #include "domain/role.h"
 #include "handlers/common.h"
 
@@ -112,4 +113,20 @@ enum err_code session_password_put(struct req *rq, struct reply *rp, struct err 
         return rc;
     set_cookie(rp, cookie, SESSION_MAX_MS / 1000);
     return reply_empty(rp);
+}
+
+enum err_code session_preferences_get(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = preference_get(rq->db, rq->who.account, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
+}
+
+enum err_code session_preferences_patch(struct req *rq, struct reply *rp, struct err *e)
+{
+    json_t *j = NULL;
+    enum err_code rc = preference_patch(rq->db, rq->who.account, rq->json, rq->dry_run, &j, e);
+
+    return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }

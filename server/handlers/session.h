@@ -7,3 +7,5 @@ enum err_code session_post(struct req *rq, struct reply *rp, struct err *e);
 enum err_code session_get(struct req *rq, struct reply *rp, struct err *e);
 enum err_code session_delete(struct req *rq, struct reply *rp, struct err *e);
 enum err_code session_password_put(struct req *rq, struct reply *rp, struct err *e);
+enum err_code session_preferences_get(struct req *rq, struct reply *rp, struct err *e);
+enum err_code session_preferences_patch(struct req *rq, struct reply *rp, struct err *e);

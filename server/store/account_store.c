@@ -25,6 +25,14 @@ static const struct stmt OTHER_ADMINS = {"account_other_admins", 1,
                                          "SELECT count(*) FROM (SELECT 1 FROM account WHERE role = "
                                          "'admin' AND NOT disabled AND id <> $1::uuid "
                                          "ORDER BY id FOR UPDATE) x"};
+static const struct stmt PREFERENCES = {
+    "account_preferences", 1, "SELECT preferences::text FROM account WHERE id = $1::uuid"};
+static const struct stmt PREFERENCES_LOCK = {
+    "account_preferences_lock", 1,
+    "SELECT preferences::text FROM account WHERE id = $1::uuid FOR UPDATE"};
+static const struct stmt PREFERENCES_SAVE = {
+    "account_preferences_save", 2,
+    "UPDATE account SET preferences = $2::jsonb WHERE id = $1::uuid"};
 static const struct stmt COUNT = {"account_count", 0, "SELECT count(*) FROM account"};
 static const struct stmt LOGIN_LOCK = {"login_lock", 3,
                                        "INSERT INTO login_failure (kind, subject, failures, until) "
@@ -41,8 +49,11 @@ static const struct stmt LOGIN_PURGE = {"login_purge", 1,
                                         "DELETE FROM login_failure WHERE until < $1::timestamptz"};
 
 const struct stmt *const account_store_stmts[] = {
-    &BY_ID,        &LOCK,  &BY_NAME,    &LIST,      &INSERT,      &UPDATE,      &DELETE,
-    &OTHER_ADMINS, &COUNT, &LOGIN_LOCK, &LOGIN_SET, &LOGIN_CLEAR, &LOGIN_PURGE, NULL};
+    &BY_ID,       &LOCK,        &BY_NAME,          &LIST,
+    &INSERT,      &UPDATE,      &DELETE,           &OTHER_ADMINS,
+    &COUNT,       &LOGIN_LOCK,  &LOGIN_SET,        &LOGIN_CLEAR,
+    &LOGIN_PURGE, &PREFERENCES, &PREFERENCES_LOCK, &PREFERENCES_SAVE,
+    NULL};
 
 static struct account_row row_of(const struct rows *r, int i)
 {
@@ -117,6 +128,25 @@ enum err_code account_store_update(struct db *db, const struct account_row *row,
                                       P_TEXT(row->lang), P_BOOL(row->must_change),
                                       P_BOOL(row->disabled)},
                   NULL, NULL, e);
+}
+
+enum err_code account_store_preferences(struct db *db, const char *id, bool lock, struct arena *a,
+                                        const char **ret, struct err *e)
+{
+    struct rows *r = NULL;
+    enum err_code rc = db_one(db, lock ? &PREFERENCES_LOCK : &PREFERENCES,
+                              (struct db_param[]){P_TEXT(id)}, a, &r, e);
+
+    if (rc == ERR_OK)
+        *ret = rows_text(r, 0, 0);
+    return rc;
+}
+
+enum err_code account_store_preferences_save(struct db *db, const char *id, const char *json,
+                                             struct err *e)
+{
+    return db_run(db, &PREFERENCES_SAVE, (struct db_param[]){P_TEXT(id), P_TEXT(json)}, NULL, NULL,
+                  e);
 }
 
 enum err_code account_store_delete(struct db *db, const char *id, struct err *e)

@@ -30,6 +30,11 @@ MUST_USE enum err_code account_store_delete(struct db *db, const char *id, struc
  * other at once. */
 MUST_USE enum err_code account_store_other_admins(struct db *db, const char *id, int64_t *ret_n,
                                                   struct err *e);
+/* What was chosen for the console, a JSON object; locked until the transaction ends when lock. */
+MUST_USE enum err_code account_store_preferences(struct db *db, const char *id, bool lock,
+                                                 struct arena *a, const char **ret, struct err *e);
+MUST_USE enum err_code account_store_preferences_save(struct db *db, const char *id,
+                                                      const char *json, struct err *e);
 MUST_USE enum err_code account_store_count(struct db *db, int64_t *ret_n, struct err *e);
 
 /* kind: "account" or "address".  The row is made when there is none, and locked until the

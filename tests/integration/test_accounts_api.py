@@ -228,3 +228,17 @@ def test_an_answer_with_a_secret_is_not_kept(admin, parent):
     assert a.status_code == 201
     assert admin.post("/api-tokens", json=body, headers=key).status_code == 409
     assert a.json()["token"] not in str(parent.postgres.psql("SELECT * FROM idempotency"))
+
+
+def test_preferences_follow_the_account(parent, admin, account):
+    """Chosen in one session, there in the next and after a restart's worth of reading; somebody else's are their own."""
+    name, password = account(parent, "viewer")
+    one = parent.login(name, password)
+    assert one.ok("GET", "/session/preferences") == {}
+    assert one.ok("PATCH", "/session/preferences", {"lang": "ja", "theme": "dark", "zone": "Asia/Tokyo", "page_size": 100})["zone"] == "Asia/Tokyo"
+    assert one.ok("PATCH", "/session/preferences", {"theme": None}) == {"lang": "ja", "zone": "Asia/Tokyo", "page_size": 100}
+    assert parent.login(name, password).ok("GET", "/session/preferences") == {"lang": "ja", "zone": "Asia/Tokyo", "page_size": 100}
+    for bad, where in (({"zone": "Tokyo; DROP"}, "/zone"), ({"page_size": 30}, "/page_size"), ({"theme": "pink"}, "/theme"), ({"colour": "x"}, "/colour")):
+        r = one.patch("/session/preferences", json=bad)
+        assert r.status_code == 422 and r.json()["errors"][0]["pointer"] == where
+    assert one.ok("GET", "/session/preferences")["page_size"] == 100

@@ -227,6 +227,8 @@ def test_answers_are_as_described(parent, api, device, described):
     own("GET", "/api-tokens")
     made = own("POST", "/api-tokens", {"name": "contract", "scopes": ["device:read"]})
     own("DELETE", f"/api-tokens/{made['id']}")
+    own("PATCH", "/session/preferences", {"theme": "dark", "page_size": 100})
+    own("GET", "/session/preferences")
     own("PUT", "/session/password", {"old": "wrong", "new": "Another-long-password-7"}, want=(422, 429))
     own("DELETE", "/session")
 

@@ -9,6 +9,7 @@ import {
 import { areas } from "./areas";
 import { LanguageSwitch } from "./language";
 import { Notifications } from "./notifications";
+import { PreferencesDialog, remember, usePreferences } from "./preferences";
 import { GlobalSearch } from "./search";
 import { useSession } from "./session";
 import { currentTheme, setTheme, type Theme } from "./theme";
@@ -17,16 +18,20 @@ import { currentTheme, setTheme, type Theme } from "./theme";
 const Pending = lazy(() => import("../screens/changes/pending"));
 
 function AccountMenu() {
-  const { t } = useTranslation(), { session, signOut } = useSession(), [open, setOpen] = useState(false), [theme, keep] = useState<Theme>(currentTheme());
-  const choose = (x: Theme) => { setTheme(x); keep(x); };
+  const { t } = useTranslation(), { session, signOut } = useSession(), [open, setOpen] = useState(false), [theme, keep] = useState<Theme>(currentTheme()), [choosing, setChoosing] = useState(false);
+  const choose = (x: Theme) => { setTheme(x); keep(x); remember({ theme: x }); };
   return (
-    <Dropdown isOpen={open} onOpenChange={setOpen} popperProps={{ position: "right" }}
-      toggle={(ref) => <MenuToggle ref={ref} isExpanded={open} onClick={() => setOpen(!open)} aria-label={t("account_menu", { user: session.user })} icon={<UserIcon />}><span className="inari-roomy">{session.user} ({t(`role_${session.role}`)})</span></MenuToggle>}>
-      <DropdownList>
-        {(["auto", "light", "dark"] as const).map((x) => <DropdownItem key={x} isSelected={theme === x} onClick={() => choose(x)}>{`${t("theme")}: ${t(`theme_${x}`)}`}</DropdownItem>)}
-        <DropdownItem key="out" onClick={() => void signOut()}>{t("sign_out")}</DropdownItem>
-      </DropdownList>
-    </Dropdown>
+    <>
+      <Dropdown isOpen={open} onOpenChange={setOpen} popperProps={{ position: "right" }}
+        toggle={(ref) => <MenuToggle ref={ref} isExpanded={open} onClick={() => setOpen(!open)} aria-label={t("account_menu", { user: session.user })} icon={<UserIcon />}><span className="inari-roomy">{session.user} ({t(`role_${session.role}`)})</span></MenuToggle>}>
+        <DropdownList>
+          {(["auto", "light", "dark"] as const).map((x) => <DropdownItem key={x} isSelected={theme === x} onClick={() => choose(x)}>{`${t("theme")}: ${t(`theme_${x}`)}`}</DropdownItem>)}
+          <DropdownItem key="preferences" onClick={() => { setOpen(false); setChoosing(true); }}>{t("preferences")}</DropdownItem>
+          <DropdownItem key="out" onClick={() => void signOut()}>{t("sign_out")}</DropdownItem>
+        </DropdownList>
+      </Dropdown>
+      {choosing ? <PreferencesDialog onClose={() => { setChoosing(false); keep(currentTheme()); }} /> : null}
+    </>
   );
 }
 
@@ -47,13 +52,14 @@ export function NotFound() {
 }
 
 export function Frame() {
-  const { t } = useTranslation(), { may } = useSession(), { pathname } = useLocation(), [narrow, setNarrow] = useState(window.matchMedia("(max-width: 1199px)").matches), [open, setOpen] = useState(!narrow);
+  const { t } = useTranslation(), { may, session } = useSession(), { pathname } = useLocation(), [narrow, setNarrow] = useState(window.matchMedia("(max-width: 1199px)").matches), [open, setOpen] = useState(!narrow);
   useEffect(() => {
     const m = window.matchMedia("(max-width: 1199px)"), seen = () => { setNarrow(m.matches); setOpen(!m.matches); };
     m.addEventListener("change", seen);
     return () => m.removeEventListener("change", seen);
   }, []);
   useEffect(() => { if (narrow) setOpen(false); }, [pathname, narrow]);
+  usePreferences(session.account);
   const seen = areas.filter((a) => a.permission === null || may(a.permission)), first = seen[0]?.path ?? "";
   const masthead = (
     <Masthead>
@@ -68,7 +74,7 @@ export function Frame() {
             {may("settings:read") ? <ToolbarItem><Suspense fallback={null}><Pending /></Suspense></ToolbarItem> : null}
             <ToolbarItem className="inari-tight"><GlobalSearch /></ToolbarItem>
             <ToolbarItem className="inari-roomy"><Notifications /></ToolbarItem>
-            <ToolbarItem><LanguageSwitch /></ToolbarItem>
+            <ToolbarItem><LanguageSwitch onChoose={(l) => remember({ lang: l })} /></ToolbarItem>
             <ToolbarItem><AccountMenu /></ToolbarItem>
           </ToolbarContent>
         </Toolbar>

@@ -3,10 +3,10 @@ import { useTranslation } from "react-i18next";
 import { currentLanguage, LANGUAGES, type Language, setLanguage } from "../i18n";
 import { ToggleGroup, ToggleGroupItem } from "../ui";
 
-export function LanguageSwitch() {
+export function LanguageSwitch({ onChoose }: { onChoose?: (l: Language) => void }) {
   const { t } = useTranslation(), queries = useQueryClient(), now = currentLanguage();
   // the parent's own sentences come in the language of the request
-  const choose = async (l: Language) => { await setLanguage(l); await queries.invalidateQueries(); };
+  const choose = async (l: Language) => { await setLanguage(l); onChoose?.(l); await queries.invalidateQueries(); };
   return (
     <ToggleGroup aria-label={t("language")} isCompact>
       {(Object.keys(LANGUAGES) as Language[]).map((l) => (

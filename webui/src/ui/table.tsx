@@ -63,6 +63,17 @@ export function DataTable<R>({ caption, columns, rows, rowKey, empty, actions, s
   );
 }
 
+export const PAGE_SIZES = [20, 50, 100] as const;
+export type PageSize = (typeof PAGE_SIZES)[number];
+const KEPT = "inari.rows";
+/** Rows of a list that the URL says nothing about. */
+export function pageSize(): PageSize {
+  return PAGE_SIZES.find((n) => String(n) === localStorage.getItem(KEPT)) ?? 50;
+}
+export function keepPageSize(n: PageSize): void {
+  localStorage.setItem(KEPT, String(n));
+}
+
 /** Under a list: how many rows a page has and the way to the next; both live in the URL ("limit", "cursor"). */
 export function Pager({ next, note }: { next: string | null | undefined; note?: ReactNode }) {
   const { t } = useTranslation(), url = useUrlState();
@@ -70,8 +81,8 @@ export function Pager({ next, note }: { next: string | null | undefined; note?: 
     <Flex className="inari-pager" alignItems={{ default: "alignItemsCenter" }}>
       <FlexItem>{note}</FlexItem>
       <FlexItem align={{ default: "alignRight" }}>
-        <FormSelect aria-label={t("rows")} value={url.get("limit") || "50"} onChange={(_, v) => url.set({ limit: v === "50" ? "" : v })}>
-          {["20", "50", "100"].map((n) => <FormSelectOption key={n} value={n} label={`${t("rows")}: ${n}`} />)}
+        <FormSelect aria-label={t("rows")} value={url.get("limit") || String(pageSize())} onChange={(_, v) => url.set({ limit: v === String(pageSize()) ? "" : v })}>
+          {PAGE_SIZES.map((n) => <FormSelectOption key={n} value={String(n)} label={`${t("rows")}: ${n}`} />)}
         </FormSelect>
       </FlexItem>
       <FlexItem><Button variant="secondary" isDisabled={url.get("cursor") === ""} onClick={() => url.set({ cursor: "" }, { push: true })}>{t("first_page")}</Button></FlexItem>
@@ -82,5 +93,5 @@ export function Pager({ next, note }: { next: string | null | undefined; note?: 
 /** limit and cursor of the URL as parameters of the API. */
 export function pageOf(url: { get: (name: string) => string }): { limit: number; cursor?: string } {
   const limit = Number(url.get("limit")), cursor = url.get("cursor");
-  return { limit: [20, 50, 100].includes(limit) ? limit : 50, ...(cursor === "" ? {} : { cursor }) };
+  return { limit: PAGE_SIZES.find((n) => n === limit) ?? pageSize(), ...(cursor === "" ? {} : { cursor }) };
 }

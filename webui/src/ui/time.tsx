@@ -3,8 +3,23 @@ import { useTranslation } from "react-i18next";
 import { currentLanguage } from "../i18n";
 
 const KEPT = "inari.zone";
+const known = new Map<string, boolean>();
+/** Kept with the account, chosen in another browser: this one may be older than the zone's name. */
+function isKnown(zone: string): boolean {
+  const before = known.get(zone);
+  if (before !== undefined) return before;
+  let ok = true;
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: zone });
+  } catch {
+    ok = false;
+  }
+  known.set(zone, ok);
+  return ok;
+}
 export function currentZone(): string {
-  return localStorage.getItem(KEPT) ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const kept = localStorage.getItem(KEPT);
+  return kept === null ? Intl.DateTimeFormat().resolvedOptions().timeZone : isKnown(kept) ? kept : "UTC";
 }
 export function keepZone(zone: string): void {
   localStorage.setItem(KEPT, zone);

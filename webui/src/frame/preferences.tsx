@@ -1,0 +1,58 @@
+// How the console looks to this person: kept with the account, so that the next browser shows it too.  This browser keeps a copy
+// for the moment before somebody has signed in.
+import i18next from "i18next";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Schemas } from "../api/client";
+import { get, send } from "../api/use";
+import { currentLanguage, LANGUAGES, type Language, setLanguage } from "../i18n";
+import { currentZone, FormDialog, FormGroup, FormSelect, FormSelectOption, keepPageSize, keepZone, PAGE_SIZES, pageSize, useToast } from "../ui";
+import { currentTheme, setTheme, type Theme } from "./theme";
+
+type Preferences = Schemas["Preferences"];
+const THEMES = ["auto", "light", "dark"] as const;
+
+async function show(p: Preferences): Promise<void> {
+  if (p.theme !== undefined) setTheme(p.theme);
+  if (p.zone !== undefined) keepZone(p.zone);
+  if (p.page_size !== undefined) keepPageSize(p.page_size);
+  if (p.lang !== undefined && p.lang !== currentLanguage()) await setLanguage(p.lang);
+  else await i18next.changeLanguage(currentLanguage()); // every text and time is drawn anew
+}
+
+/** What was chosen in another browser holds here too; where it cannot be read, this browser's copy does. */
+export function usePreferences(account: string | undefined): void {
+  useEffect(() => {
+    if (account !== undefined) void get("/api/v1/session/preferences").then((a) => show(a.data as Preferences)).catch(() => undefined);
+  }, [account]);
+}
+/** A choice made beside the dialog; it holds here at once, whatever becomes of the call. */
+export function remember(p: Preferences): void {
+  void send("patch", "/api/v1/session/preferences", { body: p }).catch(() => undefined);
+}
+
+export function PreferencesDialog({ onClose }: { onClose: () => void }) {
+  const { t } = useTranslation(), toast = useToast();
+  const [lang, setLang] = useState<Language>(currentLanguage()), [theme, keep] = useState<Theme>(currentTheme()), [zone, setZone] = useState(currentZone()), [rows, setRows] = useState(pageSize());
+  const zones = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((z) => z !== "UTC")];
+  const save = async () => {
+    await show((await send("patch", "/api/v1/session/preferences", { body: { lang, theme, zone, page_size: rows } })).data as Preferences);
+    toast.show({ title: i18next.t("preferences_saved") });
+  };
+  return (
+    <FormDialog title={t("preferences")} help={t("preferences_help")} verb={t("save")} onSend={save} onClose={onClose}>
+      <FormGroup label={t("language")} fieldId="preference-lang">
+        <FormSelect id="preference-lang" value={lang} onChange={(_, v) => setLang(v as Language)}>{(Object.keys(LANGUAGES) as Language[]).map((l) => <FormSelectOption key={l} value={l} label={LANGUAGES[l]} />)}</FormSelect>
+      </FormGroup>
+      <FormGroup label={t("theme")} fieldId="preference-theme">
+        <FormSelect id="preference-theme" value={theme} onChange={(_, v) => keep(v as Theme)}>{THEMES.map((x) => <FormSelectOption key={x} value={x} label={t(`theme_${x}`)} />)}</FormSelect>
+      </FormGroup>
+      <FormGroup label={t("time_zone")} fieldId="preference-zone">
+        <FormSelect id="preference-zone" value={zone} onChange={(_, v) => setZone(v)}>{(zones.includes(zone) ? zones : [zone, ...zones]).map((z) => <FormSelectOption key={z} value={z} label={z} />)}</FormSelect>
+      </FormGroup>
+      <FormGroup label={t("rows")} fieldId="preference-rows">
+        <FormSelect id="preference-rows" value={String(rows)} onChange={(_, v) => setRows(PAGE_SIZES.find((n) => String(n) === v) ?? 50)}>{PAGE_SIZES.map((n) => <FormSelectOption key={n} value={String(n)} label={String(n)} />)}</FormSelect>
+      </FormGroup>
+    </FormDialog>
+  );
+}
