@@ -20,27 +20,36 @@ async function show(p: Preferences): Promise<void> {
   else await i18next.changeLanguage(currentLanguage()); // every text and time is drawn anew
 }
 
+const UNSAVED = "inari.unsaved";
+const unsaved = (): Preferences => JSON.parse(localStorage.getItem(UNSAVED) ?? "{}") as Preferences;
+const save = (p: Preferences) => send("patch", "/api/v1/session/preferences", { body: p });
+
+/** A choice made beside the dialog.  It holds here at once; a page that is left before the parent has it tells it from the next. */
+export function remember(p: Preferences): void {
+  const all = JSON.stringify({ ...unsaved(), ...p });
+  localStorage.setItem(UNSAVED, all);
+  void save(JSON.parse(all) as Preferences).then(() => { if (localStorage.getItem(UNSAVED) === all) localStorage.removeItem(UNSAVED); }).catch(() => undefined);
+}
+
 /** What was chosen in another browser holds here too; where it cannot be read, this browser's copy does. */
 export function usePreferences(account: string | undefined): void {
   useEffect(() => {
-    if (account !== undefined) void get("/api/v1/session/preferences").then((a) => show(a.data as Preferences)).catch(() => undefined);
+    if (account === undefined) return;
+    if (localStorage.getItem(UNSAVED) !== null) remember({});
+    else void get("/api/v1/session/preferences").then((a) => { if (localStorage.getItem(UNSAVED) === null) return show(a.data as Preferences); }).catch(() => undefined);
   }, [account]);
-}
-/** A choice made beside the dialog; it holds here at once, whatever becomes of the call. */
-export function remember(p: Preferences): void {
-  void send("patch", "/api/v1/session/preferences", { body: p }).catch(() => undefined);
 }
 
 export function PreferencesDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation(), toast = useToast();
   const [lang, setLang] = useState<Language>(currentLanguage()), [theme, keep] = useState<Theme>(currentTheme()), [zone, setZone] = useState(currentZone()), [rows, setRows] = useState(pageSize());
   const zones = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((z) => z !== "UTC")];
-  const save = async () => {
-    await show((await send("patch", "/api/v1/session/preferences", { body: { lang, theme, zone, page_size: rows } })).data as Preferences);
+  const keepAll = async () => {
+    await show((await save({ lang, theme, zone, page_size: rows })).data as Preferences);
     toast.show({ title: i18next.t("preferences_saved") });
   };
   return (
-    <FormDialog title={t("preferences")} help={t("preferences_help")} verb={t("save")} onSend={save} onClose={onClose}>
+    <FormDialog title={t("preferences")} help={t("preferences_help")} verb={t("save")} onSend={keepAll} onClose={onClose}>
       <FormGroup label={t("language")} fieldId="preference-lang">
         <FormSelect id="preference-lang" value={lang} onChange={(_, v) => setLang(v as Language)}>{(Object.keys(LANGUAGES) as Language[]).map((l) => <FormSelectOption key={l} value={l} label={LANGUAGES[l]} />)}</FormSelect>
       </FormGroup>
