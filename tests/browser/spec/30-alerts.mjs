@@ -48,7 +48,7 @@ export default async (kit) => {
     await row("many-wait").waitFor({ state: "detached" });
     await everyLook("alert-rules");
   });
-  await test("alerts: a channel's secret goes in and never comes out; its test says each step", async () => {
+  await test("alerts: a channel is set up; its test says each step", async () => {
     const there = await call("GET", "/alert-channels/ops").catch(() => null); // of a run before that failed here
     if (there !== null) await call("DELETE", "/alert-channels/ops", undefined, { "If-Match": there.etag });
     await open("/alerts?tab=channels");
@@ -71,6 +71,30 @@ export default async (kit) => {
     await language("en");
     await call("DELETE", "/alert-channels/ops", undefined, { "If-Match": (await call("GET", "/alert-channels/ops")).etag });
     await everyLook("alert-channels");
+  });
+  await test("alerts: an SNMP receiver's secret goes in and never comes out, and stays when something else is changed", async () => {
+    const community = "sesame-of-the-gate";
+    await open("/alerts?tab=channels");
+    await button("New channel").click();
+    await dialog.locator("#channel-kind").selectOption("snmp");
+    assert.equal(await dialog.locator("#channel-port").inputValue(), "162");
+    await dialog.locator("#channel-name").fill("noc");
+    await dialog.locator("#channel-host").fill("127.0.0.1");
+    await dialog.locator("#channel-version").selectOption("v2c");
+    await dialog.locator("#channel-secret").fill(community);
+    await axe("channel snmp");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await row("noc").getByText("set", { exact: true }).waitFor();
+    await row("noc").getByRole("button", { name: "Edit" }).click();
+    assert.equal(await dialog.locator("#channel-secret").inputValue(), "");
+    await dialog.locator("#channel-port").fill("1162");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
+    const { data, etag } = await call("GET", "/alert-channels/noc");
+    assert.equal(data.config.port, 1162);
+    assert.equal(data.has_secret, true);
+    assert.ok(!JSON.stringify(data).includes(community) && !(await page.content()).includes(community));
+    await call("DELETE", "/alert-channels/noc", undefined, { "If-Match": etag });
     await open("/alerts?tab=notices");
     await everyLook("alert-notices");
   });

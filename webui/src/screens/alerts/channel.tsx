@@ -7,20 +7,33 @@ import { get, send, useSend } from "../../api/use";
 import { Button, Checkbox, ErrorBox, Form, FormGroup, FormHelperText, FormSelect, FormSelectOption, HelperText, HelperTextItem, Modal, ModalBody, ModalFooter, ModalHeader, TextInput, useToast } from "../../ui";
 
 export type Channel = Schemas["AlertChannel"];
-type Kind = "mail" | "webhook";
-interface Draft { name: string; kind: Kind; host: string; port: string; tls: string; user: string; from: string; to: string; url: string; secret: string; enabled: boolean; fallback: boolean; lang: "en" | "ja" }
+type Kind = Channel["kind"];
+const KINDS = ["mail", "webhook", "snmp"] as const;
+const PORTS = { mail: "25", webhook: "443", snmp: "162" } as const;
+interface Draft { name: string; kind: Kind; host: string; port: string; tls: string; user: string; from: string; to: string; url: string; version: "v2c" | "v3"; inform: boolean; root: string; secret: string; priv: string; enabled: boolean; fallback: boolean; lang: "en" | "ja" }
 
 function draftOf(c: Channel | null, lang: "en" | "ja"): Draft {
   const of = c?.config ?? {};
   return {
-    name: c?.name ?? "", kind: c?.kind === "webhook" ? "webhook" : "mail", host: of.host ?? "", port: String(of.port ?? 25), tls: of.tls ?? "starttls", user: of.user ?? "", from: of.from ?? "", to: (of.to ?? []).join(", "), url: of.url ?? "",
-    secret: "", enabled: c?.enabled ?? true, fallback: c?.fallback ?? true, lang: c?.lang ?? lang,
+    name: c?.name ?? "", kind: c?.kind ?? "mail", host: of.host ?? "", port: String(of.port ?? PORTS[c?.kind ?? "mail"]), tls: of.tls ?? "starttls", user: of.user ?? "", from: of.from ?? "", to: (of.to ?? []).join(", "), url: of.url ?? "",
+    version: of.version ?? "v3", inform: of.inform ?? true, root: of.root ?? "", secret: "", priv: "", enabled: c?.enabled ?? true, fallback: c?.fallback ?? true, lang: c?.lang ?? lang,
   };
 }
+function configOf(d: Draft, old: Channel | null) {
+  const user = d.user.trim() === "" ? null : d.user.trim();
+  if (d.kind === "webhook") return { ...(old?.config.ca ? { ca: old.config.ca } : {}), url: d.url.trim() };
+  const host = { host: d.host.trim(), port: Number(d.port) };
+  if (d.kind === "snmp") return { ...host, version: d.version, inform: d.inform, ...(d.version === "v3" ? { user } : {}), ...(d.root.trim() === "" ? {} : { root: d.root.trim() }) };
+  return { ...old?.config, ...host, tls: d.tls, user, from: d.from.trim(), to: d.to.split(",").map((x) => x.trim()).filter((x) => x !== "") };
+}
+/** Only what was typed in: an empty field leaves what is set. */
+function secretsOf(d: Draft) {
+  const name = d.kind === "webhook" ? "key" : d.kind === "mail" ? "password" : d.version === "v2c" ? "community" : "auth_password";
+  const typed = { ...(d.secret === "" ? {} : { [name]: d.secret }), ...(d.kind === "snmp" && d.version === "v3" && d.priv !== "" ? { priv_password: d.priv } : {}) };
+  return Object.keys(typed).length === 0 ? {} : { secrets: typed };
+}
 function bodyOf(d: Draft, old: Channel | null) {
-  const config = d.kind === "webhook" ? { ...(old?.config.ca ? { ca: old.config.ca } : {}), url: d.url.trim() }
-    : { ...old?.config, host: d.host.trim(), port: Number(d.port), tls: d.tls, ...(d.user.trim() === "" ? { user: null } : { user: d.user.trim() }), from: d.from.trim(), to: d.to.split(",").map((x) => x.trim()).filter((x) => x !== "") };
-  return { config, enabled: d.enabled, fallback: d.fallback, lang: d.lang, ...(d.secret === "" ? {} : { secrets: { [d.kind === "webhook" ? "key" : "password"]: d.secret } }) };
+  return { config: configOf(d, old), enabled: d.enabled, fallback: d.fallback, lang: d.lang, ...secretsOf(d) };
 }
 
 export function ChannelDialog({ channel, onClose }: { channel: Channel | null; onClose: () => void }) {
@@ -35,8 +48,14 @@ export function ChannelDialog({ channel, onClose }: { channel: Channel | null; o
     toast.show({ title: t("saved") });
     onClose();
   };
-  const text = (name: "name" | "host" | "port" | "user" | "from" | "to" | "url", required = true) => (
+  const text = (name: "name" | "host" | "port" | "user" | "from" | "to" | "url" | "root", required = true) => (
     <FormGroup label={t(`c_${name}`)} fieldId={`channel-${name}`} isRequired={required}><TextInput id={`channel-${name}`} value={d[name]} onChange={(_, v) => set({ [name]: v })} isRequired={required} /></FormGroup>
+  );
+  const secret = (id: string, label: string, value: string, change: (v: string) => void) => (
+    <FormGroup label={label} fieldId={id}>
+      <TextInput id={id} type="password" autoComplete="new-password" value={value} onChange={(_, v) => change(v)} maxLength={200} />
+      <FormHelperText><HelperText><HelperTextItem>{t(channel?.has_secret ? "secret_keep" : "secret_help")}</HelperTextItem></HelperText></FormHelperText>
+    </FormGroup>
   );
   return (
     <Modal isOpen variant="small" onClose={onClose} aria-labelledby="channel-title">
@@ -46,20 +65,25 @@ export function ChannelDialog({ channel, onClose }: { channel: Channel | null; o
           {channel !== null ? null : (
             <>
               {text("name")}
-              <FormGroup label={t("kind")} fieldId="channel-kind"><FormSelect id="channel-kind" value={d.kind} onChange={(_, v) => set({ kind: v as Kind })}>{(["mail", "webhook"] as const).map((k) => <FormSelectOption key={k} value={k} label={t(`channel_${k}`)} />)}</FormSelect></FormGroup>
+              <FormGroup label={t("kind")} fieldId="channel-kind"><FormSelect id="channel-kind" value={d.kind} onChange={(_, v) => set({ kind: v as Kind, port: PORTS[v as Kind] })}>{KINDS.map((k) => <FormSelectOption key={k} value={k} label={t(`channel_${k}`)} />)}</FormSelect></FormGroup>
             </>
           )}
-          {d.kind === "webhook" ? text("url") : (
+          {d.kind === "webhook" ? text("url") : d.kind === "snmp" ? (
+            <>
+              {text("host")}{text("port")}
+              <FormGroup label={t("c_version")} fieldId="channel-version"><FormSelect id="channel-version" value={d.version} onChange={(_, v) => set({ version: v as Draft["version"] })}>{(["v3", "v2c"] as const).map((x) => <FormSelectOption key={x} value={x} label={t(`version_${x}`)} />)}</FormSelect></FormGroup>
+              <Checkbox id="channel-inform" label={t("c_inform")} isChecked={d.inform} onChange={(_, on) => set({ inform: on })} />
+              {d.version === "v3" ? text("user") : null}{text("root", false)}
+            </>
+          ) : (
             <>
               {text("host")}{text("port")}
               <FormGroup label={t("c_tls")} fieldId="channel-tls"><FormSelect id="channel-tls" value={d.tls} onChange={(_, v) => set({ tls: v })}>{(["starttls", "tls", "none"] as const).map((x) => <FormSelectOption key={x} value={x} label={t(`tls_${x}`)} />)}</FormSelect></FormGroup>
               {text("from")}{text("to")}{text("user", false)}
             </>
           )}
-          <FormGroup label={t(d.kind === "webhook" ? "c_key" : "c_password")} fieldId="channel-secret">
-            <TextInput id="channel-secret" type="password" autoComplete="new-password" value={d.secret} onChange={(_, v) => set({ secret: v })} maxLength={200} />
-            <FormHelperText><HelperText><HelperTextItem>{t(channel?.has_secret ? "secret_keep" : "secret_help")}</HelperTextItem></HelperText></FormHelperText>
-          </FormGroup>
+          {secret("channel-secret", t(d.kind === "webhook" ? "c_key" : d.kind === "mail" ? "c_password" : d.version === "v2c" ? "c_community" : "c_auth"), d.secret, (v) => set({ secret: v }))}
+          {d.kind === "snmp" && d.version === "v3" ? secret("channel-priv", t("c_priv"), d.priv, (v) => set({ priv: v })) : null}
           <FormGroup label={t("c_lang")} fieldId="channel-lang"><FormSelect id="channel-lang" value={d.lang} onChange={(_, v) => set({ lang: v as "en" })}>{Object.entries(LANGUAGES).map(([k, name]) => <FormSelectOption key={k} value={k} label={name} />)}</FormSelect></FormGroup>
           <Checkbox id="channel-enabled" label={t("enabled")} isChecked={d.enabled} onChange={(_, on) => set({ enabled: on })} />
           <Checkbox id="channel-fallback" label={t("c_fallback")} isChecked={d.fallback} onChange={(_, on) => set({ fallback: on })} />

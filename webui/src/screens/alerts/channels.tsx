@@ -65,7 +65,7 @@ export function ChannelList() {
               actions={(c) => (admin ? (
                 <>
                   <Button variant="link" size="sm" onClick={() => setTested(c)}>{t("test")}</Button>{" "}
-                  {c.kind === "snmp" ? null : <Button variant="link" size="sm" onClick={() => setEdited(c)}>{t("edit", { ns: "common" })}</Button>}{" "}
+                  <Button variant="link" size="sm" onClick={() => setEdited(c)}>{t("edit", { ns: "common" })}</Button>{" "}
                   <Button variant="link" size="sm" isDanger onClick={() => setGone(c)}>{t("delete", { ns: "common" })}</Button>
                 </>
               ) : null)} />
