@@ -124,7 +124,7 @@ def test_b3_rebooted_together_they_ask_by_slot(herd):
         # A sixth of them in each ten seconds of the minute, whenever they booted.
         came, arrivals = r["served_ms"]["n"], r["arrivals"]
         assert n / 6 < came < n * 3 / 6, (came, arrivals)
-        assert len([x for x in arrivals if x]) >= 12 and max(arrivals) < n / 8, arrivals
+        assert len([x for x in arrivals if x]) >= 12 and max(arrivals) < n / 6, arrivals
         only(r, 200, 204, 304)
     finally:
         site.quit()
@@ -175,7 +175,7 @@ def test_b12_who_has_nothing_to_do_does_not_ask_more_often(herd):
             api.change(f"/drafts/{draft['id']}", {"groups": {group["id"]: {KEY: 31000000 + k}}})
             api.ok("POST", f"/drafts/{draft['id']}/publish",
                    {"reason": "b12", "rollout": {"strategy": "all", "max_unavailable": "100%"}})
-            busy.wait(lambda r: r["bundles"] >= 40 * (k + 1), "the busy ones to fetch", 30)
+            busy.wait(lambda r: r["bundles"] >= 40 * (k + 1), "the busy ones to fetch", 90)
         time.sleep(max(0, began + 13 - time.monotonic()))
         b, i, took = busy.report()["polls_of_a_device"], idle.report()["polls_of_a_device"], time.monotonic() - began
         assert i["last"] <= took / 4 + 1, f"an idle device polled {i['last']} times in {took:.0f} s"

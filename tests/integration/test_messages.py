@@ -49,13 +49,14 @@ def test_the_api_answers_in_the_callers_language(api):
 
 
 def test_conditions_about_events_are_known_as_the_agent_writes_them():
-    """server/domain/condition_text.c recognises what agent/loop/ship.c says."""
+    """server/domain/condition_text.c recognises what agent/loop/ship*.c say."""
     def literals(path):
         with open(os.path.join(SOURCE, path), encoding="utf-8") as f:
             text = re.sub(r'"\s*\n\s*"', "", f.read())
         return [s.encode().decode("unicode_escape") for s in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text) if s.isascii()]
     known = literals("server/domain/condition_text.c")
-    asked = [s for s in literals("agent/loop/ship.c") if re.search(r"events of|of events;", s)]
+    said = [s for name in ("ship.c", "ship_streams.c") for s in literals(f"agent/loop/{name}")]
+    asked = [s for s in said if re.search(r"events of|of events;", s)]
     assert len(asked) >= 3
     for text in asked:
         assert re.sub(r"%(?:ll)?[a-z]", "*", text.removesuffix("%s%s")) in known, text
