@@ -55,6 +55,11 @@ static bool has_deliveries(const struct leg *l)
     return false;
 }
 
+static enum message_state waits_as(const struct leg *l)
+{
+    return l->held ? MS_HELD : l->removed ? MS_DISCARDED : MS_QUEUED;
+}
+
 /* A recipient who was handed to the next entry ends there, not here. */
 static void take_row(struct message *m, int leg, const struct event_row *r)
 {
@@ -73,9 +78,10 @@ static void take_row(struct message *m, int leg, const struct event_row *r)
         return;
     end->attempts++;
     end->row = r;
-    end->state = next >= 0 && m->web->leg[next].n > 0
-                     ? (m->web->leg[next].held ? MS_HELD : MS_QUEUED)
-                     : state;
+    end->state = next >= 0 && m->web->leg[next].n > 0 ? waits_as(&m->web->leg[next]) : state;
+    /* Postfix removes an entry when nothing is left to send of it; before, somebody deleted it. */
+    if (end->state == MS_DEFERRED && m->web->leg[leg].removed)
+        end->state = MS_DISCARDED;
 }
 
 static int64_t told_recipients(const struct leg *l)
@@ -94,8 +100,8 @@ static bool was_discarded(const struct leg *l)
 /* The worst comes first; what nobody was let send says nothing about those who were. */
 static enum message_state state_of(const struct message *m)
 {
-    static const enum message_state order[] = {MS_BOUNCED, MS_EXPIRED,   MS_DEFERRED, MS_HELD,
-                                               MS_QUEUED,  MS_DELIVERED, MS_REJECTED, MS_DISCARDED};
+    static const enum message_state order[] = {MS_BOUNCED, MS_EXPIRED,   MS_DEFERRED,  MS_HELD,
+                                               MS_QUEUED,  MS_DISCARDED, MS_DELIVERED, MS_REJECTED};
 
     for (int i = m->group; i >= 0; i = m->web->leg[i].next_leg)
         if (m->web->leg[i].held && !m->web->leg[i].notice)

@@ -1,5 +1,5 @@
 // Mail of every fate through the lab's first child, its fields full of markup: delivered, deferred (its next hop is closed) and
-// refused.  Made once a run, whichever spec asks first.
+// refused, and one more that is deferred, for the spec that deletes.  Made once a run, whichever spec asks first.
 import { readFileSync } from "node:fs";
 
 const MARKUP = "<img src=x onerror=\"document.title='owned'\">";
@@ -41,8 +41,10 @@ async function send(kit) {
   swaks(`user1@${lab.domain}`);
   swaks(`"${MARKUP.replaceAll('"', "")}"@${LATER}`);
   swaks("stranger@elsewhere.test");
+  swaks(`spare-${mark}@${LATER}`, "--from", `spare@${mark}x.test`);
   const at = (status) => until(`a ${status} message`, async () => (await call("GET", `/messages?sender=@${mark}.test&status=${status}`)).data.items[0]);
-  return { mark, markup: MARKUP, delivered: await at("delivered"), deferred: await at("deferred"), rejected: await at("rejected") };
+  await until("the one to delete", async () => (await call("GET", `/messages?sender=@${mark}x.test&status=deferred`)).data.items[0]);
+  return { mark, markup: MARKUP, spare: `spare-${mark}@${LATER}`, delivered: await at("delivered"), deferred: await at("deferred"), rejected: await at("rejected") };
 }
 
 export function mail(kit) {

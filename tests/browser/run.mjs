@@ -11,6 +11,8 @@ const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 const only = process.argv.slice(2);
 const problems = [];
 const failures = [];
+const again = new Set(); // specs of which something failed
+let spec = "";
 let passed = 0;
 
 async function test(name, fn) {
@@ -21,6 +23,7 @@ async function test(name, fn) {
     console.log(`ok      ${name} (${((Date.now() - t) / 1000).toFixed(1)} s)`);
   } catch (e) {
     failures.push(name);
+    if (spec !== "") again.add(spec);
     console.log(`FAILED  ${name}\n${e.stack}`);
     await page.screenshot({ path: `${process.env.INARI_SHOTS}/FAILED-${failures.length}.png` }).catch(() => {});
   }
@@ -43,12 +46,16 @@ await page.addInitScript(() => {
 const kit = makeKit({ page, browser, test, ours });
 if (only[0] === "--screens") await test("pictures for docs/screens", async () => (await import("./screens.mjs")).default(kit));
 else for (const name of (await readdir(new URL("spec/", import.meta.url))).sort())
-  if (name.endsWith(".mjs") && (only.length === 0 || name.startsWith("00-") || only.some((o) => name.includes(o))))
+  if (name.endsWith(".mjs") && (only.length === 0 || name.startsWith("00-") || only.some((o) => name.includes(o)))) {
+    spec = name.replace(".mjs", "");
     await (await import(`./spec/${name}`)).default(kit);
+  }
+spec = "";
 
 await test("nothing was refused by the policy, nothing was thrown, nothing went to another host", async () => {
   assert.deepEqual(problems, []);
 });
 await browser.close();
+if (again.size > 0) console.log(`again: ${[...again].join(" ")}`);
 console.log(failures.length === 0 ? `${passed} passed` : `${passed} passed, ${failures.length} failed`);
 process.exit(failures.length === 0 ? 0 : 1);

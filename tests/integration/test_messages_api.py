@@ -175,7 +175,7 @@ def test_subjects_by_words_and_japanese(api, events, names):
 
 def test_status_is_where_it_stands_now(api, events, names):
     dev, t = maillib.device(), now_ms() - 20 * MINUTE
-    q = {k: f"6{i}{uuid.uuid4().hex[:8].upper()}" for i, k in enumerate(("sent", "waits", "came", "held", "freed", "fresh", "gone"))}
+    q = {k: f"6{i}{uuid.uuid4().hex[:8].upper()}" for i, k in enumerate(("sent", "waits", "came", "held", "freed", "fresh", "gone", "deleted"))}
     for i, k in enumerate(q):
         events.queued(dev, q[k], t + i, sender=f"{k}@{names}")
     events.delivery(dev, q["sent"], t + 100, f"r@{names}")
@@ -187,6 +187,8 @@ def test_status_is_where_it_stands_now(api, events, names):
         events.add(dev, "message.held", t + 300, queue_id=q[k], text="by policy")
     events.add(dev, "message.released", t + 400, queue_id=q["freed"])
     events.add(dev, "message.discarded", t + 300, queue_id=q["gone"], text="by access")
+    events.delivery(dev, q["deleted"], t + 200, f"r@{names}", "deferred", "connect", reason="connect", sender=f"deleted@{names}")
+    events.removed(dev, q["deleted"], t + 400)  # postsuper -d: nothing was sent of it
     events.add(dev, "message.rejected", t + 500, sender=f"bad@{names}", recipient=f"r@{names}", client="198.51.100.9", status="rejected",
                reason="relay-denied", dsn="5.7.1", text="554 5.7.1 Relay access denied")
     events.write()
@@ -199,7 +201,7 @@ def test_status_is_where_it_stands_now(api, events, names):
     assert senders(recipient=f"r@{names}", reason="greylisted") == {"waits", "came"}
     assert {m["queue_id"] for m in search(api, recipient=f"r@{names}", status="delivered")["items"]} == {q["sent"], q["came"]}
     assert senders(sender=f"@{names}", status="rejected") == {"bad"} == senders(client="198.51.100.9")
-    assert senders(sender=f"@{names}", status="discarded") == {"gone"}
+    assert senders(sender=f"@{names}", status="discarded") == {"gone", "deleted"}
     refused = search(api, sender=f"bad@{names}")["items"][0]
     assert refused["queue_id"] is None and refused["status"] == "rejected" and refused["recipients"] == [f"r@{names}"]
     whole = api.ok("GET", f"/messages/{refused['id']}")

@@ -10,8 +10,9 @@ export default async ({ page, test, open, axe, fits, shots, language, children }
     await results.filter({ hasText: children[0].name }).first().waitFor();
     await axe("search");
     await page.screenshot({ path: `${shots}/search-en.png` });
+    await box.focus();
     await page.keyboard.press("ArrowDown");
-    assert.equal(await page.evaluate(() => document.activeElement?.getAttribute("href")), `/devices/${children[0].name}`);
+    await page.waitForFunction((href) => document.activeElement?.getAttribute("href") === href, `/devices/${children[0].name}`);
     await page.keyboard.press("Enter");
     await page.waitForURL(new RegExp(`/devices/${children[0].name}$`));
     await page.keyboard.press("/");

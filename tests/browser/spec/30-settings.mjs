@@ -97,7 +97,7 @@ export default async ({ page, test, open, everyLook, axe, call, language, childr
     assert.equal((await layer())[LIMIT], (before ?? 1000) - 100);
     await button("Put mine on the newest revision").first().click();
     await page.waitForURL((u) => !u.pathname.endsWith(head.id));
-    await page.locator(".inari-conflict").waitFor({ state: "detached" });
+    await page.waitForFunction(() => document.querySelector(".inari-conflict") === null);
     await button("Files of " + children[0].name).click();
     await page.getByRole("dialog").getByRole("row").filter({ hasText: "smtpd_recipient_limit" }).getByText("903").waitFor();
     await page.keyboard.press("Escape");
