@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 export default async ({ page, test, open, user, password, axe }) => {
   await test("a session that ended: the login opens over the page, which stays, and the request is sent again", async () => {
     await open("/devices");
+    await page.locator("tbody tr").filter({ hasText: "mx-odd" }).waitFor();
     await page.evaluate(() => fetch("/api/v1/session", { method: "DELETE", headers: { "X-Inari-Request": "1" } }));
     await page.getByRole("heading", { name: "The session has ended" }).waitFor();
     await axe("sign in again");
