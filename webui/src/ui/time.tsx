@@ -17,30 +17,49 @@ function isKnown(zone: string): boolean {
   known.set(zone, ok);
   return ok;
 }
+let own = "";
 export function currentZone(): string {
-  const kept = localStorage.getItem(KEPT);
-  return kept === null ? Intl.DateTimeFormat().resolvedOptions().timeZone : isKnown(kept) ? kept : "UTC";
+  const chosen = localStorage.getItem(KEPT);
+  if (chosen === null) return (own ||= Intl.DateTimeFormat().resolvedOptions().timeZone);
+  return isKnown(chosen) ? chosen : "UTC";
 }
 export function keepZone(zone: string): void {
   localStorage.setItem(KEPT, zone);
 }
 
+/** Formats are dear to make and a list asks for hundreds of them: each is made once. */
+function kept<T>(make: (lang: string, zone: string) => T): (lang: string, zone?: string) => T {
+  const all = new Map<string, T>();
+  return (lang, zone = "") => {
+    const key = `${lang} ${zone}`, before = all.get(key);
+    if (before !== undefined) return before;
+    const f = make(lang, zone);
+    all.set(key, f);
+    return f;
+  };
+}
+const exact = kept((lang, timeZone) => new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", timeZone }));
+const wall = kept((lang, timeZone) => new Intl.DateTimeFormat(lang, { dateStyle: "short", timeStyle: "medium", timeZone }));
+const offsets = kept((lang, timeZone) => new Intl.DateTimeFormat(lang, { timeZone, timeZoneName: "longOffset" }));
+const relatives = kept((lang) => new Intl.RelativeTimeFormat(lang, { numeric: "auto" }));
+const numbers = kept((lang) => new Intl.NumberFormat(lang));
+
 /** Exact, to the second, 24 hours. */
 export function timeText(at: string | number | Date, zone = currentZone()): string {
-  return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", timeZone: zone }).format(new Date(at));
+  return exact(currentLanguage(), zone).format(new Date(at));
 }
 
 /** ISO 8601 with the zone's offset: what is copied. */
 export function isoText(at: string | number | Date, zone = currentZone()): string {
   const d = new Date(at);
-  const parts = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(d).replace(" ", "T");
-  const offset = new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" }).formatToParts(d).find((p) => p.type === "timeZoneName")?.value.slice(3) ?? "";
+  const parts = wall("sv", zone).format(d).replace(" ", "T");
+  const offset = offsets("en", zone).formatToParts(d).find((p) => p.type === "timeZoneName")?.value.slice(3) ?? "";
   return parts + (offset === "" ? "Z" : offset);
 }
 
 /** For a time field: "2026-11-22T10:00:00" on the clock of the zone, and back. */
 export function wallText(at: string | number | Date, zone = currentZone()): string {
-  return new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium", timeZone: zone }).format(new Date(at)).replace(" ", "T");
+  return wall("sv", zone).format(new Date(at)).replace(" ", "T");
 }
 export function wallTime(text: string, zone = currentZone()): Date | null {
   const want = Date.parse(`${text}Z`);
@@ -51,7 +70,7 @@ export function wallTime(text: string, zone = currentZone()): Date | null {
 }
 
 export function relativeText(at: string | number | Date, now = Date.now()): string {
-  const s = Math.round((new Date(at).getTime() - now) / 1000), f = new Intl.RelativeTimeFormat(currentLanguage(), { numeric: "auto" });
+  const s = Math.round((new Date(at).getTime() - now) / 1000), f = relatives(currentLanguage());
   const a = Math.abs(s);
   if (a < 60) return f.format(s, "second");
   if (a < 3600) return f.format(Math.round(s / 60), "minute");
@@ -73,7 +92,7 @@ export function durationText(seconds: number): string {
 }
 
 export function numberText(n: number): string {
-  return new Intl.NumberFormat(currentLanguage()).format(n);
+  return numbers(currentLanguage()).format(n);
 }
 
 export function Time({ at, relative = false }: { at: string | number | null | undefined; relative?: boolean }) {
