@@ -7,6 +7,7 @@
 #include "apply/journal.h"
 #include "base/file.h"
 #include "common/frame.h"
+#include "iplist/iplist.h"
 #include "loop/bundle.h"
 #include "loop/memory.h"
 #include "plan/plan.h"
@@ -362,6 +363,35 @@ static char *run_spool(enum err_code *ret_rc)
     return *ret_rc == ERR_OK ? strbuf_take(&b) : NULL;
 }
 
+/* A list built, written, mapped and searched: the id that was found. */
+static char *run_iplist(enum err_code *ret_rc)
+{
+    static const struct iplist_row rows[] = {{{{[10] = 0xff, [11] = 0xff, 10}}, 104, 0, 7},
+                                             {{{[0] = 0x20, [1] = 0x01}}, 16, 0, 8}};
+    AUTO(iplist_close) struct iplist *l = NULL;
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(MIB);
+    AUTO_STR char *file = NULL;
+    char path[256];
+    struct iplist_row found = {0};
+    struct err e = {0};
+    size_t n = 0;
+
+    (void)snprintf(path, sizeof path, "%s/iplist", dir);
+    *ret_rc = iplist_build(rows, COUNT_OF(rows), &file, &n, NULL, &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = file_write_atomic(path, (struct slice){file, n}, 0600, &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = iplist_open(path, &l, &e);
+    if (*ret_rc != ERR_OK)
+        return NULL;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        (void)iplist_find(l, &rows[i].net, 0, &found);
+        strbuf_printf(&b, "%d ", (int)found.id);
+    }
+    *ret_rc = strbuf_check(&b, &e);
+    return *ret_rc == ERR_OK ? strbuf_take(&b) : NULL;
+}
+
 static const struct {
     const char *name;
     run_fn *run;
@@ -381,6 +411,7 @@ static const struct {
     {"rendition", run_rendition},
     {"frame", run_frame},
     {"spool", run_spool},
+    {"iplist", run_iplist},
 };
 
 /* The n-th allocation fails; false: there are not so many. */
