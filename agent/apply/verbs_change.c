@@ -37,7 +37,7 @@ static enum err_code not_open(const struct helper *h, struct err *e)
 
 static json_t *listeners_json(const struct plan *p)
 {
-    static const char *const roles[] = {"public", "submission", "reinject", "probe", "digest"};
+    static const char *const roles[] = {"public", "submission", "reinject", "probe", "digest", "front"};
     json_t *list = json_array();
 
     for (size_t i = 0; i < p->n_listeners; i++)

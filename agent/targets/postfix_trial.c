@@ -231,7 +231,7 @@ static void link_foreign(const struct postfix *p, const char *sub, const struct 
 
 static const char *role_of(const struct rendition *r, const char *service)
 {
-    static const char *const roles[] = {"public", "submission", "reinject", "probe", "digest"};
+    static const char *const roles[] = {"public", "submission", "reinject", "probe", "digest", "front"};
 
     for (size_t i = 0; i < r->plan->n_listeners; i++) {
         const struct plan_listener *l = &r->plan->listeners[i];

@@ -178,6 +178,8 @@ enum err_code plan_facts_from_json(const json_t *facts, struct arena *a, struct 
     f.hostname = arena_strdup(a, json_str(facts, "hostname", NULL));
     f.placement = arena_strdup(a, json_str(facts, "placement", NULL));
     version(json_str(facts, "postfix", NULL), &f);
+    f.reported = json_object_get(facts, "postfix") != NULL;
+    f.foxproxy = arena_strdup(a, json_str(facts, "foxproxy", NULL));
     if (!strings(json_object_get(facts, "addresses"), a, &f.addresses, &f.n_addresses) ||
         !strings(json_object_get(facts, "proxy_addresses"), a, &f.proxy_addresses,
                  &f.n_proxy_addresses) ||

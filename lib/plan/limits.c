@@ -6,20 +6,22 @@
 struct order {
     const char *smaller, *larger;
     bool zero_is_none; /* 0 in the smaller one means "no limit", and is as large as can be */
-    bool plain_only;
-    bool warn; /* nothing stops or gets lost: the larger value merely has no effect */
+    const char *only;  /* the mail path it is about; NULL: all of them */
+    bool warn;         /* nothing stops or gets lost: the larger value merely has no effect */
 };
 
 static const struct order orders[] = {
-    {"smtp.client_connection_limit", "smtp.process_limit", true, false, true},
-    {"smtp.soft_error_limit", "smtp.hard_error_limit", false, false, true},
-    {"queue.bounce_lifetime", "queue.maximal_lifetime", false, false, true},
-    {"queue.minimal_backoff", "queue.maximal_backoff", false, false, false},
-    {"queue.maximal_backoff", "queue.maximal_lifetime", false, false, true},
-    {"queue.run_delay", "queue.minimal_backoff", false, false, true},
-    {"queue.warning_time", "queue.maximal_lifetime", false, false, true},
-    {"scan.concurrency_limit", "scan.reinject_process_limit", false, true, false},
-    {"scan.connect_timeout", "scan.timeout", false, true, false},
+    {"smtp.client_connection_limit", "smtp.process_limit", true, NULL, true},
+    {"sender_filter.max_sessions", "smtp.process_limit", false, "front", false},
+    {"smtp.client_connection_limit", "sender_filter.max_sessions", true, "front", true},
+    {"smtp.soft_error_limit", "smtp.hard_error_limit", false, NULL, true},
+    {"queue.bounce_lifetime", "queue.maximal_lifetime", false, NULL, true},
+    {"queue.minimal_backoff", "queue.maximal_backoff", false, NULL, false},
+    {"queue.maximal_backoff", "queue.maximal_lifetime", false, NULL, true},
+    {"queue.run_delay", "queue.minimal_backoff", false, NULL, true},
+    {"queue.warning_time", "queue.maximal_lifetime", false, NULL, true},
+    {"scan.concurrency_limit", "scan.reinject_process_limit", false, "plain", false},
+    {"scan.connect_timeout", "scan.timeout", false, "plain", false},
 };
 
 void plan_check_limits(struct plan_builder *b)
@@ -30,7 +32,8 @@ void plan_check_limits(struct plan_builder *b)
     for (size_t i = 0; i < COUNT_OF(orders); i++) {
         const struct order *o = &orders[i];
         int64_t x = plan_int(b, o->smaller), y = plan_int(b, o->larger);
-        if ((o->plain_only && !b->plain) || (o->zero_is_none && x == 0) || x <= y)
+        if ((o->only != NULL && strcmp(o->only, b->mail_path) != 0) ||
+            (o->zero_is_none && x == 0) || x <= y)
             continue;
         (void)snprintf(is, sizeof is, "%lld", (long long)x);
         (void)snprintf(bound, sizeof bound, "%lld", (long long)y);

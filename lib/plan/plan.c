@@ -27,7 +27,8 @@ static bool begin(struct plan_builder *b)
     if (b->defaults == NULL || !arena_defer(b->a, release, b->defaults))
         return false;
     b->plain = strcmp(plan_str(b, "path.mode"), "plain") == 0;
-    b->mail_path = b->plain ? "plain" : "direct";
+    b->front = strcmp(plan_str(b, "path.mode"), "front") == 0;
+    b->mail_path = b->plain ? "plain" : b->front ? "front" : "direct";
     b->digest =
         is_hex(b->digest == NULL ? "" : b->digest) ? arena_strdup(b->a, b->digest) : "preview";
     b->dir = arena_printf(b->a, "inari/%.16s", b->digest == NULL ? "" : b->digest);
@@ -100,6 +101,7 @@ static struct plan *finish(struct plan_builder *b)
     p->owned_services = owned_services(b, &p->n_owned_services);
     p->tables_dir = b->dir;
     p->mail_path = b->mail_path;
+    p->foxproxy = b->ini;
     p->sink_port = PLAN_PORT_SINK;
     p->probe_domain = b->probe_domain;
     if (p->params == NULL || p->services == NULL || p->tables == NULL || p->listeners == NULL ||
@@ -128,6 +130,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_add_services(b);
     plan_add_auth(b);
     plan_add_subject(b);
+    plan_add_foxproxy(b);
     plan_check_relay(b);
     plan_check_ports(b);
     plan_check_loops(b);
@@ -137,6 +140,7 @@ enum err_code plan_make(const json_t *settings, const struct plan_facts *facts, 
     plan_check_drift(b);
     plan_check_auth(b);
     plan_check_subject(b);
+    plan_check_front(b);
     if (!b->oom)
         p = finish(b);
     if (b->oom || p == NULL || json_failures() != failed) /* a default may be missing */

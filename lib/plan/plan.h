@@ -41,6 +41,8 @@ struct plan_facts {
     const struct plan_file_fact *files; size_t n_files;
     bool checks_known;               /* an agent before this fact does not say */
     const char *checks[PLAN_CHECKS]; /* as main.cf has them now; NULL: not there */
+    bool reported;                   /* the device has said what is installed */
+    const char *foxproxy;            /* version that is installed; NULL: none, or an agent that cannot drive it */
 };
 /* What a device must be asked for the facts these settings need: host names, domains whose MX counts, files; at most
  * PLAN_WANTED_MAX and PLAN_WANTED_MX_MAX of each, without repetition.  New references. */
@@ -65,7 +67,8 @@ struct plan_table { /* a lookup table of ours, <config_directory>/inari/<digest1
     bool secret;         /* the device puts the texts in; mode 0600 */
 };
 enum plan_role { ROLE_PUBLIC /* clients */, ROLE_SUBMISSION, ROLE_REINJECT /* 10026 */, ROLE_PROBE /* PROXY v2, loopback */,
-                 ROLE_DIGEST /* banner shows the digests */ };
+                 ROLE_DIGEST /* banner shows the digests */,
+                 ROLE_FRONT /* behind foxproxy: PROXY v2 required, loopback */ };
 struct plan_listener { const char *address; /* "0.0.0.0", "::", "127.0.0.1" */ int64_t port; enum plan_role role; };
 
 struct plan {
@@ -79,7 +82,9 @@ struct plan {
     const struct plan_table *tables; size_t n_tables;
     const struct plan_listener *listeners; size_t n_listeners;
     const char *tables_dir;   /* "inari/<first 16 digits of the digest>" below the configuration directory */
-    const char *mail_path;    /* "direct" | "plain" */
+    const char *foxproxy;     /* whole foxproxy.ini, no secrets; NULL: not wanted, nothing of it may run or be pointed at.
+                                 It binds the ROLE_PUBLIC listeners then, Postfix the ROLE_FRONT one */
+    const char *mail_path;    /* "direct" | "plain" | "front" */
     int64_t sink_port;        /* loopback LMTP sink of the agent that receives the test message */
     const char *probe_domain; /* "<device_id>.inari.invalid" */
 };

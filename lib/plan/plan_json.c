@@ -17,14 +17,23 @@ static json_t *service_json(const struct plan_service *s)
                      "options", pairs(s->options, s->n_options), "replaces_smtp", s->replaces_smtp);
 }
 
+static json_t *listeners_json(const struct plan_listener *v, size_t n)
+{
+    static const char *const roles[] = {
+        [ROLE_PUBLIC] = "public", [ROLE_SUBMISSION] = "submission", [ROLE_REINJECT] = "reinject",
+        [ROLE_PROBE] = "probe",   [ROLE_DIGEST] = "digest",         [ROLE_FRONT] = "front"};
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s,s:I,s:s}", "address", v[i].address, "port",
+                                              (json_int_t)v[i].port, "role", roles[v[i].role]));
+    return list;
+}
+
 json_t *plan_to_json(const struct plan *p)
 {
-    static const char *const roles[] = {[ROLE_PUBLIC] = "public",
-                                        [ROLE_SUBMISSION] = "submission",
-                                        [ROLE_REINJECT] = "reinject",
-                                        [ROLE_PROBE] = "probe",
-                                        [ROLE_DIGEST] = "digest"};
-    json_t *services = json_array(), *tables = json_array(), *listeners = json_array(), *all;
+    json_t *services = json_array(), *tables = json_array(), *all;
     uint64_t failed = json_failures();
 
     for (size_t i = 0; i < p->n_services; i++)
@@ -33,15 +42,13 @@ json_t *plan_to_json(const struct plan *p)
         (void)json_array_append_new(tables,
                                     json_pack("{s:s,s:s,s:s}", "name", p->tables[i].name, "type",
                                               p->tables[i].type, "content", p->tables[i].content));
-    for (size_t i = 0; i < p->n_listeners; i++)
-        (void)json_array_append_new(listeners,
-                                    json_pack("{s:s,s:I,s:s}", "address", p->listeners[i].address,
-                                              "port", (json_int_t)p->listeners[i].port, "role",
-                                              roles[p->listeners[i].role]));
     all = json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:s,s:I}", "mail_path", p->mail_path, "parameters",
                     pairs(p->params, p->n_params), "services", services, "tables", tables,
-                    "listeners", listeners, "tables_dir", p->tables_dir, "probe_domain",
-                    p->probe_domain, "sink_port", (json_int_t)p->sink_port);
+                    "listeners", listeners_json(p->listeners, p->n_listeners), "tables_dir",
+                    p->tables_dir, "probe_domain", p->probe_domain, "sink_port",
+                    (json_int_t)p->sink_port);
+    if (p->foxproxy != NULL && all != NULL)
+        (void)json_object_set_new(all, "foxproxy", json_string(p->foxproxy));
     if (json_failures() == failed)
         return all;
     json_decref(all);

@@ -29,11 +29,12 @@ struct plan_builder {
     const char *dir;    /* "inari/<digest16>" */
     const char *mail_path;
     const char *probe_domain; /* "" while the device is unknown */
-    bool plain, oom;
+    bool plain, front, oom;
     struct plan_param params[PLAN_PARAMS_MAX];
     struct plan_service services[PLAN_SERVICES_MAX];
     struct plan_table tables[PLAN_TABLES_MAX];
     struct plan_listener listeners[PLAN_LISTENERS_MAX];
+    const char *ini; /* path "front": foxproxy.ini */
     size_t n_params, n_services, n_tables, n_listeners;
 };
 
@@ -66,6 +67,14 @@ void plan_add_tls(struct plan_builder *b);      /* tls.c */
 void plan_add_tables(struct plan_builder *b);   /* tables.c */
 void plan_add_services(struct plan_builder *b); /* services.c */
 void plan_add_auth(struct plan_builder *b);     /* auth.c */
+void plan_add_foxproxy(struct plan_builder *b); /* foxproxy.c */
+/* Does the host, as far as it is known, have IPv6? */
+bool plan_has_ipv6(const struct plan_facts *f);
+/* "192.0.2.1:25", "[::]:25" in the arena; NULL without memory. */
+const char *plan_address_port(struct plan_builder *b, const char *address, int64_t port);
+/* What is never a relay client behind a proxy, whatever is listed: the proxy's own side of the connection, in every
+ * spelling. */
+#define PLAN_NO_LOOPBACK "!127.0.0.0/8, ![::1]/128, ![::ffff:0:0]/96, "
 /* Does this device sign in at its relayhost? */
 bool plan_has_auth(const struct plan_builder *b);
 
@@ -102,8 +111,15 @@ void plan_check_version(struct plan_builder *b); /* P10: version.c */
 void plan_check_drift(struct plan_builder *b);   /* P14: drift.c */
 void plan_check_auth(struct plan_builder *b);    /* P15: auth.c */
 void plan_check_subject(struct plan_builder *b); /* P16: subject.c */
+void plan_check_front(struct plan_builder *b);   /* P02, P05, P10, P17 of the sender filter: front.c */
 /* P03, P04, P05, P12, P14, P16 on the finished plan, whatever made it. */
 void plan_verify(const struct plan *p, struct findings *f);
+/* P02 and P13 of the sender filter on the finished plan: verify_front.c */
+void plan_verify_front(const struct plan *p, struct findings *f);
+/* The row keys of a list, parsed: is their union as wide as everyone (error everyone), or wider than a public /16 or /32
+ * (error wide, forceable)?  each, when not NULL, is called for every row: relay.c */
+void plan_check_width(struct plan_builder *b, const char *key, enum finding_id everyone, enum finding_id too_wide,
+                      void (*each)(struct plan_builder *b, const char *row, const struct ipnet *net));
 
 /* One next hop of a hostport text: host lower-case without brackets, port 25 when none is given.
  * rest moves on. */

@@ -6,7 +6,8 @@
 struct claim {
     const char *address, *what, *setting;
     int64_t port;
-    bool ours; /* Postfix binds it */
+    bool ours;   /* Postfix or foxproxy binds it */
+    bool public; /* either of them, as the path goes */
 };
 
 static bool overlap(const char *a, const char *b)
@@ -35,18 +36,19 @@ static size_t claims_of(const struct plan_builder *b, struct claim *v)
         [ROLE_REINJECT] = {"the re-injection listener", "scan.reinject_port"},
         [ROLE_PROBE] = {"the probe listener", NULL},
         [ROLE_DIGEST] = {"the digest listener", NULL},
+        [ROLE_FRONT] = {"the listener behind the sender filter", "sender_filter.backend_port"},
     };
     size_t n = 0;
 
     for (size_t i = 0; i < b->n_listeners; i++) {
         const struct plan_listener *l = &b->listeners[i];
-        v[n++] =
-            (struct claim){l->address, roles[l->role].what, roles[l->role].setting, l->port, true};
+        v[n++] = (struct claim){l->address, roles[l->role].what,   roles[l->role].setting, l->port,
+                                true,       l->role == ROLE_PUBLIC};
     }
-    v[n++] = (struct claim){"127.0.0.1", "the agent's sink", NULL, PLAN_PORT_SINK, false};
+    v[n++] = (struct claim){"127.0.0.1", "the agent's sink", NULL, PLAN_PORT_SINK, false, false};
     if (b->plain)
-        v[n++] = (struct claim){"127.0.0.1", "the scan service", "scan.port",
-                                plan_int(b, "scan.port"), false};
+        v[n++] = (struct claim){
+            "127.0.0.1", "the scan service", "scan.port", plan_int(b, "scan.port"), false, false};
     return n;
 }
 
@@ -62,9 +64,11 @@ static void check_pair(struct plan_builder *b, const struct claim *x, const stru
                       port, x->what, y->what, NULL);
 }
 
-static bool is_postfix(const char *owner)
+/* The public port goes from one to the other when the path changes; no other port ever does. */
+static bool may_have(const struct claim *c, const char *owner)
 {
-    return strcmp(owner, "postfix") == 0 || strcmp(owner, "master") == 0;
+    return strcmp(owner, "postfix") == 0 || strcmp(owner, "master") == 0 ||
+           (c->public && strcmp(owner, "foxproxy") == 0);
 }
 
 static void check_taken(struct plan_builder *b, const struct claim *c)
@@ -73,7 +77,7 @@ static void check_taken(struct plan_builder *b, const struct claim *c)
         const struct plan_listener_fact *l = &b->facts->listeners[i];
         char where[80];
         struct finding *f;
-        if (l->port != c->port || is_postfix(l->owner) || !overlap(c->address, l->address))
+        if (l->port != c->port || may_have(c, l->owner) || !overlap(c->address, l->address))
             continue;
         (void)snprintf(where, sizeof where, "%s port %lld", c->address, (long long)c->port);
         f = finding_add(b->f, F_P01_TAKEN,

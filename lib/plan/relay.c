@@ -99,7 +99,8 @@ static void power_text(wide count, bool v6, char *buf, size_t size)
     (void)snprintf(buf, size, "2^%u", bits);
 }
 
-static void judge(struct plan_builder *b, struct range *v, size_t n, bool v6, const char *widest)
+static void judge(struct plan_builder *b, const char *key, struct range *v, size_t n, bool v6,
+                  const char *widest, const enum finding_id id[2])
 {
     wide all = v6 ? (wide)1 << 125 : (wide)3700000000u; /* public unicast IPv4, about */
     wide bound = v6 ? (wide)1 << 96 : 65536;
@@ -109,11 +110,10 @@ static void judge(struct plan_builder *b, struct range *v, size_t n, bool v6, co
 
     power_text(count, v6, text, sizeof text);
     if (count >= all / 2) {
-        (void)finding_add(b->f, F_P05_EVERYONE, plan_at(b, "smtp.relay_networks", widest), text,
-                          widest, NULL, NULL);
+        (void)finding_add(b->f, id[0], plan_at(b, key, widest), text, widest, NULL, NULL);
     } else if (count > bound) {
-        f = finding_add(b->f, F_P05_TOO_WIDE, plan_at(b, "smtp.relay_networks", widest), text,
-                        widest, v6 ? "/32" : "/16", NULL);
+        f = finding_add(b->f, id[1], plan_at(b, key, widest), text, widest, v6 ? "/32" : "/16",
+                        NULL);
         if (f != NULL)
             f->forceable = true;
     }
@@ -135,10 +135,13 @@ static void check_loopback(struct plan_builder *b, const char *row, const struct
     }
 }
 
-void plan_check_relay(struct plan_builder *b)
+void plan_check_width(struct plan_builder *b, const char *key, enum finding_id everyone,
+                      enum finding_id too_wide,
+                      void (*each)(struct plan_builder *b, const char *row,
+                                   const struct ipnet *net))
 {
     size_t n, used[2] = {0, 0};
-    const char **rows = plan_rows(b, "smtp.relay_networks", &n);
+    const char **rows = plan_rows(b, key, &n);
     struct range *v[2] = {arena_alloc(b->a, (n + 1) * sizeof **v),
                           arena_alloc(b->a, (n + 1) * sizeof **v)};
     const char *widest[2] = {NULL, NULL};
@@ -151,8 +154,7 @@ void plan_check_relay(struct plan_builder *b)
     for (size_t i = 0; i < n; i++) {
         struct ipnet net;
         if (ipnet_parse(slice_of(rows[i]), &net) != IPNET_OK) {
-            (void)finding_add(b->f, F_V_CIDR, plan_at(b, "smtp.relay_networks", rows[i]), rows[i],
-                              NULL, NULL, NULL);
+            (void)finding_add(b->f, F_V_CIDR, plan_at(b, key, rows[i]), rows[i], NULL, NULL, NULL);
             continue;
         }
         v[net.v6][used[net.v6]++] = range_of(&net);
@@ -160,10 +162,17 @@ void plan_check_relay(struct plan_builder *b)
             widest[net.v6] = rows[i];
             widest_bits[net.v6] = net.bits;
         }
-        check_loopback(b, rows[i], &net);
+        if (each != NULL)
+            each(b, rows[i], &net);
     }
     for (int v6 = 0; v6 < 2; v6++)
-        judge(b, v[v6], used[v6], v6 != 0, widest[v6]);
+        judge(b, key, v[v6], used[v6], v6 != 0, widest[v6],
+              (const enum finding_id[]){everyone, too_wide});
+}
+
+void plan_check_relay(struct plan_builder *b)
+{
+    plan_check_width(b, "smtp.relay_networks", F_P05_EVERYONE, F_P05_TOO_WIDE, check_loopback);
     if (strcmp(plan_str(b, "smtp.client_connection_mode"), "permit_list") == 0 &&
         json_object_size(plan_get(b, "smtp.client_access")) == 0)
         (void)finding_add(b->f, F_P05_NOBODY_ALLOWED, plan_at(b, "smtp.client_access", NULL), NULL,

@@ -15,7 +15,7 @@ static void no_smuggling(struct plan_builder *b, struct plan_service *s)
     plan_option(b, s, "smtpd_forbid_unauth_pipelining", "%s", "yes");
 }
 
-static bool has_ipv6(const struct plan_facts *f)
+bool plan_has_ipv6(const struct plan_facts *f)
 {
     bool v6 = f->n_addresses == 0; /* unknown: the parent's preview shows both */
 
@@ -24,7 +24,7 @@ static bool has_ipv6(const struct plan_facts *f)
     return v6;
 }
 
-static const char *address_port(struct plan_builder *b, const char *address, int64_t port)
+const char *plan_address_port(struct plan_builder *b, const char *address, int64_t port)
 {
     bool v6 = strchr(address, ':') != NULL;
 
@@ -43,13 +43,44 @@ static void public_listener(struct plan_builder *b)
          * kill master */
         s = plan_service(b, arena_printf(b->a, "%lld", (long long)port), "inet", "-", "smtpd");
         plan_listener(b, "0.0.0.0", port, ROLE_PUBLIC);
-        if (has_ipv6(b->facts))
+        if (plan_has_ipv6(b->facts))
             plan_listener(b, "::", port, ROLE_PUBLIC);
     } else {
-        s = plan_service(b, address_port(b, address, port), "inet", "-", "smtpd");
+        s = plan_service(b, plan_address_port(b, address, port), "inet", "-", "smtpd");
         plan_listener(b, address, port, ROLE_PUBLIC);
     }
     s->replaces_smtp = true;
+    no_smuggling(b, s);
+}
+
+/* Behind foxproxy.  Clients are who the PROXY header says, for every list and limit; foxproxy's own
+ * side of the connection and this device's addresses are nobody who may relay, however they are
+ * written (P02: each was measured to open the relay). */
+static void front_listener(struct plan_builder *b)
+{
+    int64_t port = plan_int(b, "sender_filter.backend_port");
+    struct plan_service *s = plan_service(
+        b, plan_address_port(b, "127.0.0.1", port), "inet",
+        arena_printf(b->a, "%lld", (long long)plan_int(b, "sender_filter.max_sessions")), "smtpd");
+    AUTO_STRBUF struct strbuf own = STRBUF_INIT(MIB);
+
+    plan_listener(b, "127.0.0.1", port, ROLE_FRONT);
+    s->replaces_smtp = true;
+    for (size_t i = 0; i < b->facts->n_addresses; i++) {
+        struct ipnet a;
+        char text[IPNET_TEXT_MAX];
+        if (ipnet_address(slice_of(b->facts->addresses[i]), &a) != IPNET_OK ||
+            ipnet_is_loopback(&a))
+            continue;
+        ipnet_format(&a, text);
+        strbuf_printf(&own, a.v6 ? "![%s], " : "!%s, ", text);
+    }
+    if (!strbuf_ok(&own))
+        b->oom = true;
+    plan_option(b, s, "smtpd_upstream_proxy_protocol", "%s", "haproxy");
+    plan_option(b, s, "smtpd_upstream_proxy_timeout", "%s", "5s");
+    plan_option(b, s, "mynetworks", PLAN_NO_LOOPBACK "%s%s", strbuf_str(&own),
+                plan_table_ref(b, "relay_networks", "cidr"));
     no_smuggling(b, s);
 }
 
@@ -76,7 +107,7 @@ static void reinject_listener(struct plan_builder *b)
 {
     int64_t port = plan_int(b, "scan.reinject_port");
     struct plan_service *s = plan_service(
-        b, address_port(b, "127.0.0.1", port), "inet",
+        b, plan_address_port(b, "127.0.0.1", port), "inet",
         arena_printf(b->a, "%lld", (long long)plan_int(b, "scan.reinject_process_limit")), "smtpd");
 
     plan_listener(b, "127.0.0.1", port, ROLE_REINJECT);
@@ -114,7 +145,7 @@ static void reinject_listener(struct plan_builder *b)
 static void probe_listener(struct plan_builder *b)
 {
     struct plan_service *s =
-        plan_service(b, address_port(b, "127.0.0.1", PLAN_PORT_PROBE), "inet", "10", "smtpd");
+        plan_service(b, plan_address_port(b, "127.0.0.1", PLAN_PORT_PROBE), "inet", "10", "smtpd");
 
     plan_listener(b, "127.0.0.1", PLAN_PORT_PROBE, ROLE_PROBE);
     plan_option(b, s, "smtpd_upstream_proxy_protocol", "%s", "haproxy");
@@ -135,7 +166,7 @@ static void probe_listener(struct plan_builder *b)
 static void digest_listener(struct plan_builder *b)
 {
     struct plan_service *s =
-        plan_service(b, address_port(b, "127.0.0.1", PLAN_PORT_DIGEST), "inet", "1", "smtpd");
+        plan_service(b, plan_address_port(b, "127.0.0.1", PLAN_PORT_DIGEST), "inet", "1", "smtpd");
 
     plan_listener(b, "127.0.0.1", PLAN_PORT_DIGEST, ROLE_DIGEST);
     plan_option(b, s, "smtpd_banner", "inari $inari_digest %s", b->digest);
@@ -209,7 +240,10 @@ static void sink_transport(struct plan_builder *b)
 
 void plan_add_services(struct plan_builder *b)
 {
-    public_listener(b);
+    if (b->front)
+        front_listener(b);
+    else
+        public_listener(b);
     if (b->plain) {
         reinject_listener(b);
         scan_transport(b);

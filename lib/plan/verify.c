@@ -392,6 +392,7 @@ static void check_auth(const struct plan *p, struct findings *f)
 void plan_verify(const struct plan *p, struct findings *f)
 {
     check_auth(p, f);
+    plan_verify_front(p, f);
     check_programs(p, f);
     check_smuggling(p, f);
     check_chain(p, f);

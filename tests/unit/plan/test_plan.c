@@ -20,7 +20,7 @@
 static const char *const own_facts =
     "{'device_id':'0199d000-0000-7000-8000-000000000001','hostname':'mx1.example.test','placement':"
     "'edge',"
-    "'postfix':'3.7.11','addresses':['198.18.0.2','2001:db8::2','127.0.0.1','::1'],"
+    "'postfix':'3.7.11','foxproxy':'0.1.0','addresses':['198.18.0.2','2001:db8::2','127.0.0.1','::1'],"
     "'map_types':['cidr','texthash','hash'],'listeners':[{'address':'0.0.0.0','port':25,'owner':'"
     "postfix'},"
     "{'address':'0.0.0.0','port':22,'owner':'sshd'},{'address':'127.0.0.1','port':10025,'owner':'"
@@ -315,9 +315,81 @@ static void test_plain(void **state)
     done(&m);
 }
 
+/* Everything the sender filter's file may say, word for word; Postfix behind it. */
+static void test_front(void **state)
+{
+    struct made m = make("{'path.mode':'front','sender_filter.blocked':'log','sender_filter.blocked_code':'421','sender_filter.blocked_text':'ask help at b.test',"
+                         "'sender_filter.reputation':'on','sender_filter.reputation_level':'advanced','sender_filter.reputation_wait':900,"
+                         "'sender_filter.zones':{'b.zone.test':{'codes':'127.0.0.2-127.0.0.9 127.0.0.10=defer'},'a.zone.test':{'profile':'advanced'},"
+                         "'w.zone.test':{'profile':'allow','codes':'127.0.0.3=approve'},'l.zone.test':{'action':'log'}},"
+                         "'sender_filter.resolvers':{'192.0.2.53':{},'2001:db8::53':{'port':5353}},'sender_filter.balancers':{'192.0.2.0/28':{}},"
+                         "'sender_filter.max_sessions':120,'sender_filter.connect_timeout':3,'smtp.idle_timeout':200}",
+                         NULL);
+    const struct plan_service *s;
+    size_t fronts = 0, doors = 0;
+
+    (void)state;
+    assert_clean(&m);
+    assert_string_equal(m.plan->mail_path, "front");
+    assert_string_equal(m.plan->foxproxy, "# made by Inari from the settings of this device; a change here is drift\n"
+                                          "[main]\ndigest = " DIGEST "\nlisten = 0.0.0.0:25\nlisten = [::]:25\nbackend = 127.0.0.1:2500\n"
+                                          "hostname = mx1.example.test\nmax_sessions = 120\nconnect_timeout_ms = 3000\nidle_timeout_s = 260\n"
+                                          "[balancers]\nnetwork = 192.0.2.0/28\n[approved]\nmode = on\n"
+                                          "[blocked]\nmode = log\nreply = 421 4.7.1 ask help at b.test\n"
+                                          "[reputation]\nmode = on\nwait_ms = 900\nat = greeting\nresolver = 192.0.2.53:53\nresolver = [2001:db8::53]:5353\n"
+                                          "[zone a.zone.test]\nprofile = advanced\naction = defer\n"
+                                          "[zone b.zone.test]\nprofile = standard\naction = reject\ncodes = 127.0.0.2-127.0.0.9 127.0.0.10=defer\n"
+                                          "[zone l.zone.test]\nprofile = standard\naction = log\n"
+                                          "[zone w.zone.test]\nprofile = allow\naction = approve\ncodes = 127.0.0.3=approve\n");
+    s = service(m.plan, "127.0.0.1:2500");
+    assert_non_null(s);
+    assert_true(s->replaces_smtp);
+    assert_string_equal(s->maxproc, "120");
+    assert_string_equal(*value_at(m.plan, "127.0.0.1:2500", "smtpd_upstream_proxy_protocol"), "haproxy");
+    assert_string_equal(*value_at(m.plan, "127.0.0.1:2500", "mynetworks"),
+                        "!127.0.0.0/8, ![::1]/128, ![::ffff:0:0]/96, !198.18.0.2, ![2001:db8::2], cidr:${config_directory}/inari/0123456789abcdef/relay_networks");
+    assert_null(service(m.plan, "25"));
+    assert_string_equal(param(m.plan, "smtpd_upstream_proxy_protocol"), "");
+    assert_string_equal(param(m.plan, "inet_interfaces"), "all"); /* as in direct, so that a switch needs no restart */
+    assert_non_null(service(m.plan, "127.0.0.1:10027"));
+    assert_non_null(service(m.plan, "127.0.0.1:10029"));
+    for (size_t i = 0; i < m.plan->n_listeners; i++) {
+        fronts += m.plan->listeners[i].role == ROLE_FRONT;
+        doors += m.plan->listeners[i].role == ROLE_PUBLIC;
+    }
+    assert_int_equal(fronts, 1);
+    assert_int_equal(doors, 2);
+    done(&m);
+}
+
+/* The defaults of the area: lists on, nobody asked; a zone of the dynamic kind waits for its level; one address, no IPv6. */
+static void test_front_defaults(void **state)
+{
+    struct made m = make("{'path.mode':'front','smtp.listen_address':'198.18.0.2','smtp.listen_port':2525,'smtp.hostname':'out.example.test',"
+                         "'sender_filter.zones':{'a.zone.test':{'profile':'advanced'}}}", NULL);
+    struct made four = make("{'path.mode':'front'}", "{'postfix':'3.7.11','foxproxy':'0.1.0','addresses':['198.18.0.2','127.0.0.1']}");
+    struct made direct = make("{'sender_filter.reputation':'on'}", NULL);
+
+    (void)state;
+    assert_clean(&m);
+    assert_string_equal(m.plan->foxproxy, "# made by Inari from the settings of this device; a change here is drift\n"
+                                          "[main]\ndigest = " DIGEST "\nlisten = 198.18.0.2:2525\nbackend = 127.0.0.1:2500\n"
+                                          "hostname = out.example.test\nmax_sessions = 200\nconnect_timeout_ms = 5000\nidle_timeout_s = 360\n"
+                                          "[approved]\nmode = on\n[blocked]\nmode = on\nreply = 554 5.7.1 your address is blocked here\n"
+                                          "[reputation]\nmode = off\nwait_ms = 700\nat = greeting\n");
+    assert_null(strstr(four.plan->foxproxy, "[::]"));
+    assert_clean(&direct); /* nothing of it while the path is another one */
+    assert_null(direct.plan->foxproxy);
+    done(&m);
+    done(&four);
+    done(&direct);
+}
+
 /* --- one configuration (and, where it takes facts, one device) for every invariant --- */
 #define SEALED "'sealed:01932e7c-7b1f-7000-8000-00000000000a'"
 #define AUTH "'smtp.relayhost_user':'mx1','smtp.relayhost_password':" SEALED ","
+#define FOX(more) "{'postfix':'3.7.11','foxproxy':'0.1.0'," more "}"
+#define ZONE(row) "{'path.mode':'front','sender_filter.zones':{'z.test':{" row "}}}"
 struct broken {
     const char *layer;
     const char *facts; /* NULL: own_facts */
@@ -394,6 +466,35 @@ static const struct broken broken[] = {
     {"{}", CHECKS("'header_checks':'" OWN_CHECKS ", pcre:/etc/postfix/checks'"), "P16.mixed-checks", "/settings/smtp.log_subject", false},
     {ON, CHECKS("'header_checks':'pcre:/x, regexp:/etc/postfix/inari/00112233445566ff/header_checks'"), "P16.mixed-checks", "/settings/smtp.log_subject", false},
     {ON, "{'map_types':['cidr','texthash'],'header_checks':{}}", "P10.map-type", "/settings/smtp.log_subject", false},
+    {"{'path.mode':'front','sender_filter.backend_port':25}", NULL, "P01.twice", "/settings/sender_filter.backend_port", false},
+    {"{'path.mode':'front','smtp.listen_port':2500}", NULL, "P01.twice", "/settings/sender_filter.backend_port", false},
+    {"{'path.mode':'front','sender_filter.backend_port':10028}", NULL, "P01.twice", "/settings/sender_filter.backend_port", false},
+    {"{'path.mode':'front','smtp.listen_port':10027}", NULL, "P01.twice", "/settings/smtp.listen_port", false},
+    {"{'path.mode':'front','sender_filter.backend_port':10025}", NULL, "P01.taken", "/settings/sender_filter.backend_port", false},
+    {"{'path.mode':'front','smtp.listen_port':22}", NULL, "P01.taken", "/settings/smtp.listen_port", false},
+    {"{'path.mode':'front'}", FOX("'listeners':[{'address':'127.0.0.1','port':2500,'owner':'foxproxy'}]"), "P01.taken", "/settings/sender_filter.backend_port", false},
+    {"{'path.mode':'front','smtp.relay_networks':{'198.18.0.2':{}}}", NULL, "P02.relay-own", "/settings/smtp.relay_networks/198.18.0.2", false},
+    {"{'path.mode':'front','smtp.relay_networks':{'2001:db8::2':{}}}", NULL, "P02.relay-own", "/settings/smtp.relay_networks/2001:db8::2", false},
+    {"{'path.mode':'front','smtp.relay_networks':{'127.0.0.1':{}}}", NULL, "P02.relay-loopback", "/settings/smtp.relay_networks/127.0.0.1", true},
+    {"{'path.mode':'front','sender_filter.balancers':{'127.0.0.0/8':{}}}", NULL, "P02.balancer-own", "/settings/sender_filter.balancers/127.0.0.0~18", true},
+    {"{'path.mode':'front','sender_filter.balancers':{'::1':{}}}", NULL, "P02.balancer-own", "/settings/sender_filter.balancers/::1", true},
+    {"{'path.mode':'front','sender_filter.balancers':{'198.18.0.0/24':{}}}", NULL, "P02.balancer-own", "/settings/sender_filter.balancers/198.18.0.0~124", true},
+    {"{'path.mode':'front','sender_filter.balancers':{'0.0.0.0/1':{},'128.0.0.0/1':{}}}", NULL, "P05.balancer-everyone", "/settings/sender_filter.balancers/0.0.0.0~11", false},
+    {"{'path.mode':'front','sender_filter.balancers':{'203.0.0.0/15':{}}}", NULL, "P05.balancer-wide", "/settings/sender_filter.balancers/203.0.0.0~115", true},
+    {"{'path.mode':'front','smtp.relayhost':'[198.18.0.2]'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'path.mode':'front','smtp.relayhost':'[127.0.0.1]:2500'}", NULL, "P06.own-address", "/settings/smtp.relayhost", false},
+    {"{'path.mode':'front','sender_filter.max_sessions':201}", NULL, "P09.order", "/settings/sender_filter.max_sessions", false},
+    {"{'path.mode':'front'}", "{'postfix':'3.7.11'}", "P10.foxproxy-missing", "/settings/path.mode", false},
+    {"{'path.mode':'front','smtp.hostname':'a\\nlisten = 0.0.0.0:26'}", NULL, "P12.control", "/settings/smtp.hostname", false},
+    {"{'path.mode':'front','sender_filter.blocked_text':'a\\n[approved]'}", NULL, "P12.control", "/settings/sender_filter.blocked_text", false},
+    {"{'path.mode':'front','sender_filter.zones':{'a]\\n[approved':{}}}", NULL, "P12.control", NULL, false},
+    {ZONE("'codes':'127.0.0.2 10.0.0.1'"), NULL, "V.zone-codes", "/settings/sender_filter.zones/z.test", false},
+    {ZONE("'codes':'127.0.0.9-127.0.0.2'"), NULL, "V.zone-codes", NULL, false},
+    {ZONE("'codes':'127.255.255.254'"), NULL, "V.zone-codes", NULL, false},
+    {ZONE("'codes':'127.0.0.2=approve'"), NULL, "V.zone-codes", NULL, false},
+    {ZONE("'codes':'127.0.0.2=reject','profile':'allow'"), NULL, "V.zone-codes", NULL, false},
+    {ZONE("'codes':'127.0.0.2,127.0.0.3'"), NULL, "V.zone-codes", NULL, false},
+    {ZONE("'profile':'allow','action':'reject'"), NULL, "P17.allow-action", "/settings/sender_filter.zones/z.test", false},
     {"{'smtp.relay_domains':{'x.inari.invalid':{}}}", NULL, "V.reserved", "/settings/smtp.relay_domains/x.inari.invalid", false},
 };
 
@@ -437,6 +538,11 @@ static const char *const fine[] = {
     "{'queue.min_free':47185920}",
     "{'smtp_tls.inbound':'encrypt','smtp_tls.cert_file':'/etc/a.pem','smtp_tls.key_file':'/etc/a.key'}",
     "{'smtp.listen_address':'198.18.0.2','smtp.listen_port':10026}",
+    "{'sender_filter.backend_port':25,'sender_filter.max_sessions':5000}", /* another path: no port, no process */
+    "{'sender_filter.balancers':{'0.0.0.0/0':{}},'smtp.relay_networks':{'198.18.0.2':{}}}",
+    "{'path.mode':'front','smtp.relay_networks':{'198.18.0.0/24':{}}}", /* the device within is cut out of it */
+    "{'path.mode':'front','smtp.listen_address':'198.18.0.2','smtp.listen_port':2500}",
+    "{'path.mode':'front','sender_filter.zones':{'z.test':{'action':'log','profile':'allow'}}}",
     "{'smtp.relayhost':'backup.test'}",                    /* a better exchanger is there: Postfix takes that one */
     "{'smtp.relayhost':'back.test:2600'}",                 /* another program */
     "{'smtp.relayhost':'[back.test]'}",                    /* in brackets no MX counts */
@@ -464,6 +570,9 @@ static void test_warnings(void **state)
 {
     static const char *const layers[][3] = {{"{'smtp.process_limit':49}", "/settings/smtp.client_connection_limit"},
                                             {"{'queue.maximal_lifetime':86400}", "/settings/queue.bounce_lifetime"},
+                                            {"{'path.mode':'front','sender_filter.max_sessions':49}", "/settings/smtp.client_connection_limit"},
+                                            {"{'path.mode':'front','sender_filter.reputation':'log'}", "/settings/sender_filter.reputation", "P17.no-zones"},
+                                            {"{'path.mode':'front','sender_filter.reputation':'on','sender_filter.zones':{'z.test':{'profile':'advanced'}}}", "/settings/sender_filter.reputation", "P17.no-zones"},
                                             {"{'queue.minimal_backoff':60}", "/settings/queue.run_delay"},
                                             {"{'smtp.hard_error_limit':5}", "/settings/smtp.soft_error_limit"},
                                             {"{'smtp.relay_domains':{'b.test':{}},'smtp.relayhost':'b.test'}", "/settings/smtp.relayhost", "P06.mx-unknown"},
@@ -577,6 +686,61 @@ static void test_verify(void **state)
     done(&m);
 }
 
+/* Each way the door behind the filter could be left open, or be left behind. */
+static void test_verify_front(void **state)
+{
+    static const struct {
+        const char *name, *value;
+    } open[] = {{"smtpd_upstream_proxy_protocol", ""},
+                {"mynetworks", "cidr:${config_directory}/inari/0123456789abcdef/relay_networks"},
+                {"mynetworks", "127.0.0.0/8, !127.0.0.0/8, ![::1]/128, ![::ffff:0:0]/96"}};
+    struct made m = make("{'path.mode':'front'}", NULL), direct = make("{}", NULL);
+    struct plan_service *s;
+    struct plan_listener *l;
+    struct plan other;
+
+    (void)state;
+    assert_clean(&m);
+    for (size_t i = 0; i < COUNT_OF(open); i++) {
+        const char **at = value_at(m.plan, "127.0.0.1:2500", open[i].name), *was = *at;
+        *at = open[i].value;
+        assert_verify(m.plan, "P02.front-open");
+        *at = was;
+    }
+    s = (struct plan_service *)(uintptr_t)service(m.plan, "127.0.0.1:2500");
+    s->maxproc = "100"; /* sessions 101 to 200 would wait for a greeting that does not come */
+    assert_verify(m.plan, "P09.order");
+    s->maxproc = "200";
+    s->service = "2500"; /* on every address */
+    assert_verify(m.plan, "P02.front-open");
+    s->service = "127.0.0.1:2500";
+    s = (struct plan_service *)(uintptr_t)service(m.plan, "127.0.0.1:10027");
+    s->service = "25"; /* Postfix beside the filter */
+    assert_verify(m.plan, "P02.front-open");
+    s->service = "127.0.0.1:10027";
+    for (size_t i = 0; i < m.plan->n_listeners; i++) {
+        l = (struct plan_listener *)(uintptr_t)&m.plan->listeners[i];
+        if (l->role != ROLE_FRONT && l->role != ROLE_PUBLIC)
+            continue;
+        l->port++; /* the file says another one */
+        assert_verify(m.plan, "P02.front-open");
+        l->port--;
+    }
+    other = *m.plan;
+    other.foxproxy = NULL;
+    assert_verify(&other, "P13.front-left");
+    other.mail_path = "direct";
+    assert_verify(&other, "P13.front-left");
+    direct.plan->foxproxy = m.plan->foxproxy;
+    assert_verify(direct.plan, "P13.front-left");
+    direct.plan->foxproxy = NULL;
+    *value_at(direct.plan, "127.0.0.1:10027", "smtpd_upstream_proxy_protocol") = "haproxy"; /* the probe's may */
+    ((struct plan_service *)(uintptr_t)service(direct.plan, "127.0.0.1:10027"))->service = "127.0.0.1:2500";
+    assert_verify(direct.plan, "P13.front-left");
+    done(&m);
+    done(&direct);
+}
+
 static void test_owned(void **state)
 {
     struct made m = make("{}", NULL);
@@ -614,6 +778,7 @@ struct fleet_case {
 static const struct fleet_case fleet_cases[] = {
     {"{'smtp.relayhost':'[198.18.0.3]'}", "{'smtp.relayhost':'[198.18.0.2]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
     {"{'smtp.relayhost':'[198.18.0.3]'}", "{}", "{}", NULL, NULL},
+    {"{'path.mode':'front','smtp.relayhost':'[198.18.0.3]'}", "{'path.mode':'front','smtp.relayhost':'[198.18.0.2]'}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
     {"{'smtp.relayhost':'[mx2.example.test]'}", "{'smtp.relayhost':'[mx3.example.test]'}", "{'smtp.routes':{'a.test':{'next_hop':'[mx1.example.test]'}}}", "P06.circle", "mx1 -> mx2 -> mx3 -> mx1"},
     {"{'smtp.routes':{'a.test':{'next_hop':'[198.18.0.3]','subdomains':true}}}", "{'smtp.relayhost':'[198.18.0.2]','smtp.routes':{'a.test':{'next_hop':'[192.0.2.1]'}}}", "{}", "P06.circle", "mx1 -> mx2 -> mx1"},
     {"{'smtp.routes':{'a.test':{'next_hop':'[198.18.0.3]'}}}", "{'smtp.relayhost':'[198.18.0.2]','smtp.routes':{'a.test':{'next_hop':'[192.0.2.1]'}}}", "{}", NULL, NULL},
@@ -683,6 +848,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_auth), cmocka_unit_test(test_subject), cmocka_unit_test(test_subject_only_logs),
         cmocka_unit_test(test_direct), cmocka_unit_test(test_plain),    cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_front), cmocka_unit_test(test_front_defaults), cmocka_unit_test(test_verify_front),
         cmocka_unit_test(test_fine),   cmocka_unit_test(test_verify),   cmocka_unit_test(test_owned),
         cmocka_unit_test(test_fleet),  cmocka_unit_test(test_no_facts), cmocka_unit_test(test_placement), cmocka_unit_test(test_warnings),
     };

@@ -12,7 +12,7 @@ import ja from "./texts.ja.json";
 addTexts("settings", { en, ja });
 
 /** The order in which mail meets them; areas that a later catalog brings come after. */
-const ORDER = ["smtp_routing", "smtp_security", "smtp_tls", "smtp_queue", "smtp_scan", "drift"];
+const ORDER = ["smtp_routing", "sender_filter", "smtp_security", "smtp_tls", "smtp_queue", "smtp_scan", "drift"];
 const rank = (area: string) => (ORDER.includes(area) ? ORDER.indexOf(area) : ORDER.length);
 
 function Search({ all }: { all: Setting[] }) {
