@@ -151,6 +151,16 @@ void clock_format(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE])
                    tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100, ms % 1000);
 }
 
+void clock_format_people(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE])
+{
+    struct tm tm;
+    int ms;
+
+    split(wall_ms, &tm, &ms);
+    (void)snprintf(buf, CLOCK_TEXT_SIZE, "%04d-%02d-%02d %02d:%02d UTC", (tm.tm_year + 1900) % 10000,
+                   (tm.tm_mon + 1) % 100, tm.tm_mday % 100, tm.tm_hour % 100, tm.tm_min % 100);
+}
+
 static bool digits(struct slice s, size_t at, size_t n, int max, int *ret)
 {
     uint64_t v;

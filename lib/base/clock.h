@@ -28,6 +28,8 @@ int64_t clock_boot_ms(void); /* since the machine was switched on, sleep include
 enum { CLOCK_TEXT_SIZE = 40 };
 /* RFC 3339, UTC, milliseconds: 2026-11-21T23:21:17.123Z */
 void clock_format(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE]);
+/* For sentences that people read outside the console, to the minute: 2026-11-21 23:21 UTC */
+void clock_format_people(int64_t wall_ms, char buf[CLOCK_TEXT_SIZE]);
 /* RFC 3339 with Z or an offset; false when it is not one. */
 MUST_USE bool clock_parse(struct slice text, int64_t *ret_wall_ms);
 /* IMF-fixdate of RFC 9110 (the Date header). */

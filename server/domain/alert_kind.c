@@ -180,6 +180,32 @@ static void add_part(struct strbuf *out, const char *s)
         strbuf_putc(out, (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? ' ' : s[i]);
 }
 
+enum { STAMP_MAX = sizeof "2026-11-21T23:21:17.123Z" - 1 };
+
+/* Times within a message as devices write them, in the form of all others in a notice. */
+static void add_times(struct strbuf *out, const char *s)
+{
+    AUTO_STRBUF struct strbuf text = STRBUF_INIT(PART_MAX * 8);
+    char when[CLOCK_TEXT_SIZE];
+    const char *at = s;
+
+    while (*at != '\0') {
+        size_t n = strspn(at, "0123456789-:.T");
+        int64_t ms = 0;
+        if (n > 0 && n < STAMP_MAX + 1 && at[n] == 'Z' &&
+            clock_parse((struct slice){at, n + 1}, &ms)) {
+            clock_format_people(ms, when);
+            strbuf_puts(&text, when);
+            n++;
+        } else {
+            n = n > 0 ? n : strcspn(at, "0123456789-:.T");
+            strbuf_add(&text, (struct slice){at, n});
+        }
+        at += n;
+    }
+    add_part(out, strbuf_ok(&text) ? strbuf_str(&text) : s);
+}
+
 static void add_member(struct strbuf *out, const json_t *alert, struct slice name, enum lang lang)
 {
     const json_t *detail = json_object_get(alert, "detail"), *v;
@@ -189,7 +215,7 @@ static void add_member(struct strbuf *out, const json_t *alert, struct slice nam
     if (strcmp(key, "seen") == 0) {
         int64_t ms = json_int(detail, "seen_ms", 0);
         if (ms != 0)
-            clock_format(ms / 1000 * 1000, when);
+            clock_format_people(ms, when);
         add_part(out, ms != 0 ? when : lang == LANG_JA ? "登録" : "it joined");
         return;
     }
@@ -198,8 +224,9 @@ static void add_member(struct strbuf *out, const json_t *alert, struct slice nam
         v = json_object_get(detail, key);
     if (json_is_string(v) && strcmp(key, "message") == 0) {
         AUTO_STRBUF struct strbuf text = STRBUF_INIT(PART_MAX * 8);
-        condition_text(json_str(detail, "condition", ""), json_string_value(v), lang, &text);
-        add_part(out, strbuf_str(&text));
+        condition_text(json_str(detail, "condition", ""), json_str(detail, "reason", ""),
+                       json_string_value(v), lang, &text);
+        add_times(out, strbuf_str(&text));
     } else if (json_is_string(v))
         add_part(out, json_string_value(v));
     else if (json_is_integer(v))

@@ -73,7 +73,7 @@ static void put_part(const json_t *body, const char *what, const char *const hea
         listed++;
         strbuf_puts(out, "  * ");
         alert_kind_text(v, lang, out);
-        clock_format(json_int(v, "since_ms", 0) / 1000 * 1000, when);
+        clock_format_people(json_int(v, "since_ms", 0), when);
         strbuf_printf(out, lang == LANG_JA ? " (%s から)\n" : " (since %s)\n", when);
     }
     if ((int64_t)listed < count(body, what))

@@ -1,7 +1,7 @@
 /*
- * condition_text.h - what a device says of the state of its events, in the language of who asks.  A
- * device writes English; what it wrote is recognised by its fixed parts, and the parts between them
- * are kept.  Threads: any; pure.
+ * condition_text.h - what a device says of itself, in the language of who asks.  A device writes
+ * English; what it wrote is recognised by its fixed parts, and the parts between them are kept.
+ * Threads: any; pure.
  */
 #pragma once
 
@@ -9,7 +9,9 @@
 #include "base/strbuf.h"
 #include "json/json_in.h"
 
-/* message of a condition of that type in lang; what is not known stays as it is. */
-void condition_text(const char *type, const char *message, enum lang lang, struct strbuf *out);
-/* conditions: array of {"type","message",...}, changed.  false: out of memory. */
+/* message of a condition of that type and reason ("": none was told) in lang; what is not known (of
+ * another version of the agent) and what is empty stays as it is. */
+void condition_text(const char *type, const char *reason, const char *message, enum lang lang,
+                    struct strbuf *out);
+/* conditions: array of {"type","reason","message",...}, changed.  false: out of memory. */
 MUST_USE bool conditions_tell_in(json_t *conditions, enum lang lang);

@@ -6,6 +6,7 @@
 #include "domain/event_policy.h"
 #include "domain/event_read.h"
 #include "domain/figure.h"
+#include "domain/fleet_cache.h"
 #include "store/db_copy.h"
 #include "store/event_store.h"
 
@@ -284,6 +285,8 @@ enum err_code event_ingest(struct db *db, const struct app *app, const struct ev
     leave(place);
     if (rc == ERR_OK && x.figures != NULL)
         figure_batch_committed(x.figures);
+    if (rc == ERR_OK && x.figures != NULL && figure_batch_queue_age(x.figures) >= 0)
+        fleet_set_queue_age(app->fleet, batch->device_id, figure_batch_queue_age(x.figures));
     if (rc == ERR_OK)
         *ret_acknowledged = x.acknowledged;
     figure_batch_free(x.figures);

@@ -1,5 +1,6 @@
 #include "domain/figure_private.h"
 
+#include "base/clock.h"
 #include "store/figure_store.h"
 
 #include <stdatomic.h>
@@ -15,7 +16,7 @@ const char *const figure_queues[] = {"incoming", "active", "deferred", "hold", "
 const char *const figure_disks[] = {"state", "queue", NULL};
 const int64_t figure_latency_ms[] = {100, 300, 1000, 3000, 10000, 30000, 100000, 300000};
 
-enum { EXPIRE_ROWS = 20000 };
+enum { EXPIRE_ROWS = 20000, FRESH_S = 900 };
 
 /* --- the table --- */
 
@@ -234,6 +235,18 @@ bool figure_batch_add(struct figure_batch *b, const struct figure_event *ev)
 int64_t figure_batch_until(const struct figure_batch *b)
 {
     return b->until_ms;
+}
+
+int64_t figure_batch_queue_age(const struct figure_batch *b)
+{
+    const struct figure_row *newest = NULL;
+
+    for (size_t i = 0; i < b->minutes.size; i++) {
+        const struct figure_row *r = &b->minutes.place[i];
+        if (r->step_s != 0 && (newest == NULL || r->gauge_at_s > newest->gauge_at_s))
+            newest = r;
+    }
+    return newest != NULL && clock_wall_s() - newest->gauge_at_s < FRESH_S ? newest->oldest_s : -1;
 }
 
 /* --- totals --- */

@@ -44,6 +44,9 @@ DEFINE_CLEANUP(struct figure_batch, figure_batch_free);
 MUST_USE bool figure_batch_add(struct figure_batch *b, const struct figure_event *ev);
 /* Up to which moment (ms) the device's log is in the events that are stored, as its own figures say; 0: they do not. */
 int64_t figure_batch_until(const struct figure_batch *b);
+/* How old the oldest message in its queue was (s) when the device looked last;
+ * -1: this batch does not say, or says it of long ago. */
+int64_t figure_batch_queue_age(const struct figure_batch *b);
 /* Its rows: array of objects as figure_store_add() takes them, in the order of their step and time.  New reference; NULL:
  * out of memory. */
 json_t *figure_batch_rows(const struct figure_batch *b);

@@ -388,6 +388,18 @@ void fleet_set_status(struct fleet_cache *f, const char *id, const char *digest)
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+void fleet_set_queue_age(struct fleet_cache *f, const char *id, int64_t age_s)
+{
+    struct entry *en;
+    struct shard *s = lock_row(f, id, &en);
+
+    if (en != NULL) {
+        en->queue_age_s = age_s;
+        en->queue_age_ms = clock_mono_ms();
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
 void fleet_park_key(const char *id, char out[FLEET_PARK_KEY_SIZE])
 {
     (void)snprintf(out, FLEET_PARK_KEY_SIZE, "d:%s", id);

@@ -101,6 +101,8 @@ void fleet_count_heard(struct fleet_cache *f, int64_t mono_ms, int64_t late_ms, 
                        int64_t *ret_gone);
 /* For the job thread: has a device come back that was not heard for some polls, since the last call? */
 bool fleet_take_returned(struct fleet_cache *f);
+/* How old the oldest message in its queue is, as it has just told (s). */
+void fleet_set_queue_age(struct fleet_cache *f, const char *id, int64_t age_s);
 /* What is known of its instances; false: no such device. */
 bool fleet_instances(struct fleet_cache *f, const char *id, struct instances *ret);
 /* For the job thread: a device with an event that nobody dealt with; false: none.  Then fleet_event_done(): that event

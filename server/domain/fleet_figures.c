@@ -83,6 +83,26 @@ static void devices(struct strbuf *out, const struct count *c)
                       (long long)c->presence[i]);
 }
 
+/* By what they told this parent lately: what is older is no longer so. */
+static void queue_ages(struct fleet_cache *f, struct strbuf *out)
+{
+    int64_t now = clock_mono_ms();
+
+    head(out, "inari_device_queue_oldest_seconds", "gauge",
+         "Age of the oldest message in the queue of a device, as it told this parent last.");
+    for (int i = 0; i < FLEET_SHARDS; i++) {
+        struct shard *s = &f->shard[i];
+        (void)pthread_mutex_lock(&s->lock);
+        for (int b = 0; b < FLEET_BUCKETS; b++)
+            for (const struct entry *en = s->bucket[b]; en != NULL; en = en->next)
+                if (in_service(en->v.state) && en->queue_age_ms != 0 &&
+                    now - en->queue_age_ms < DEVICE_LOST_MS)
+                    strbuf_printf(out, "inari_device_queue_oldest_seconds{device=\"%s\"} %lld\n",
+                                  en->v.id, (long long)en->queue_age_s);
+        (void)pthread_mutex_unlock(&s->lock);
+    }
+}
+
 void fleet_figures(struct app *app, struct strbuf *out)
 {
     struct count c = count_all(app->fleet);
@@ -93,6 +113,7 @@ void fleet_figures(struct app *app, struct strbuf *out)
         c.ahead);
     one(out, "inari_device_polls_limited", "Polls refused because a device asked too often.",
         c.limited);
+    queue_ages(app->fleet, out);
     one(out, "inari_commands_waiting", "Orders that their device has not taken yet.", c.commands);
     one(out, "inari_rollout_unended",
         "1: a rollout goes on or waits for somebody's word; known within 30 s.",

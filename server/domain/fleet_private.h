@@ -16,6 +16,7 @@ struct entry {
     struct fleet_view v; /* v.bundle: the table's own reference */
     struct instances instances;
     int64_t bucket_ms;   /* mono time at which the poll bucket is full again */
+    int64_t queue_age_s, queue_age_ms; /* of its oldest message, and when that was told (mono; 0: never) */
     bool seen_dirty;     /* not in the presence table yet */
     unsigned round;      /* of the full load that saw it */
 };

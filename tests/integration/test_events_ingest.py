@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import re
 import subprocess
 import threading
 import time
@@ -591,3 +592,29 @@ def test_a_flood_delays_nobody(own, device):
           f"{codes.count(200)} taken")
     assert set(codes) <= {200, 429, 503} and 503 in codes, {c: codes.count(c) for c in set(codes)}
     assert took[-1] < 5, took
+
+
+def test_metrics_have_the_age_of_each_queue(own, people, mx, device):
+    """What a device said last of its queue's age, by its id; neither one that said nothing nor what was said of long ago."""
+    def ages():
+        text = own.session().get(own.base + "/metrics").text
+        assert "# TYPE inari_device_queue_oldest_seconds gauge" in text
+        return dict(re.findall(r'(?m)^inari_device_queue_oldest_seconds\{device="([^"]+)"\} (\d+)$', text))
+
+    silent, late = device(), device()
+    for d in (mx, silent, late):
+        people.change(f"/devices/{d.id}", {"mode": "manage"})
+    agent, queue = Spool(mx, "agent"), {"deferred": 3}
+    agent.append(event("device.figures", at=now_ms() - 60_000, detail={"queue": queue, "oldest_s": 7}), event("device.figures", detail={"queue": queue, "oldest_s": 4021}))
+    assert agent.post().status_code == 200
+    quiet = Spool(silent, "agent")
+    quiet.append(event("device.figures", detail={"queue": queue}))
+    assert quiet.post().status_code == 200
+    old = Spool(late, "agent")
+    old.append(event("device.figures", at=now_ms() - 3600_000, detail={"queue": queue, "oldest_s": 99}))
+    assert old.post().status_code == 200
+    found = ages()
+    assert found.get(mx.id) == "4021" and silent.id not in found and late.id not in found
+    agent.append(event("device.figures", detail={"queue": {"deferred": 0}, "oldest_s": 0}))
+    assert agent.post().status_code == 200
+    assert ages()[mx.id] == "0"

@@ -87,9 +87,40 @@ static void test_a_long_one_is_cut(void **state)
     assert_non_null(valid);
 }
 
+static const char *of(const char *kind, const json_t *detail, enum lang lang, struct strbuf *b)
+{
+    AUTO(json_free)
+    json_t *alert = json_pack("{s:s,s:s,s:O}", "kind", kind, "name", "mx1", "detail", detail);
+
+    return line(alert, lang, b);
+}
+
+/* People get times to the minute, with their zone; what only looks like one stays. */
+static void test_times(void **state)
+{
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(8 * KIB);
+    AUTO(json_free) json_t *seen = json_pack("{s:I}", "seen_ms", (json_int_t)1795388759123);
+    AUTO(json_free)
+    json_t *drained = json_pack(
+        "{s:s,s:s,s:s}", "condition", "Drained", "reason", "Empty", "message",
+        "drained by a since 2026-11-22T23:05:59.999Z: at 12:00, T 2026-13-22T23:05:59Z 1.2Z");
+
+    (void)state;
+    assert_string_equal(of("device-late", seen, LANG_EN, &b),
+                        "mx1 has not been heard from since 2026-11-22 23:05 UTC");
+    assert_string_equal(of("device-late", seen, LANG_JA, &b),
+                        "mx1 から 2026-11-22 23:05 UTC 以降、応答がありません");
+    assert_string_equal(of("device-condition", drained, LANG_EN, &b),
+                        "mx1 is drained: drained by a since 2026-11-22 23:05 UTC: at 12:00, T "
+                        "2026-13-22T23:05:59Z 1.2Z");
+    assert_non_null(strstr(of("device-condition", drained, LANG_JA, &b),
+                           "a が 2026-11-22 23:05 UTC から受け付けを停止しています: at 12:00"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_nothing_is_invented),
-                                       cmocka_unit_test(test_a_long_one_is_cut)};
+                                       cmocka_unit_test(test_a_long_one_is_cut),
+                                       cmocka_unit_test(test_times)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,6 +167,8 @@ static void test_times(void **state)
     }
     clock_format(1795303277123, buf);
     assert_string_equal(buf, "2026-11-21T23:21:17.123Z");
+    clock_format_people(1795303277123, buf);
+    assert_string_equal(buf, "2026-11-21 23:21 UTC");
     clock_format_http(1795303277000, buf);
     assert_string_equal(buf, "Sat, 21 Nov 2026 23:21:17 GMT");
     assert_true(clock_parse_http(slice_of(buf), &v));

@@ -77,7 +77,8 @@ function Conditions({ device }: { device: Device }) {
   const rank = (c: Condition) => ["bad", "warn", "busy", "neutral", "good"].indexOf(conditionTone(c));
   const rows = [...(device.conditions ?? [])].sort((a, b) => rank(a) - rank(b));
   const word = (c: Condition) => (i18n.exists(`devices:condition_${c.type}`) ? t(`condition_${c.type}`) : c.type);
-  const reason = (c: Condition) => (c.reason && i18n.exists(`devices:reason_${c.reason}`) ? t(`reason_${c.reason}`) : (c.reason ?? ""));
+  // Ready names the condition that stands in its way.
+  const reason = (c: Condition) => [`reason_${c.reason}`, `condition_${c.reason}`].filter((k) => i18n.exists(`devices:${k}`)).map((k) => t(k))[0] ?? c.reason ?? "";
   const columns: Column<Condition>[] = [
     { key: "type", label: t("condition"), cell: (c) => <Foreign text={word(c)} /> },
     { key: "status", label: t("holds"), cell: (c) => <Status tone={conditionTone(c)} text={t(`holds_${c.status}`)} /> },
