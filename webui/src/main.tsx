@@ -1,6 +1,7 @@
 import "@patternfly/react-core/dist/styles/base.css";
 import "./ui/style.css";
 import "./i18n";
+import { TextsProvider } from "./i18n/use";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
@@ -18,9 +19,11 @@ if (root !== null)
     <StrictMode>
       <QueryClientProvider client={queries}>
         <BrowserRouter>
-          <ToastProvider>
-            <SessionProvider><Frame /></SessionProvider>
-          </ToastProvider>
+          <TextsProvider>
+            <ToastProvider>
+              <SessionProvider><Frame /></SessionProvider>
+            </ToastProvider>
+          </TextsProvider>
         </BrowserRouter>
       </QueryClientProvider>
     </StrictMode>,

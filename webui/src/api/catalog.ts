@@ -1,7 +1,7 @@
 // The settings catalog.  Labels come in the language that was asked for: another language is another answer.
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import type { Schemas } from "./client";
 import { get } from "./use";
 

@@ -1,7 +1,7 @@
 // What stands around every screen.
 import { lazy, Suspense, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { NavLink, Navigate, Route, Routes, useLocation } from "react-router";
+import { useTranslation } from "../i18n/use";
 import {
   BarsIcon, Button, currentZone, Dropdown, DropdownItem, DropdownList, Empty, KitPage, Loading, Masthead, MastheadBrand, MastheadContent, MastheadMain, MastheadToggle, MenuToggle,
   Nav, NavItem, NavList, PageSidebar, PageSidebarBody, PageToggleButton, SkipToContent, Toolbar, ToolbarContent, ToolbarItem, UserIcon,

@@ -1,7 +1,7 @@
 // How many alerts fire, and which: small, in the header; the alerts' own screen has the rest.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../i18n/use";
 import { useGet } from "../api/use";
 import { Badge, BellIcon, Dropdown, DropdownItem, DropdownList, Foreign, MenuToggle } from "../ui";
 import { areas } from "./areas";

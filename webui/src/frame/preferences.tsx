@@ -2,7 +2,7 @@
 // for the moment before somebody has signed in.
 import i18next from "i18next";
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import type { Schemas } from "../api/client";
 import { get, send } from "../api/use";
 import { currentLanguage, LANGUAGES, type Language, setLanguage } from "../i18n";

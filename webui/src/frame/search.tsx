@@ -1,9 +1,9 @@
 // Search over everything, from the header or with "/": settings by their names in both languages, devices, screens, and the way
 // into the search for messages.  Results are links; the arrow keys go through them.
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "../i18n/use";
 import { useGet } from "../api/use";
 import { Button, Foreign, Modal, ModalBody, ModalHeader, SearchIcon, TextInput } from "../ui";
 import { areas } from "./areas";

@@ -2,7 +2,7 @@
 // entered is lost, and the request that met the end is sent again (api/client.ts).
 import { useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { ApiError, onSessionEnd, type Schemas } from "../api/client";
 import { get, send } from "../api/use";
 import { LanguageSwitch } from "./language";

@@ -1,7 +1,6 @@
 // Both languages are on the page, so that switching needs no reload and loses no form.  Texts live beside the screens
 // (screens/AREA/texts.en.json and .ja.json), the kit's own in i18n/; tests/browser checks that both hold the same keys.
 import i18next from "i18next";
-import { initReactI18next } from "react-i18next";
 import en from "./common.en.json";
 import ja from "./common.ja.json";
 
@@ -15,7 +14,7 @@ function firstLanguage(): Language {
   return navigator.language.startsWith("ja") ? "ja" : "en";
 }
 
-void i18next.use(initReactI18next).init({
+void i18next.init({
   lng: firstLanguage(),
   fallbackLng: false,
   ns: ["common"],
@@ -39,5 +38,4 @@ export function currentLanguage(): Language {
 export async function setLanguage(lang: Language): Promise<void> {
   localStorage.setItem(KEPT, lang);
   await i18next.changeLanguage(lang);
-  document.documentElement.lang = lang;
 }

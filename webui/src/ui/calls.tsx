@@ -1,7 +1,7 @@
 // "The same by API": what this list or form asks of the parent, as curl and as inarictl.  A token stands as $TOKEN, and
 // nothing secret is ever put into the text.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { Button, CodeBlock, CodeBlockCode, Modal, ModalBody, ModalFooter, ModalHeader } from "./kit";
 import { useToast } from "./toast";
 

@@ -1,7 +1,7 @@
 // Lines over time.  The drawing library comes in a chunk of its own, asked for as soon as a chart is on the page; the same
 // values stand in a table for whoever does not see the picture.
 import { useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { ExpandableSection } from "./kit";
 import { numberText, timeText } from "./time";
 import { type Column, DataTable } from "./table";

@@ -1,5 +1,5 @@
 // A command or text to be copied as it is.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { Button, CodeBlock, CodeBlockAction, CodeBlockCode } from "./kit";
 import { useToast } from "./toast";
 

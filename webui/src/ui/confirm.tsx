@@ -1,7 +1,7 @@
 // Confirmation by what is at stake: nothing and a toast for what can be undone; for what hits several devices or mail a dialog
 // that lists what is hit, its verb on the button and the focus on Cancel; for what cannot be undone the name is typed in.
 import { type ReactNode, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { ErrorBox } from "./states";
 import { Button, Form, FormGroup, Modal, ModalBody, ModalFooter, ModalHeader, TextArea, TextInput } from "./kit";
 

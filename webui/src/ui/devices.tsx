@@ -1,5 +1,5 @@
 // Devices as the events name them: a link while they exist, else what is left of them.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { AreaLink } from "../frame/arealink";
 import { deviceLink } from "../frame/links";
 import { Foreign } from "./text";

@@ -1,6 +1,6 @@
 // A list as a file, with the filters of the screen: page after page up to a bound that the button names.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { currentLanguage } from "../i18n";
 import { Dropdown, DropdownItem, DropdownList, MenuToggle } from "./kit";
 import { ApiError } from "../api/client";

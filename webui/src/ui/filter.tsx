@@ -1,6 +1,6 @@
 // The filters of a list, all of them in the URL.  Text takes effect with Enter or when one pauses; choices at once.
 import { type ReactNode, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { Button, FormSelect, FormSelectOption, SearchInput, Toolbar, ToolbarContent, ToolbarItem } from "./kit";
 import { wallText, wallTime } from "./time";
 import { useUrlState } from "./url";

@@ -1,6 +1,6 @@
 // A small form over the page: what is asked, what went wrong, one verb.  Enter sends it; nothing is lost when it fails.
 import { type ReactNode, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { ErrorBox } from "./states";
 import { Button, Form, Modal, ModalBody, ModalFooter, ModalHeader } from "./kit";
 

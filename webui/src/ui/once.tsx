@@ -1,5 +1,5 @@
 // A secret that is shown this one time: read only, to be copied; it is in no URL and in nothing that is kept.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { Alert, Button, Modal, ModalBody, ModalFooter, ModalHeader } from "./kit";
 import { Command } from "./command";
 

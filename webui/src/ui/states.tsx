@@ -1,7 +1,7 @@
 // The states every screen has besides its content: loading, empty, error, stale, forbidden.
 import type { TFunction } from "i18next";
-import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
+import { createContext, type ReactNode, useContext } from "react";
+import { useTranslation } from "../i18n/use";
 import { ApiError } from "../api/client";
 import { Alert, Button, EmptyState, EmptyStateActions, EmptyStateBody, EmptyStateFooter, Skeleton } from "./kit";
 import { Time } from "./time";
@@ -46,7 +46,11 @@ export function ErrorBox({ error, onRetry }: { error: unknown; onRetry?: () => v
   );
 }
 
-interface Query { isPending: boolean; isError: boolean; error: unknown; data: { at: number } | undefined; refetch: () => unknown }
+interface Query { isPending: boolean; isPlaceholderData: boolean; isError: boolean; error: unknown; data: { at: number } | undefined; refetch: () => unknown }
+
+const Waiting = createContext(false);
+/** What is shown is the answer to the filters or the page before; the one that was asked for is on its way. */
+export const useWaiting = () => useContext(Waiting);
 
 /** What has been read is shown, with its age when the last look failed; before that loading or the error. */
 export function Loaded<Q extends Query>({ of: q, children }: { of: Q; children: (data: NonNullable<Q["data"]>) => ReactNode }) {
@@ -58,7 +62,7 @@ export function Loaded<Q extends Query>({ of: q, children }: { of: Q; children: 
         <Alert variant="warning" isInline component="p" title={<>{errorLines(q.error, t).title} {t("stale")} <Time at={q.data.at} /></>}
           actionLinks={<Button variant="link" isInline onClick={() => void q.refetch()}>{t("retry")}</Button>} />
       ) : null}
-      {children(q.data as NonNullable<Q["data"]>)}
+      <Waiting value={q.isPlaceholderData}>{children(q.data as NonNullable<Q["data"]>)}</Waiting>
     </>
   );
 }

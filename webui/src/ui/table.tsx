@@ -1,7 +1,12 @@
 // Lists: rows come from the server page by page; on a narrow screen each row becomes a block of labelled values.
-import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
-import { Empty } from "./states";
+//
+// A row is drawn anew when the parent says something else of it or the columns change: a list whose columns are kept (useMemo) costs
+// nothing when the screen around it is drawn.  Its cells have the looks of the kit's without the component, each of which measures itself.
+import { css } from "@patternfly/react-styles";
+import looks from "@patternfly/react-styles/css/components/Table/table.mjs";
+import { memo, type ReactNode } from "react";
+import { useTranslation } from "../i18n/use";
+import { Empty, useWaiting } from "./states";
 import { Button, Flex, FlexItem, FormSelect, FormSelectOption, Table, Tbody, Td, Th, Thead, Tr } from "./kit";
 import { useUrlState } from "./url";
 
@@ -26,8 +31,13 @@ interface Props<R> {
   onSelect?: (keys: Set<string>) => void;
 }
 
+function RowCells<R>({ row, columns }: { row: R; columns: Column<R>[] }) {
+  return <>{columns.map((c) => <td key={c.key} data-label={c.label} className={css(looks.tableTd, c.wide ? looks.modifiers.breakWord : looks.modifiers.nowrap, c.number && "inari-number")}>{c.cell(row)}</td>)}</>;
+}
+const Cells = memo(RowCells) as typeof RowCells;
+
 export function DataTable<R>({ caption, columns, rows, rowKey, empty, actions, selected, onSelect }: Props<R>) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(), waiting = useWaiting();
   if (rows.length === 0) return empty === undefined || empty === "filtered" ? <Empty title={t(empty === "filtered" ? "empty_filtered" : "empty")} /> : <>{empty}</>;
   const pick = (key: string, on: boolean) => {
     const next = new Set(selected);
@@ -37,7 +47,7 @@ export function DataTable<R>({ caption, columns, rows, rowKey, empty, actions, s
   };
   const all = selected !== undefined && rows.every((r) => selected.has(rowKey(r)));
   return (
-    <div className="inari-scroll" role="region" aria-label={caption} tabIndex={0}>
+    <div className={waiting ? "inari-scroll inari-waiting" : "inari-scroll"} role="region" aria-label={caption} aria-busy={waiting} tabIndex={0}>
       <Table aria-label={caption} variant="compact" gridBreakPoint="grid-md">
         <Thead>
           <Tr>
@@ -50,11 +60,11 @@ export function DataTable<R>({ caption, columns, rows, rowKey, empty, actions, s
           {rows.map((row, i) => {
             const key = rowKey(row);
             return (
-              <Tr key={key}>
+              <tr key={key} className={looks.tableTr}>
                 {onSelect ? <Td select={{ rowIndex: i, isSelected: selected?.has(key) ?? false, onSelect: (_, on) => pick(key, on) }} /> : null}
-                {columns.map((c) => <Td key={c.key} dataLabel={c.label} modifier={c.wide ? "breakWord" : "nowrap"} className={c.number ? "inari-number" : ""}>{c.cell(row)}</Td>)}
+                <Cells row={row} columns={columns} />
                 {actions ? <Td isActionCell>{actions(row)}</Td> : null}
-              </Tr>
+              </tr>
             );
           })}
         </Tbody>

@@ -1,5 +1,6 @@
 // Times: kept in UTC, shown in one zone that is always named in the frame; relative only beside the exact one.
-import { useTranslation } from "react-i18next";
+import { useSyncExternalStore } from "react";
+import { useTranslation } from "../i18n/use";
 import { currentLanguage } from "../i18n";
 
 const KEPT = "inari.zone";
@@ -95,8 +96,24 @@ export function numberText(n: number): string {
   return numbers(currentLanguage()).format(n);
 }
 
+/** "3 minutes ago" grows older without anybody asking the parent: one clock for all of them, while there are any. */
+const TICK_MS = 5000, waiting = new Set<() => void>();
+let ticks = 0, timer = 0;
+function onTick(again: () => void): () => void {
+  waiting.add(again);
+  timer ||= window.setInterval(() => { ticks++; for (const x of waiting) x(); }, TICK_MS);
+  return () => {
+    waiting.delete(again);
+    if (waiting.size > 0) return;
+    window.clearInterval(timer);
+    timer = 0;
+  };
+}
+const never = () => () => {};
+
 export function Time({ at, relative = false }: { at: string | number | null | undefined; relative?: boolean }) {
   const { t } = useTranslation(); // also: shown anew when the language changes
+  useSyncExternalStore(relative ? onTick : never, () => (relative ? ticks : 0));
   if (at === null || at === undefined || at === "") return <>{t("none")}</>;
   return <time dateTime={isoText(at)} title={relative ? timeText(at) : isoText(at)}>{relative ? relativeText(at) : timeText(at)}</time>;
 }

@@ -1,6 +1,6 @@
 // What has just happened, quietly; with the way back where there is one.
 import { createContext, type ReactNode, useCallback, useContext, useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/use";
 import { Alert, AlertActionCloseButton, AlertGroup, Button } from "./kit";
 import { errorLines } from "./states";
 

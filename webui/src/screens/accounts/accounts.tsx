@@ -1,6 +1,6 @@
 // Accounts of people: made, given a role and a language, switched off, a forgotten password replaced.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

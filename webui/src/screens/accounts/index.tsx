@@ -1,6 +1,6 @@
 // Who may come in: people, and programs with tokens.
-import { useTranslation } from "react-i18next";
 import { Route, Routes } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { addTexts } from "../../i18n";
 import { NotFound } from "../../frame/frame";
 import { PasswordForm, useSession } from "../../frame/session";

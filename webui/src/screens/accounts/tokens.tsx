@@ -1,6 +1,6 @@
 // Tokens of programs: what each may do is chosen; its text is shown once and kept nowhere.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { type Permission, useSession } from "../../frame/session";

@@ -1,6 +1,6 @@
 // What one does about an alert: say that somebody knows, or have nobody told for a while.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { send, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";
 import { Button, ConfirmDialog, useToast } from "../../ui";

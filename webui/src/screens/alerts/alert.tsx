@@ -1,6 +1,6 @@
 // One alert: since when, who knows of it, who was told.
-import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { AreaLink } from "../../frame/arealink";
 import { deviceLink, withQuery } from "../../frame/links";

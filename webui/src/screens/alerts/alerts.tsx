@@ -1,6 +1,6 @@
 // What fires, is about to, and is over.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { type Column, DataTable, Empty, FilterBar, Foreign, Loaded, pageOf, Pager, Time, useUrlState } from "../../ui";
 import { AlertActions } from "./actions";

@@ -1,6 +1,6 @@
 // A channel as a form.  Secrets go in and never come out: an empty field leaves what is set.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { LANGUAGES } from "../../i18n";
 import { get, send, useSend } from "../../api/use";

@@ -1,6 +1,6 @@
 // The channels: who is told and how; a test that says each step.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { get, send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";
 import { Alert, Button, type Column, ConfirmDialog, DataTable, Empty, Foreign, List, ListItem, Loaded, Modal, ModalBody, ModalFooter, ModalHeader, pageOf, Pager, Status, Time, useToast, useUrlState } from "../../ui";

@@ -1,5 +1,5 @@
-import { useTranslation } from "react-i18next";
 import { Route, Routes } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { addTexts } from "../../i18n";
 import { NotFound } from "../../frame/frame";
 import { ApiCalls, Page, Tabs, useUrlState } from "../../ui";

@@ -1,5 +1,5 @@
 // What was sent, what waits, and what was given up; trying that again.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,6 +1,6 @@
 // One rule as a form: the parameters that its kind has, times, severity, channels.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, send, useGet, useSend } from "../../api/use";
 import { Button, Checkbox, ErrorBox, Form, FormGroup, FormSelect, FormSelectOption, Modal, ModalBody, ModalFooter, ModalHeader, TextInput, useToast } from "../../ui";

@@ -1,6 +1,6 @@
 // The rules: what is looked at, how long it has to hold, who is told.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { get, send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";
 import { Button, type Column, ConfirmDialog, DataTable, durationText, Foreign, Loaded, numberText, pageOf, Pager, Switch, Time, useToast, useUrlState } from "../../ui";

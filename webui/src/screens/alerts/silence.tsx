@@ -1,6 +1,6 @@
 // When nobody is told: of one rule, one device, or both; always with an end.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { send, useGet, useSend } from "../../api/use";
 import { Button, durationText, ErrorBox, Form, FormGroup, FormSelect, FormSelectOption, Modal, ModalBody, ModalFooter, ModalHeader, TextArea, TextInput, useToast } from "../../ui";
 

@@ -1,6 +1,6 @@
 // The silences: what is silent, until when, why; ending one early.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

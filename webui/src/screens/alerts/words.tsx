@@ -1,5 +1,5 @@
 // What alerts, their severity and their state look like.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { Status, type Tone } from "../../ui";
 

@@ -1,7 +1,7 @@
 // Who did what, newest first: a chain of hashes that the parent checks on demand.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, useGet, useSend } from "../../api/use";
 import {

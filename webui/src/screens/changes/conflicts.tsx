@@ -1,6 +1,6 @@
 // Somebody published the same settings meanwhile: both values side by side, and a decision for each.
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useSettings } from "../../api/catalog";
 import type { Schemas } from "../../api/client";
 import { chooseDraft, type Draft } from "../../api/draft";

@@ -1,6 +1,6 @@
 // The devices a draft hits; behind each what changes in its files, beside what it has been given now.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { Button, Card, CardBody, CardTitle, type Column, DataTable, Empty, ErrorBox, Foreign, Loading, Modal, ModalBody, ModalFooter, ModalHeader } from "../../ui";

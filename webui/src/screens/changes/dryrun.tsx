@@ -1,5 +1,5 @@
 // The devices try a draft with their own Postfix before anybody gets it; the run has its id in the URL and goes on without us.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { Button, Card, CardBody, CardTitle, type Column, DataTable, ErrorBox, Foreign, Loaded, Progress, Status, Time, type Tone, useUrlState } from "../../ui";

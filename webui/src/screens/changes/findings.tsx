@@ -1,6 +1,6 @@
 // What the checks found, with the remedy and the way to the setting.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useSettings } from "../../api/catalog";
 import type { Schemas } from "../../api/client";
 import { Foreign, List, ListItem, Status } from "../../ui";

@@ -1,6 +1,6 @@
 // Every revision that was published, newest first; above them what waits in drafts.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { ApiCalls, Card, CardBody, CardTitle, type Column, DataTable, Foreign, Loaded, Page, pageOf, Pager, Status, Time, useUrlState } from "../../ui";

@@ -1,7 +1,7 @@
 // In the header of every page: what is changed and not published yet, by whom; one's own can be dropped item by item.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useSettings } from "../../api/catalog";
 import { type Draft, patchAt, type Place, useMyDraft } from "../../api/draft";
 import { send, useGet, useSend } from "../../api/use";

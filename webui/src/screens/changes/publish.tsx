@@ -1,6 +1,6 @@
 // Publishing, restoring, undoing: the reason, how it rolls out, and what the parent wants to hear for a large or doubtful one.
 import { type ReactNode, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { ApiError, type Schemas } from "../../api/client";
 import { useSend } from "../../api/use";
 import type { Answer } from "../../api/client";

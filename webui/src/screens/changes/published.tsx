@@ -1,6 +1,6 @@
 // After publishing: on to the rollout, with the way back in a toast.
-import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { send } from "../../api/use";
 import { useToast } from "../../ui";
 import type { Published } from "./publish";

@@ -1,8 +1,8 @@
 // A draft before it goes out: what it changes, what the checks say, which devices it hits, a try on the devices, publishing.
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useSettings } from "../../api/catalog";
 import { chooseDraft, type Draft } from "../../api/draft";
 import { send, useGet } from "../../api/use";

@@ -1,7 +1,7 @@
 // One published revision: who, why, what it changed; taking it back, or going back to it.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useSettings } from "../../api/catalog";
 import { send, useGet } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,6 +1,6 @@
 // One order: who gave it, why, with what, and how it went.
-import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { deviceLink } from "../../frame/links";
 import { ApiCalls, Empty, Facts, Foreign, Loaded, Page, Stack, StackItem, Time } from "../../ui";
 import { JobView, useCommand } from "./job";

@@ -1,7 +1,7 @@
 // One order as a job: how far it is, how it ended, what it printed; it survives a reload since its id is in the address.
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { send, useGet, useSend } from "../../api/use";
 import { commandLink } from "../../frame/links";
 import { useSession } from "../../frame/session";

@@ -1,6 +1,6 @@
 // Orders given to devices, newest first.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { commandLink, deviceLink } from "../../frame/links";
 import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Status, Time, useUrlState } from "../../ui";

@@ -1,6 +1,6 @@
 // One device, in tabs; each tab has its own address and asks only for what it shows.
-import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { ApiCalls, Empty, Flex, FlexItem, Loaded, Page, Tabs, type TabDef } from "../../ui";
 import { DriftTab } from "./drift";

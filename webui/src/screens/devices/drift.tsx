@@ -1,6 +1,6 @@
 // What stands on the device otherwise than published: put it back, or take it over.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,5 +1,5 @@
 // Giving a device an order and following it: the order's id is in the address, so that a reload shows how it goes on.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { send, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";
 import { useToast, useUrlState } from "../../ui";

@@ -1,6 +1,6 @@
 // What happened to a device and on it: orders, and its own events.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { AreaLink } from "../../frame/arealink";

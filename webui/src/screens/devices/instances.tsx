@@ -1,6 +1,6 @@
 // More than one machine under one identity: which goes on, or that there is only one.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { send, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";
 import { Alert, Button, type Column, ConfirmDialog, DataTable, Stack, StackItem, Status, Time } from "../../ui";

@@ -1,6 +1,7 @@
 // Every child device: is it in sync, does it answer, what runs.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useMemo } from "react";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { deviceLink, joinLink, withQuery } from "../../frame/links";
 import { ApiCalls, type Column, DataTable, Empty, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Status, Time, useUrlState } from "../../ui";
@@ -12,7 +13,7 @@ export function DeviceList() {
   const { t } = useTranslation("devices"), { t: common } = useTranslation(), url = useUrlState();
   const query = { ...pageOf(url), ...(url.get("state") ? { state: url.get("state") } : {}), ...(url.get("group") ? { group: url.get("group") } : {}) };
   const devices = useGet("/api/v1/devices", { query }, { every: REFRESH_MS }), groups = useGet("/api/v1/groups", { query: { limit: 500 } });
-  const columns: Column<Device>[] = [
+  const columns = useMemo((): Column<Device>[] => [
     { key: "name", label: t("name"), cell: (d) => <Link to={deviceLink(d.name)}><Foreign text={d.name} /></Link> },
     { key: "sync", label: t("sync"), cell: (d) => <SyncStatus device={d} /> },
     { key: "presence", label: t("presence"), cell: (d) => <PresenceStatus device={d} /> },
@@ -26,7 +27,7 @@ export function DeviceList() {
     } },
     { key: "state", label: t("state"), cell: (d) => t(`state_${d.state}`) },
     { key: "seen", label: t("last_seen"), cell: (d) => <Time at={d.last_seen} relative /> },
-  ];
+  ], [t, common]);
   const filtered = url.get("state") !== "" || url.get("group") !== "" || url.get("cursor") !== "";
   return (
     <Page title={t("title")} actions={<><Link to={joinLink}>{t("join")}</Link> <ApiCalls call={{ path: `/api/v1/devices?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl devices" }} /></>}>

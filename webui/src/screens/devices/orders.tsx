@@ -1,8 +1,8 @@
 // What can be ordered about a device itself: hold, mode, approve, revoke and the like.  What can be taken back is done at
 // once; what hits mail, or cannot be taken back, is asked for first.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";
 import {

@@ -1,8 +1,8 @@
 // The way of a mail through a device, hop by hop, with what was seen of each hop last and what governs it.  Only parts that
 // this device has are drawn: they come from its plan.
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { withQuery } from "../../frame/links";
 import { Alert, Button, Facts, Flex, FlexItem, Foreign, Loaded, numberText, Stack, StackItem, Status, Time, type Tone } from "../../ui";

@@ -1,6 +1,6 @@
 // The mail queue of a device: how much waits, each message with why it waits, and what to do about it.
 import { useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { AreaLink } from "../../frame/arealink";
 import { messagesLink } from "../../frame/links";

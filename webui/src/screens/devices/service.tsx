@@ -1,7 +1,7 @@
 // Postfix on a device, wanted and seen; checks, a test message, the key.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { commandsLink } from "../../frame/links";
 import { Alert, Button, Card, CardBody, CardTitle, ConfirmDialog, Facts, Flex, FlexItem, Foreign, Form, FormGroup, Stack, StackItem, Status, TextInput, Time } from "../../ui";
 import type { Kind } from "../commands/words";

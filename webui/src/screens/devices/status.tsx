@@ -1,6 +1,6 @@
 // The three truths of a device, what it says of itself, how its last attempt ended, and who it is.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { Alert, Card, CardBody, CardTitle, type Column, DataTable, durationText, Facts, Foreign, numberText, Stack, StackItem, Status, Time, type Tone } from "../../ui";
 import type { TabProps } from "./detail";
 import { type Device, Digest, GroupLinks, resultTone, Revision, stateTone } from "./words";

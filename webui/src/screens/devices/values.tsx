@@ -1,5 +1,5 @@
 // The settings in force on a device, which of them differ from the fleet, and who set any of them.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,5 +1,5 @@
 // What several screens of a device say in the same way.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { currentLanguage } from "../../i18n";
 import { AreaLink } from "../../frame/arealink";

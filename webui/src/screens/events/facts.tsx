@@ -1,6 +1,6 @@
 // Everything one event says, as names and values; nothing of it is taken for more than text.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { messagesLink } from "../../frame/links";
 import { CodeBlock, CodeBlockCode, DeviceName, durationText, Facts, Foreign, numberText, Time, visible } from "../../ui";
 import type { Event } from "./live";

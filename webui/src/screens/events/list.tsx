@@ -1,6 +1,6 @@
 // What happened on the devices: a search by page, or live as it is stored.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { withQuery } from "../../frame/links";
 import { Alert, ApiCalls, Button, type Column, DataTable, DeviceName, Drawer, DrawerActions, DrawerCloseButton, DrawerContent, DrawerContentBody, DrawerHead, DrawerPanelBody, DrawerPanelContent, Empty, ExportMenu, FilterBar, Foreign, Loaded, Page, pageOf, Pager, Status, Switch, Time, Title, useUrlState } from "../../ui";

@@ -1,6 +1,6 @@
 // Numbers over time, of the fleet or one device: a chart, the same as a table, and a copy for a spreadsheet.
 import { useMemo } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { withQuery } from "../../frame/links";

@@ -1,6 +1,6 @@
 // Making a group, or changing its name, kind and place in the order.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useSend } from "../../api/use";
 import { Button, ErrorBox, Form, FormGroup, FormHelperText, HelperText, HelperTextItem, Modal, ModalBody, ModalFooter, ModalHeader, Radio, TextInput } from "../../ui";

@@ -1,7 +1,7 @@
 // The groups of devices in the order in which they count: of two, the one with the higher priority wins.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,8 +1,8 @@
 // One group: its members, its place, the way to its settings.
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,5 +1,5 @@
 // Backups hold every key of the fleet, so they are made on the parent's host and no browser can fetch one: what to type there.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { Command, Title } from "../../ui";
 
 const KEY = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -keyout backup.key -out backup.crt -days 3650 -subj /CN=inari-backup";

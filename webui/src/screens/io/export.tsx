@@ -1,5 +1,5 @@
 // The published configuration as one file: names instead of ids, no secrets, the same for the same settings.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, useSend } from "../../api/use";
 import { ApiCalls, Button, Card, CardBody, CardTitle, Flex, FlexItem, List, ListItem, useToast } from "../../ui";

@@ -1,7 +1,7 @@
 // An exported document: first what it would change, then a draft, then published like any other change.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

@@ -1,7 +1,7 @@
 // Search for messages over all devices: the filters are in the URL, a page at a time comes from the parent.
-import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useMemo, useState } from "react";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { messageLink, withQuery } from "../../frame/links";
@@ -61,7 +61,7 @@ export function MessageList() {
   const { t } = useTranslation("messages"), url = useUrlState(), search = searchOf(url), page = pageOf(url);
   const { since: _since, until: _until, ...rest } = search; // a cursor carries the window of the first page
   const found = useGet("/api/v1/messages", { query: { ...(page.cursor === undefined ? search : rest), ...page } as never });
-  const columns: Column<Summary>[] = [
+  const columns = useMemo((): Column<Summary>[] => [
     { key: "at", label: t("time"), cell: (m) => <Time at={m.at} /> },
     { key: "status", label: t("status"), cell: (m) => <Status tone={statusTone[m.status]} text={t(`status_${m.status}`)} /> },
     { key: "sender", label: t("sender"), wide: true, cell: (m) => <Sender text={m.sender} /> },
@@ -73,7 +73,7 @@ export function MessageList() {
       </>
     ) },
     { key: "devices", label: t("device"), cell: (m) => <DeviceNames devices={m.devices} /> },
-  ];
+  ], [t]);
   const path = withQuery("/api/v1/messages", search);
   const none = <Empty title={t("nothing")}>{t("nothing_help")}</Empty>;
   return (

@@ -1,6 +1,6 @@
 // One message: where it stands and why, its recipients, and everything that happened to it over all devices, in order.
-import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { AreaLink } from "../../frame/arealink";

@@ -1,7 +1,7 @@
 // The cards below the mail flow.
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { AreaLink } from "../../frame/arealink";
 import { messagesLink, rolloutLink, withQuery } from "../../frame/links";

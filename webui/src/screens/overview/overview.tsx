@@ -1,7 +1,7 @@
 // The first screen: what flows, what waits, what is refused, what needs somebody.  Every number leads to the list behind it.
 import { useMemo } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { areas } from "../../frame/areas";
 import { joinLink, messagesLink } from "../../frame/links";
 import { Alert, ApiCalls, Card, CardBody, CardTitle, Chart, Empty, Gallery, Grid, GridItem, Loaded, numberText, Page, ToggleGroup, ToggleGroupItem, useUrlState } from "../../ui";

@@ -1,6 +1,6 @@
 // Is the parent well: database, certificate, clock, and whether it hears its fleet.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useGet } from "../../api/use";
 import { currentLanguage } from "../../i18n";
 import { Alert, ApiCalls, bytesText, Facts, Foreign, Loaded, numberText, Status, Time, timeText } from "../../ui";

@@ -1,6 +1,6 @@
 // The parent itself: is it well, what its devices trust, what it keeps, and what to do when it knows less than they do.
-import { useTranslation } from "react-i18next";
 import { Route, Routes } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { addTexts } from "../../i18n";
 import { NotFound } from "../../frame/frame";
 import { useSession } from "../../frame/session";

@@ -1,6 +1,6 @@
 // What of the devices' events is kept.  Dropping is for good: how much would go is asked of the parent before it is done.
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

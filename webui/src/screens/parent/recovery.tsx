@@ -1,7 +1,7 @@
 // After a restore, or when a device knows more than this parent: which, what was lost, and the decision.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { useSession } from "../../frame/session";

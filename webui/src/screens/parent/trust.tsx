@@ -1,5 +1,5 @@
 // Which keys the devices believe: the newest signed document.  Keys change on the parent's host only.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { ApiCalls, type Column, Command, DataTable, Facts, Foreign, Loaded, numberText, Status, Time, Title } from "../../ui";

@@ -1,6 +1,6 @@
 // How publications go out to the devices, newest first.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { useGet } from "../../api/use";
 import { ApiCalls, type Column, DataTable, Foreign, Loaded, Page, pageOf, Pager, Status, Time, useUrlState } from "../../ui";

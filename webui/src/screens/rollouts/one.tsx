@@ -1,7 +1,7 @@
 // One rollout, live: its waves, what each device did with it, and the orders that its state allows.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet } from "../../api/use";
 import { useSession } from "../../frame/session";

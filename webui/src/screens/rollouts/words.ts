@@ -1,5 +1,5 @@
 // States of rollouts and devices as words and colours.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { currentLanguage } from "../../i18n";
 import type { Tone } from "../../ui";
 

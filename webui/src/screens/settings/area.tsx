@@ -2,8 +2,8 @@
 // the draft is published.
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link, useNavigate } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { ApiError } from "../../api/client";
 import { changesAt, type Draft, patchAt, saveInto, useMyDraft } from "../../api/draft";
 import { useSession } from "../../frame/session";

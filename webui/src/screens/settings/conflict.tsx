@@ -1,6 +1,6 @@
 // Somebody changed the draft since the form was opened: who, when and what, beside one's own; then one decides for each side.
 import { useQuery } from "@tanstack/react-query";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { changesAt, type Draft, editsOf, type Place } from "../../api/draft";
 import { get } from "../../api/use";
 import { Button, type Column, DataTable, ErrorBox, Foreign, Loading, Modal, ModalBody, ModalFooter, ModalHeader, Time } from "../../ui";

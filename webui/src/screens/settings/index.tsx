@@ -1,5 +1,5 @@
-import { useTranslation } from "react-i18next";
 import { Link, Navigate, Route, Routes, useParams } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { addTexts } from "../../i18n";
 import { NotFound } from "../../frame/frame";
 import { useCatalog } from "../../api/catalog";

@@ -1,7 +1,7 @@
 // Which layer the settings of the screen belong to: all devices, one group, one device; it is in the URL ("layer").
 import { useQueries } from "@tanstack/react-query";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { ApiError } from "../../api/client";
 import type { Place } from "../../api/draft";
 import { get, useGet } from "../../api/use";

@@ -1,8 +1,8 @@
 // The first child: a command to paste on the gateway, then it appears here by itself; approved where that is wanted, looked at,
 // and managed.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, send, useSend } from "../../api/use";
 import { Alert, Button, Command, ErrorBox, Flex, FlexItem, Foreign, List, ListItem, Spinner, Status, useToast } from "../../ui";

@@ -1,6 +1,6 @@
 // For which domains mail is taken, where it goes, who may send to the outside: one draft, checked by the parent, published.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { get, send, useSend } from "../../api/use";
 import { Alert, ApiCalls, Button, ErrorBox, Form, FormGroup, HelperText, HelperTextItem, TextArea, TextInput, useToast } from "../../ui";

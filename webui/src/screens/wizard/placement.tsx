@@ -1,6 +1,6 @@
 // Where the gateway stands: it decides what a joining device is, and what the next step proposes.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { Alert, Button, Form, FormGroup, Radio } from "../../ui";
 import { type Placement, PLACEMENTS } from "./standing";
 

@@ -1,7 +1,7 @@
 // One message through the gateway to a mailbox of the site, and what became of it in the words of its Postfix.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { send, useGet, useSend } from "../../api/use";
 import { Alert, ApiCalls, Button, ErrorBox, Form, FormGroup, FormSelect, FormSelectOption, Foreign, HelperText, HelperTextItem, Loaded, Spinner, TextInput } from "../../ui";

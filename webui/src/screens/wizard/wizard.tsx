@@ -1,6 +1,6 @@
 // From an installed parent to the first protected mail.  Each step shows whether it is done; any can be opened again.
-import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
+import { useTranslation } from "../../i18n/use";
 import { useSession } from "../../frame/session";
 import { Alert, Button, Card, CardBody, CardTitle, ErrorBox, Flex, FlexItem, Grid, GridItem, List, ListItem, Loading, Page, Status, Title, useUrlState } from "../../ui";
 import { JoinStep, ServiceStep } from "./child";

@@ -1,6 +1,6 @@
 // What changes, in settings: label, layer, old and new value.
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { type Column, DataTable } from "../table";
 import { Foreign } from "../text";

@@ -1,7 +1,7 @@
 // CatalogForm: the settings of one area at one layer, drawn from GET /catalog.  It holds nothing itself: what is published,
 // what the draft says and what was changed here and not saved come in, changes go out.
 import { useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import type { Schemas } from "../../api/client";
 import { addTexts } from "../../i18n";
 import { Button, ExpandableSection, Form, FormGroup, FormHelperText, HelperText, HelperTextItem, Label } from "../kit";

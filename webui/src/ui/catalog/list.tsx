@@ -1,6 +1,6 @@
 // A setting that is a list of rows: what is in force, where each row comes from, what this layer adds, changes and hides.
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { Button, Flex, FlexItem, Form, FormGroup, Label, Modal, ModalBody, ModalFooter, ModalHeader, SearchInput } from "../kit";
 import { type Column, DataTable } from "../table";
 import { Foreign } from "../text";

@@ -1,7 +1,7 @@
 // One value of the catalog as a form field.  RENDERERS has one for every type of the API: a new type does not compile before
 // somebody has drawn it.
 import { type ReactElement, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { Button, Flex, FlexItem, FormSelect, FormSelectOption, Switch, TextInput } from "../kit";
 import type { Json, Setting, SettingField } from "./layers";
 import { fromUnit, inUnit, type UnitKind, UNITS } from "./words";

@@ -1,5 +1,5 @@
 // Which layer says a value, as a word and, where there is a form of it, a link there.
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../../i18n/use";
 import { Foreign } from "../text";
 import type { LayerView } from "./layers";
 
