@@ -132,9 +132,10 @@ static void put_lists(struct plan_builder *b, struct strbuf *s)
 
     strbuf_printf(s, "[approved]\nmode = %s\n", plan_str(b, "sender_filter.approved"));
     strbuf_printf(s, "[blocked]\nmode = %s\n", plan_str(b, "sender_filter.blocked"));
-    strbuf_printf(s, "reply = %s %s\n", strcmp(code, "421") == 0 ? "421 4.7.1" : "554 5.7.1",
-                  text[0] == '\0' ? "your address is blocked here"
-                                  : word(b, "sender_filter.blocked_text", NULL, text));
+    strbuf_printf(s, "reply = %s", strcmp(code, "421") == 0 ? "421 4.7.1" : "554 5.7.1");
+    if (text[0] != '\0') /* else foxproxy has a text of its own */
+        strbuf_printf(s, " %s", word(b, "sender_filter.blocked_text", NULL, text));
+    strbuf_puts(s, "\n");
 }
 
 static void put_resolvers(struct plan_builder *b, struct strbuf *s)
@@ -159,19 +160,35 @@ static void put_resolvers(struct plan_builder *b, struct strbuf *s)
     }
 }
 
+/* A row is right or wrong whether it is asked or not: switching reputation on brings no surprise.
+ */
+static void check_zones(struct plan_builder *b)
+{
+    static const char key[] = "sender_filter.zones";
+    size_t n;
+    const char **rows = plan_rows(b, key, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        const json_t *row = json_object_get(plan_get(b, key), rows[i]);
+        const char *profile = json_str(row, "profile", "standard");
+        const char *action = action_of(profile, json_str(row, "action", "recommended"));
+        bool allow = strcmp(profile, "allow") == 0;
+        if (!codes_ok(json_str(row, "codes", ""), allow))
+            (void)finding_add(b->f, F_V_ZONE_CODES, plan_at(b, key, rows[i]), rows[i], NULL, NULL,
+                              NULL);
+        if (allow && strcmp(action, "approve") != 0 && strcmp(action, "log") != 0)
+            (void)finding_add(b->f, F_P17_ALLOW_ACTION, plan_at(b, key, rows[i]), rows[i], action,
+                              NULL, NULL);
+    }
+}
+
 static void put_zone(struct plan_builder *b, struct strbuf *s, const char *zone)
 {
     static const char key[] = "sender_filter.zones";
     const json_t *row = json_object_get(plan_get(b, key), zone);
     const char *profile = json_str(row, "profile", "standard"), *codes = json_str(row, "codes", "");
     const char *action = action_of(profile, json_str(row, "action", "recommended"));
-    bool allow = strcmp(profile, "allow") == 0;
 
-    if (!codes_ok(codes, allow))
-        (void)finding_add(b->f, F_V_ZONE_CODES, plan_at(b, key, zone), zone, NULL, NULL, NULL);
-    if (allow && strcmp(action, "approve") != 0 && strcmp(action, "log") != 0)
-        (void)finding_add(b->f, F_P17_ALLOW_ACTION, plan_at(b, key, zone), zone, action, NULL,
-                          NULL);
     strbuf_printf(s, "[zone %s]\nprofile = %s\naction = %s\n", word(b, key, zone, zone), profile,
                   action);
     if (codes[0] != '\0')
@@ -185,6 +202,8 @@ static void put_reputation(struct plan_builder *b, struct strbuf *s)
     size_t n, asked = 0;
     const char **rows = plan_rows(b, "sender_filter.zones", &n);
 
+    if (strcmp(mode, "off") == 0)
+        return;
     strbuf_printf(s, "[reputation]\nmode = %s\nwait_ms = %lld\nat = greeting\n", mode,
                   (long long)plan_int(b, "sender_filter.reputation_wait"));
     put_resolvers(b, s);
@@ -195,7 +214,7 @@ static void put_reputation(struct plan_builder *b, struct strbuf *s)
         put_zone(b, s, rows[i]);
         asked++;
     }
-    if (asked == 0 && strcmp(mode, "off") != 0)
+    if (asked == 0)
         (void)finding_warn(b->f, F_P17_NO_ZONES, plan_at(b, "sender_filter.reputation", NULL), mode,
                            NULL, NULL, NULL);
 }
@@ -204,6 +223,7 @@ void plan_add_foxproxy(struct plan_builder *b)
 {
     AUTO_STRBUF struct strbuf s = STRBUF_INIT(INI_MAX);
 
+    check_zones(b);
     if (!b->front)
         return;
     strbuf_puts(&s, "# made by Inari from the settings of this device; a change here is drift\n");

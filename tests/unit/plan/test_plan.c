@@ -375,8 +375,7 @@ static void test_front_defaults(void **state)
     assert_string_equal(m.plan->foxproxy, "# made by Inari from the settings of this device; a change here is drift\n"
                                           "[main]\ndigest = " DIGEST "\nlisten = 198.18.0.2:2525\nbackend = 127.0.0.1:2500\n"
                                           "hostname = out.example.test\nmax_sessions = 200\nconnect_timeout_ms = 5000\nidle_timeout_s = 360\n"
-                                          "[approved]\nmode = on\n[blocked]\nmode = on\nreply = 554 5.7.1 your address is blocked here\n"
-                                          "[reputation]\nmode = off\nwait_ms = 700\nat = greeting\n");
+                                          "[approved]\nmode = on\n[blocked]\nmode = on\nreply = 554 5.7.1\n");
     assert_null(strstr(four.plan->foxproxy, "[::]"));
     assert_clean(&direct); /* nothing of it while the path is another one */
     assert_null(direct.plan->foxproxy);
@@ -389,7 +388,7 @@ static void test_front_defaults(void **state)
 #define SEALED "'sealed:01932e7c-7b1f-7000-8000-00000000000a'"
 #define AUTH "'smtp.relayhost_user':'mx1','smtp.relayhost_password':" SEALED ","
 #define FOX(more) "{'postfix':'3.7.11','foxproxy':'0.1.0'," more "}"
-#define ZONE(row) "{'path.mode':'front','sender_filter.zones':{'z.test':{" row "}}}"
+#define ZONE(row) "{'sender_filter.zones':{'z.test':{" row "}}}"
 struct broken {
     const char *layer;
     const char *facts; /* NULL: own_facts */
@@ -487,7 +486,7 @@ static const struct broken broken[] = {
     {"{'path.mode':'front'}", "{'postfix':'3.7.11'}", "P10.foxproxy-missing", "/settings/path.mode", false},
     {"{'path.mode':'front','smtp.hostname':'a\\nlisten = 0.0.0.0:26'}", NULL, "P12.control", "/settings/smtp.hostname", false},
     {"{'path.mode':'front','sender_filter.blocked_text':'a\\n[approved]'}", NULL, "P12.control", "/settings/sender_filter.blocked_text", false},
-    {"{'path.mode':'front','sender_filter.zones':{'a]\\n[approved':{}}}", NULL, "P12.control", NULL, false},
+    {"{'path.mode':'front','sender_filter.reputation':'on','sender_filter.zones':{'a]\\n[approved':{}}}", NULL, "P12.control", NULL, false},
     {ZONE("'codes':'127.0.0.2 10.0.0.1'"), NULL, "V.zone-codes", "/settings/sender_filter.zones/z.test", false},
     {ZONE("'codes':'127.0.0.9-127.0.0.2'"), NULL, "V.zone-codes", NULL, false},
     {ZONE("'codes':'127.255.255.254'"), NULL, "V.zone-codes", NULL, false},
@@ -542,7 +541,7 @@ static const char *const fine[] = {
     "{'sender_filter.balancers':{'0.0.0.0/0':{}},'smtp.relay_networks':{'198.18.0.2':{}}}",
     "{'path.mode':'front','smtp.relay_networks':{'198.18.0.0/24':{}}}", /* the device within is cut out of it */
     "{'path.mode':'front','smtp.listen_address':'198.18.0.2','smtp.listen_port':2500}",
-    "{'path.mode':'front','sender_filter.zones':{'z.test':{'action':'log','profile':'allow'}}}",
+    "{'path.mode':'front','sender_filter.reputation':'on','sender_filter.zones':{'z.test':{'action':'log','profile':'allow'}}}",
     "{'smtp.relayhost':'backup.test'}",                    /* a better exchanger is there: Postfix takes that one */
     "{'smtp.relayhost':'back.test:2600'}",                 /* another program */
     "{'smtp.relayhost':'[back.test]'}",                    /* in brackets no MX counts */

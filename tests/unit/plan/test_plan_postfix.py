@@ -60,7 +60,7 @@ def namespace():
 
 def plan(settings, facts=None):
     doc = {"settings": settings, "digest": DIGEST,
-           "facts": dict({"device_id": DEVICE, "hostname": "mx1.example.test", "postfix": "3.7.11",
+           "facts": dict({"device_id": DEVICE, "hostname": "mx1.example.test", "postfix": "3.7.11", "foxproxy": "0.1.0",
                           "addresses": [OWN, "127.0.0.1", "2001:db8::2", "::1"], "map_types": ["cidr", "texthash"]}, **(facts or {}))}
     r = subprocess.run([TOOL], input=json.dumps(doc), capture_output=True, text=True, timeout=20)
     return r.returncode, json.loads(r.stdout)
@@ -105,7 +105,8 @@ class Instance:
     def __enter__(self):
         r = self.postfix("start")
         assert r.returncode == 0, r.stderr
-        wait(lambda: talk(25), "a banner")
+        front = any(x["role"] == "front" for x in self.plan["listeners"])
+        wait(lambda: talk(2500, first=proxy(OUTSIDE)) if front else talk(25), "a banner")
         return self
 
     def __exit__(self, *_):
@@ -227,7 +228,7 @@ def send(to, body="Subject: hi\r\n\r\nhello\r\n", source=OUTSIDE, port=25):
         return s.sendmail("a@sender.test", [to], body)
 
 
-@pytest.mark.parametrize("mode", ["direct", "plain"])
+@pytest.mark.parametrize("mode", ["direct", "plain", "front"])
 def test_check_is_silent(mode):
     i = Instance(dict(BASE, **{"path.mode": mode}))
     try:
@@ -349,6 +350,106 @@ def test_plain():
             assert rcpt("x@foreign.test", port=10026)[:3] == "250"
 
 
+def proxy1(address):
+    """The text form; the family is the header's own word, so a mapped address can be said as TCP6."""
+    v6 = ":" in address
+    return ("PROXY %s %s %s 4000 25\r\n" % ("TCP6" if v6 else "TCP4", address, "2001:db8::2" if v6 else OWN)).encode()
+
+
+# Who a PROXY header may claim to be without ever being somebody who may relay: loopback, the device, the proxy's own side.
+NOBODY = ["127.0.0.1", "127.1.2.3", "::1", OWN, "2001:db8::2", "::ffff:127.0.0.1", "::ffff:%s" % OWN, "0.0.0.0", "::"]
+
+
+def foreign(header):
+    """What a foreign recipient is answered behind a header; None: not a word, the connection is closed."""
+    try:
+        answers = talk(2500, "EHLO client.sender.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<x@foreign.test>", first=header)
+    except ConnectionError:
+        return None
+    return answers[-1][:9] if answers[0][:3] == "220" else None
+
+
+# forced by an administrator: the own network and even loopback are listed
+FORCED = {"198.18.0.0/24": {}, "2001:db8::/64": {}, "127.0.0.0/8": {}, "::1": {}, "198.18.7.0/24": {}}
+
+
+@pytest.mark.parametrize("networks", [BASE["smtp.relay_networks"], FORCED], ids=["listed", "forced"])
+def test_front_relays_for_the_listed_only(networks):
+    """P02: behind the sender filter the header says who the client is, and nobody becomes a permitted sender by being near."""
+    with Instance(dict(BASE, **{"path.mode": "front", "smtp.relay_networks": networks})):
+        for claim in NOBODY:
+            for header in (proxy(claim), proxy1(claim)):
+                assert foreign(header) in ("554 5.7.1", None), (claim, header)
+        for claim in ("203.0.113.1", "2001:db8:1::1"):
+            assert foreign(proxy(claim)) == foreign(proxy1(claim)) == "554 5.7.1", claim
+            assert rcpt("x@example.test", port=2500, first=proxy(claim))[:3] == "250"
+        assert foreign(proxy(LISTED))[:3] == "250"
+        assert foreign(proxy1(LISTED))[:3] == "250"
+        # one that is listed is the same client in its mapped spelling, or nobody
+        assert foreign(proxy("::ffff:" + LISTED)) in ("250 2.1.5", "554 5.7.1", None)
+        if networks is FORCED:
+            assert foreign(proxy("2001:db8::77"))[:3] == "250"
+        # no client in the header: never the other side of the connection
+        assert foreign(proxy("192.0.2.1", command=0)) == "554 5.7.1"  # LOCAL
+        assert foreign(b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0") in ("554 5.7.1", None)
+        assert foreign(b"PROXY UNKNOWN\r\n") in ("554 5.7.1", None)
+        assert foreign(b"\r\n\r\n\0\r\nQUIT\n\x21\x00\0\0") is None  # UNSPEC
+        assert foreign(b"PROXY TCP4 198.18.7.5\r\n") is None
+        # a second header, or another way to claim an address, behind the filter's
+        assert foreign(proxy("203.0.113.1") + proxy(LISTED)) != "250 2.1.5"
+        r = talk(2500, "EHLO c.test", "XCLIENT ADDR=%s" % LISTED, "MAIL FROM:<a@b.test>", "RCPT TO:<x@foreign.test>", first=proxy("203.0.113.1"))
+        assert r[2][:3] == "550" and r[-1][:9] == "554 5.7.1"
+
+
+def test_front():
+    settings = dict(BASE, **{"path.mode": "front", "smtp.client_access": {"203.0.113.0/24": {}}, "smtp.client_connection_limit": 2,
+                             "smtp.forbid_bare_newline": "normalize"})
+    with Sink(INSIDE, 2600) as inside, Sink("127.0.0.1", 10028) as sink, Instance(settings) as postfix:
+        with pytest.raises(OSError):
+            talk(25)  # foxproxy's, and it is not here
+        with pytest.raises(OSError):
+            talk(2500, host=OWN, first=proxy(OUTSIDE))
+        begin = time.monotonic()
+        assert talk(2500)[0][:3] in ("421", "")  # no header, no session
+        assert 3 < time.monotonic() - begin < 9
+        assert talk(2500, first=proxy(OUTSIDE))[0] == "220 mx1.example.test ESMTP Example"
+        assert talk(2500, first=proxy("2001:db8:1::1"))[0][:4] == "220 "
+        assert talk(10029)[0] == "220 inari %s %s" % (DIGEST, DIGEST)
+        assert rcpt("x@foreign.test", port=10027, first=proxy("192.0.2.1"))[:9] == "554 5.7.1"
+        # lists and limits of Postfix go by the true client
+        assert rcpt("x@example.test", port=2500, first=proxy("203.0.113.9"))[:9] == "554 5.7.1"
+        held = []
+        for _ in range(2):
+            held.append(socket.create_connection(("127.0.0.1", 2500), 5))
+            held[-1].sendall(proxy(OUTSIDE))
+            assert held[-1].recv(100)[:3] == b"220"
+        assert talk(2500, first=proxy(OUTSIDE))[0][:3] == "421"
+        assert talk(2500, first=proxy("192.0.2.99"))[0][:3] == "220"
+        for s in held:
+            s.close()
+        # a drained device takes nothing new, whoever it is from
+        (postfix.etc / "inari-drain").write_text("0.0.0.0/0 450 4.3.2 drained\n::/0 450 4.3.2 drained\n")
+        assert postfix.postfix("reload").returncode == 0
+        wait(lambda: rcpt("x@example.test", port=2500, first=proxy("192.0.2.5"))[:3] == "450", "the drain")
+        (postfix.etc / "inari-drain").write_text("# not drained\n")
+        assert postfix.postfix("reload").returncode == 0
+        wait(lambda: rcpt("x@example.test", port=2500, first=proxy("192.0.2.5"))[:3] == "250", "the end of it")
+        # the address reaches the message, and no smuggled second one goes with it
+        for n, (client, end) in enumerate((("192.0.2.7", b"\r\n.\r\n"), ("2001:db8:1::7", b"\r\n.\n"), ("192.0.2.8", b"\n.\n"))):
+            r = talk(2500, "EHLO c.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<x@example.test>", "DATA",
+                     b"Subject: one\r\n\r\nbody" + end + (b"" if n == 0 else b"MAIL FROM:<evil@sender.test>\r\nRCPT TO:<x@example.test>\r\nDATA\r\n.\r\n"),
+                     first=proxy(client))
+            assert r[-1][:3] == "250"
+        wait(lambda: len(inside.messages) == 3, "three messages")
+        text = b"".join(m[2] for m in inside.messages)
+        assert b"[192.0.2.7]" in text and b"[IPv6:2001:db8:1::7]" in text and b"127.0.0.1" not in text
+        time.sleep(0.3)
+        assert len(inside.messages) == 3 and all(m[0] == "a@sender.test" for m in inside.messages)
+        r = talk(10027, "EHLO c.test", "MAIL FROM:<>", "RCPT TO:<%s>" % PROBE, "DATA", b"Subject: probe\r\n\r\n.\r\n", first=proxy("192.0.2.1"))
+        assert r[-1][:3] == "250"
+        wait(lambda: sink.messages, "the test message in the sink")
+
+
 def test_connection_control():
     with Instance(dict(BASE, **{"smtp.client_access": {"198.18.0.0/24": {}}})):
         assert rcpt("x@example.test", source=OUTSIDE)[:9] == "554 5.7.1"
@@ -436,7 +537,8 @@ def test_tls():
 
 
 def test_refused_settings():
-    for settings, want in (({"smtp.relay_networks": {"0.0.0.0/1": {}, "128.0.0.0/1": {}}}, "P05.everyone"),
+    for settings, want in (({"path.mode": "front", "sender_filter.backend_port": 25}, "P01.twice"),
+                           ({"smtp.relay_networks": {"0.0.0.0/1": {}, "128.0.0.0/1": {}}}, "P05.everyone"),
                            ({"smtp.banner_text": "$(id)"}, "V.character"),
                            ({"smtp.relayhost": "[198.18.0.2]:25"}, "P06.own-address")):
         rc, found = plan(settings)
