@@ -122,15 +122,24 @@ enum err_code issue_layers(struct db *db, const json_t *content, const char *dev
 
 /* --- rendering --- */
 
+/* Does the device's plan ask for it?  The sender filter's settings go only where it stands in the
+ * path: elsewhere they would be a new content for nothing, and an agent that knows none of them
+ * would refuse it. */
+static bool is_content(const struct setting *s, bool front)
+{
+    return strcmp(s->daemon, "postfix") == 0 || (front && strcmp(s->daemon, "foxproxy") == 0);
+}
+
 /* {"postfix":{"schema":1,"settings":{...}}} of the effective settings. */
 static json_t *make_sections(const json_t *effective)
 {
     json_t *settings = json_object();
+    bool front = strcmp(json_str(effective, "path.mode", ""), "front") == 0;
 
     for (size_t i = 0; settings != NULL && i < catalog_count(); i++) {
         const struct setting *s = catalog_at(i);
         json_t *v = json_object_get(effective, s->key);
-        if (v != NULL && strcmp(s->daemon, "postfix") == 0)
+        if (v != NULL && is_content(s, front))
             (void)json_object_set(settings, s->key, v);
     }
     return json_pack("{s:{s:i,s:o,s:[],s:{}}}", "postfix", "schema", 1, "settings", settings,

@@ -187,6 +187,33 @@ def test_plan_and_bundle_of_a_device(managed, api):
     d.verify(r.content)
 
 
+def test_the_path_front_needs_foxproxy_on_the_device(managed, api):
+    """Refused in both languages at the setting while the device does not report foxproxy; the plan shows its file then."""
+    d, facts = managed(), {"hostname": "mx1.example.test", "postfix": "3.7.11", "addresses": ["198.18.0.2", "127.0.0.1"]}
+    assert d.put_status(d.status(inventory={"facts": facts})).status_code == 204
+    api.publish({"devices": {d.id: {"sender_filter.max_sessions": 90}}}, "not in the path yet")
+    assert d.desired().status_code == 304, "settings of the sender filter are no content of the path direct"
+    draft = api.ok("POST", "/drafts", {})["id"]
+
+    def want(lang="en"):
+        return api.request("PATCH", f"/drafts/{draft}", json={"devices": {d.id: {"path.mode": "front"}}},
+                           headers={"If-Match": "*", "Accept-Language": lang})
+    for lang, word in (("en", "not installed"), ("ja", "インストール")):
+        r = want(lang)
+        assert r.status_code == 422, r.text
+        hit = [x for x in r.json()["errors"] if x["id"] == "P10.foxproxy-missing"]
+        assert hit and hit[0]["pointer"].endswith("/path.mode") and word in hit[0]["message"] and hit[0]["remedy"]
+    assert d.put_status(d.status(inventory={"facts": dict(facts, foxproxy="0.1.0")})).status_code == 204
+    assert want().status_code == 200
+    api.ok("POST", f"/drafts/{draft}/publish", {"reason": "the sender filter first"})
+    assert setting(d.fetch(), "path.mode") == "front" and setting(d.last, "sender_filter.max_sessions") == 90
+    plan = api.ok("GET", f"/devices/{d.id}/plan")["plan"]
+    assert plan["mail_path"] == "front" and "\nbackend = 127.0.0.1:2500\n" in plan["foxproxy"]
+    assert {(x["port"], x["role"]) for x in plan["listeners"]} >= {(25, "public"), (2500, "front")}
+    api.publish({"devices": {d.id: {"path.mode": {"$inherit": True}}}}, "back")
+    assert setting(d.fetch(), "path.mode") == "direct" and "sender_filter.max_sessions" not in d.last["sections"]["postfix"]["settings"]
+
+
 def test_two_parents_one_database(parent, api, managed, programs, size):
     d = managed()
     second = Parent(parent.dir, parent.postgres, programs, name="inarid2")

@@ -40,14 +40,15 @@ function useHops(device: Device, plan: Plan, heard: Heard[] | null, checks: Map<
   const hops: Hop[] = [];
   const mail = device.health?.mail, sum = (what: "delivered" | "deferred" | "bounced" | "accepted") => (mail?.minutes ?? []).reduce((n, m) => n + (m[what] ?? 0), 0);
   const door = spoke !== undefined ? seen(spoke.ok, true, t("hop_answers"), t("hop_silent")) : seen(doors.every(listens), heard !== null, t("hop_listens"), t("hop_not_listening"));
-  hops.push({ key: "listener", title: t("hop_listener"), where: doors.map(at), ...(device.drain ? { tone: "warn" as Tone, state: t("hop_drained") } : door), said: spoke?.message,
+  const front = plan.mail_path === "front", behind = plan.listeners.filter((l) => l.role === "front");
+  hops.push({ key: "listener", title: t(front ? "hop_filter" : "hop_listener"), where: doors.map(at), ...(device.drain ? { tone: "warn" as Tone, state: t("hop_drained") } : door), said: spoke?.message,
     more: <Facts items={[{ label: t("accepted_lately"), value: mail ? numberText(sum("accepted")) : t("hop_unknown") }]} />,
-    settings: ["smtp.listen_address", "smtp.listen_port", "smtp.relay_networks", "smtp.relay_domains"] });
+    settings: front ? ["smtp.listen_address", "smtp.listen_port", "sender_filter.approved", "sender_filter.blocked", "sender_filter.reputation"] : ["smtp.listen_address", "smtp.listen_port", "smtp.relay_networks", "smtp.relay_domains"] });
   const stopped = service?.desired?.state === "stopped";
   const postfix = runs !== undefined ? seen(runs.ok, true, t("postfix_running"), t("postfix_stopped")) : seen(service?.state === "running", service?.state !== undefined, t("postfix_running"), t("postfix_stopped"));
   const queue = device.health?.queue;
-  hops.push({ key: "postfix", title: `Postfix ${service?.version ?? ""}`, where: [], ...(stopped && postfix.tone === "bad" ? { tone: "warn" as Tone, state: t("hop_stopped_by_order") } : postfix), said: condition(device, "ServiceRunning")?.message,
-    more: queue ? <Link to="?tab=queue">{t("hop_queue", { count: (queue.incoming ?? 0) + (queue.active ?? 0) + (queue.deferred ?? 0) + (queue.hold ?? 0) })}</Link> : null, settings: ["path.mode"] });
+  hops.push({ key: "postfix", title: `Postfix ${service?.version ?? ""}`, where: behind.map(at), ...(stopped && postfix.tone === "bad" ? { tone: "warn" as Tone, state: t("hop_stopped_by_order") } : postfix), said: condition(device, "ServiceRunning")?.message,
+    more: queue ? <Link to="?tab=queue">{t("hop_queue", { count: (queue.incoming ?? 0) + (queue.active ?? 0) + (queue.deferred ?? 0) + (queue.hold ?? 0) })}</Link> : null, settings: front ? ["path.mode", "smtp.relay_networks", "smtp.relay_domains"] : ["path.mode"] });
   if (plan.mail_path === "plain") {
     const chain = condition(device, "ChainHealthy"), scan = plan.parameters.content_filter ?? "";
     hops.push({ key: "scan", title: t("hop_scan"), where: [scan.slice(scan.indexOf(":") + 1)], ...seen(chain?.status === "True", chain !== undefined && chain.status !== "Unknown", t("hop_probed"), t("hop_not_probed")), said: chain?.message, settings: ["scan.port", "scan.timeout"] });
