@@ -14,6 +14,9 @@ enum {
     SLICE_MIN_MS = 5 * 1000,
     CHUNK = 120, /* candidates looked at together */
     COUNT_ROWS = 1500,
+    WITH_COUNT_MS = 150, /* a count is worth no wait: what the page leaves of this, within ... */
+    COUNT_MIN_MS = 20,
+    COUNT_MAX_MS = 100,
     FUTURE_MS = 10 * 60 * 1000, /* events may be stamped a little ahead */
 };
 #define OF_ENTRY    "message.queued,message.rejected"
@@ -24,7 +27,7 @@ struct scan {
     struct message_query *q;
     struct arena *a;
     struct message_cursor c; /* the place: what was looked at last */
-    int64_t hi_ms, step_ms, deadline_mono_ms;
+    int64_t hi_ms, step_ms, begun_mono_ms;
     json_t *items;
     struct event_place end; /* of the last item */
     bool more, partial, moved;
@@ -122,7 +125,7 @@ static enum err_code begin(struct scan *s, struct err *e)
             s->hi_ms = s->c.place.at_ms + 1;
     }
     s->step_ms = selective(&q->s) ? s->hi_ms - s->c.since_ms : FIRST_SLICE_MS;
-    s->deadline_mono_ms = clock_mono_ms() + MESSAGE_SCAN_MS;
+    s->begun_mono_ms = clock_mono_ms();
     return ERR_OK;
 }
 
@@ -136,6 +139,11 @@ static void move_to(struct scan *s, struct event_place place)
 static bool enough(const struct scan *s)
 {
     return s->more;
+}
+
+static bool late(const struct scan *s)
+{
+    return clock_mono_ms() >= s->begun_mono_ms + MESSAGE_SCAN_MS;
 }
 
 /* One slice, or a part of it. */
@@ -178,12 +186,11 @@ static enum err_code scan(struct scan *s, struct err *e)
         if (rc != ERR_OK && !shorter)
             break;
         if (shorter) /* the last try before there is nothing to say is the shortest */
-            s->step_ms = clock_mono_ms() < s->deadline_mono_ms && s->step_ms / 64 > SLICE_MIN_MS
-                             ? s->step_ms / 64
-                             : SLICE_MIN_MS;
+            s->step_ms =
+                !late(s) && s->step_ms / 64 > SLICE_MIN_MS ? s->step_ms / 64 : SLICE_MIN_MS;
         if (shorter && !s->moved)
             continue;
-        if (clock_mono_ms() >= s->deadline_mono_ms && s->hi_ms > s->c.since_ms && !enough(s)) {
+        if (late(s) && s->hi_ms > s->c.since_ms && !enough(s)) {
             s->partial = s->moved;
             break;
         }
@@ -317,6 +324,7 @@ static bool take_messages(struct scan *s, struct arena *a, const struct event_ro
 static json_t *count_json(struct scan *s)
 {
     int64_t found = (int64_t)json_array_size(s->items), entries = 0, rows = 0;
+    int64_t left = s->begun_mono_ms + WITH_COUNT_MS - clock_mono_ms();
     struct event_search all = s->q->s;
     struct err ignored = {0};
 
@@ -327,8 +335,11 @@ static json_t *count_json(struct scan *s)
     all.before = (struct event_place){0};
     all.snapshot = NULL;
     all.words_last = false;
-    if (message_store_count(s->db, &all, s->c.since_ms, s->c.until_ms, COUNT_ROWS, &entries, &rows,
-                            &ignored) != ERR_OK)
+    if (message_store_count(s->db, &all, s->c.since_ms, s->c.until_ms, COUNT_ROWS,
+                            left < COUNT_MIN_MS   ? COUNT_MIN_MS
+                            : left > COUNT_MAX_MS ? COUNT_MAX_MS
+                                                  : (int)left,
+                            &entries, &rows, &ignored) != ERR_OK)
         return json_pack("{s:I}", "more_than", (json_int_t)(s->partial ? found - 1 : found));
     if (entries > MESSAGE_COUNT_MAX ||
         rows == COUNT_ROWS) /* at least so many: one less is passed */

@@ -7,9 +7,12 @@
 
 enum {
     DAY_MS = 24 * 3600 * 1000,
-    NEAR_MS = 10 * 60 * 1000, /* two devices tell of one hand-over: clocks, and the time one waits
-                                 for the other's answer */
-    TRAILING_MS = 5000,       /* a line about an entry that comes after its removal */
+    NEAR_MS = 10 * 60 * 1000,   /* two devices tell of one hand-over: clocks, and the time one waits
+                                   for the other's answer */
+    TRAILING_MS = 5000,         /* a line about an entry that comes after its removal */
+    CLOSE_MS = 2 * 3600 * 1000, /* around a moment of an entry: most of them are in the queue for a
+                                   much shorter time */
+    SESSION_MS = 3600 * 1000,   /* what a slow client did before its message was in the queue */
 };
 static const int64_t IN_QUEUE_MS =
     10LL * DAY_MS; /* longer than Postfix keeps anything by default, twice */
@@ -32,6 +35,7 @@ enum err_code web_init(struct web *w, struct arena *a, bool one, struct err *e)
 {
     *w = (struct web){.a = a,
                       .max_legs = one ? WEB_LEGS_ONE : WEB_LEGS_LIST,
+                      .one = one,
                       .per_leg = one ? WEB_ROWS_ONE : WEB_ROWS_LIST};
     w->max_edges = w->max_legs * 4;
     w->leg = arena_alloc(a, w->max_legs * sizeof *w->leg);
@@ -173,9 +177,31 @@ static void look_at(struct leg *l)
     }
 }
 
+/* Were all rows of that life within CLOSE_MS of its anchor?  (Or of another leg's, NEAR_MS away.)
+ */
+static bool whole(const struct leg *l)
+{
+    const struct event_row *last = l->n > 0 ? l->row[l->n - 1] : NULL;
+
+    return l->queued != NULL && l->removed &&
+           l->first_ms - SESSION_MS > l->anchor_ms - CLOSE_MS + NEAR_MS &&
+           last->at_ms + TRAILING_MS < l->anchor_ms + CLOSE_MS - NEAR_MS;
+}
+
+/* Not enough was read of it: it is read again. */
+static void forget(struct leg *l)
+{
+    l->row = NULL;
+    l->n = 0;
+    l->queued = NULL;
+    l->message_id = "";
+    l->removed = l->held = false;
+    l->first_ms = l->last_ms = l->anchor_ms;
+}
+
 /* Rows of legs from..to (which were not read yet) to their legs. */
-static enum err_code hand_out(struct web *w, size_t from, struct event_row *rows, size_t n,
-                              struct err *e)
+static enum err_code hand_out(struct web *w, size_t from, bool all, struct event_row *rows,
+                              size_t n, struct err *e)
 {
     for (size_t i = from; i < w->n_legs; i++) {
         struct leg *l = &w->leg[i];
@@ -197,14 +223,18 @@ static enum err_code hand_out(struct web *w, size_t from, struct event_row *rows
                 continue; /* two legs asked for it */
             l->row[l->n++] = r;
         }
-        if (count >= (size_t)w->per_leg)
+        if (all && count >= (size_t)w->per_leg)
             w->cut = true;
         qsort(l->row, l->n, sizeof(struct event_row *), compare_pointers);
         cut_to_life(l);
         look_at(l);
+        if (!all && (count >= (size_t)w->per_leg || !whole(l))) {
+            forget(l);
+            continue;
+        }
         l->seen = true;
-        for (size_t k = 0; k < i && l->n > 0; k++) {
-            if (w->leg[k].n == 0 || event_row_compare(w->leg[k].row[0], l->row[0]) != 0)
+        for (size_t k = 0; k < w->n_legs && l->n > 0; k++) {
+            if (k == i || w->leg[k].n == 0 || event_row_compare(w->leg[k].row[0], l->row[0]) != 0)
                 continue;
             join(w, (int)k, (int)i);
             l->same = (int)k;
@@ -214,9 +244,10 @@ static enum err_code hand_out(struct web *w, size_t from, struct event_row *rows
     return ERR_OK;
 }
 
-static enum err_code read_legs(struct web *w, size_t from, struct db *db,
+static enum err_code read_legs(struct web *w, size_t from, bool all, struct db *db,
                                const struct event_search *s, struct err *e)
 {
+    int64_t around = all ? IN_QUEUE_MS : CLOSE_MS;
     AUTO(json_free) json_t *legs = json_array();
     struct event_row *rows = NULL;
     size_t n = 0;
@@ -227,12 +258,13 @@ static enum err_code read_legs(struct web *w, size_t from, struct db *db,
         json_t *j;
         bool asked = l->seen;
         for (size_t k = from; k < i && !asked; k++)
-            asked = strcmp(w->leg[k].queue_id, l->queue_id) == 0 &&
-                    strcmp(w->leg[k].device_id, l->device_id) == 0 &&
-                    llabs((long long)(w->leg[k].anchor_ms - l->anchor_ms)) < DAY_MS;
+            asked =
+                !w->leg[k].seen && strcmp(w->leg[k].queue_id, l->queue_id) == 0 &&
+                strcmp(w->leg[k].device_id, l->device_id) == 0 &&
+                llabs((long long)(w->leg[k].anchor_ms - l->anchor_ms)) < (all ? DAY_MS : NEAR_MS);
         if (asked)
             continue;
-        j = span(l->anchor_ms - IN_QUEUE_MS, l->anchor_ms + IN_QUEUE_MS);
+        j = span(l->anchor_ms - around, l->anchor_ms + around);
         (void)json_object_set_new(j, "d", json_string(l->device_id));
         (void)json_object_set_new(j, "q", json_string(l->queue_id));
         (void)json_array_append_new(legs, j);
@@ -240,7 +272,7 @@ static enum err_code read_legs(struct web *w, size_t from, struct db *db,
     if (json_array_size(legs) == 0)
         return ERR_OK;
     rc = message_store_legs(db, legs, s, w->per_leg, w->a, &rows, &n, e);
-    return rc == ERR_OK ? hand_out(w, from, rows, n, e) : rc;
+    return rc == ERR_OK ? hand_out(w, from, all, rows, n, e) : rc;
 }
 
 /* --- following ids --- */
@@ -371,7 +403,12 @@ enum err_code web_gather(struct web *w, struct db *db, const struct event_search
 
     for (int round = 0; rc == ERR_OK && from < w->n_legs; round++) {
         size_t next = w->n_legs;
-        rc = read_legs(w, from, db, s, e);
+        /* Each day that is looked at is a page of an index to read, so lists look close by first.
+         */
+        if (!w->one)
+            rc = read_legs(w, from, false, db, s, e);
+        if (rc == ERR_OK)
+            rc = read_legs(w, from, true, db, s, e);
         if (round == WEB_ROUNDS) {
             w->cut = true;
             break;

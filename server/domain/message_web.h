@@ -45,6 +45,7 @@ struct web {
     struct leg_edge *edge;
     size_t n_edges, max_edges;
     int per_leg;
+    bool one; /* a single message: everything its ids ever said is looked at */
     bool cut; /* there was more than the limits let us look at */
 };
 

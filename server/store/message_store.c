@@ -149,10 +149,10 @@ static enum err_code ask_inside(struct db *db, void *ctx, struct err *e)
 #define OF_VALUES "force_custom_plan"
 #define FOR_ALL   "force_generic_plan"
 static enum err_code ask(struct db *db, const char *plan, const struct stmt *stmt,
-                         const struct db_param *params, struct arena *a, struct rows **ret,
-                         struct err *e)
+                         const struct db_param *params, int limit_ms, struct arena *a,
+                         struct rows **ret, struct err *e)
 {
-    struct ask q = {plan, stmt, params, a, NULL, stmt == &COUNT ? EVENT_COUNT_MS : EVENT_FIND_MS};
+    struct ask q = {plan, stmt, params, a, NULL, limit_ms};
     enum err_code rc = tx_run(db, stmt->name, ask_inside, &q, e);
 
     if (rc == ERR_OK)
@@ -184,13 +184,13 @@ enum err_code message_store_find(struct db *db, const struct event_search *s, in
     p[MATCH_PARAMS + 3] = P_INT(s->before.batch);
     p[MATCH_PARAMS + 4] = P_INT(s->before.n);
     p[MATCH_PARAMS + 5] = P_INT(limit);
-    rc = ask(db, OF_VALUES, &FIND, p, a, &r, e);
+    rc = ask(db, OF_VALUES, &FIND, p, EVENT_FIND_MS, a, &r, e);
     return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
 
 enum err_code message_store_count(struct db *db, const struct event_search *s, int64_t lo_ms,
-                                  int64_t hi_ms, int max, int64_t *ret, int64_t *ret_rows,
-                                  struct err *e)
+                                  int64_t hi_ms, int max, int limit_ms, int64_t *ret,
+                                  int64_t *ret_rows, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(256 * KIB);
     struct db_param p[COUNT_PARAMS];
@@ -202,7 +202,7 @@ enum err_code message_store_count(struct db *db, const struct event_search *s, i
     p[MATCH_PARAMS + 1] = P_TIME(hi_ms);
     p[MATCH_PARAMS + 2] = P_INT(max);
     rc = a == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
-                   : ask(db, OF_VALUES, &COUNT, p, a, &r, e);
+                   : ask(db, OF_VALUES, &COUNT, p, limit_ms, a, &r, e);
     if (rc != ERR_OK)
         return rc;
     *ret = rows_int(r, 0, 0);
@@ -233,7 +233,7 @@ enum err_code message_store_legs(struct db *db, const json_t *legs, const struct
     match_params(s == NULL ? &nothing : s, p);
     p[MATCH_PARAMS] = P_JSON(legs);
     p[MATCH_PARAMS + 1] = P_INT(per_leg);
-    rc = ask(db, FOR_ALL, &LEGS, p, a, &r, e);
+    rc = ask(db, FOR_ALL, &LEGS, p, EVENT_FIND_MS, a, &r, e);
     return rc == ERR_OK ? rows_read(r, sizeof **ret, event_row_read, ret, ret_n, e) : rc;
 }
 
@@ -278,7 +278,8 @@ enum err_code message_store_links(struct db *db, const json_t *wants, struct are
                                   struct event_link **ret, size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc = ask(db, FOR_ALL, &LINKS, (struct db_param[]){P_JSON(wants)}, a, &r, e);
+    enum err_code rc =
+        ask(db, FOR_ALL, &LINKS, (struct db_param[]){P_JSON(wants)}, EVENT_FIND_MS, a, &r, e);
 
     return rc == ERR_OK ? rows_read(r, sizeof **ret, read_link, ret, ret_n, e) : rc;
 }
@@ -296,7 +297,7 @@ enum err_code message_store_event(struct db *db, const char *device_id, const st
     enum err_code rc =
         ask(db, FOR_ALL, &EVENT,
             (struct db_param[]){P_TEXT(device_id), P_TIME(p->at_ms), P_INT(p->batch), P_INT(p->n)},
-            a, &r, e);
+            EVENT_FIND_MS, a, &r, e);
 
     if (rc != ERR_OK)
         return rc;

@@ -12,7 +12,6 @@
 
 enum {
     EVENT_FIND_MS = 1500,
-    EVENT_COUNT_MS = 100, /* of a count: it is worth no more */
 };
 
 struct event_row { /* borrowed from the arena; texts are "" for NULL */
@@ -49,9 +48,9 @@ struct event_search {  /* NULL: not asked for */
     const char *client, *network; /* one address, or a network */
     const char *message_id;       /* without <> */
     const char *queue_id, *words; /* words: tsquery over event_words() */
-    const char *parts; /* with words: "{%a%,%b%}", each stands somewhere in the subject */
+    const char *parts;        /* with words: "{%a%,%b%}", each stands somewhere in the subject */
     const char *subject_hash; /* with words: or it is stored as this; words lead to it as well */
-    bool words_last;   /* not by their index: for a short time with much mail */
+    bool words_last;          /* not by their index: for a short time with much mail */
     const char *status, *reason, *device_id;
     const char *stream, *kind_prefix;
     bool in_queue;             /* only of entries that were not removed since */
@@ -64,11 +63,11 @@ struct event_search {  /* NULL: not asked for */
 MUST_USE enum err_code message_store_find(struct db *db, const struct event_search *s,
                                           int64_t lo_ms, int64_t hi_ms, int limit, struct arena *a,
                                           struct event_row **ret, size_t *ret_n, struct err *e);
-/* Queue entries among the rows that fit, looking at no more than max of these.  *ret_rows: how many
- * it looked at. */
+/* Queue entries among the rows that fit, looking at no more than max of these, for limit_ms.
+ * *ret_rows: how many it looked at. */
 MUST_USE enum err_code message_store_count(struct db *db, const struct event_search *s,
-                                           int64_t lo_ms, int64_t hi_ms, int max, int64_t *ret,
-                                           int64_t *ret_rows, struct err *e);
+                                           int64_t lo_ms, int64_t hi_ms, int max, int limit_ms,
+                                           int64_t *ret, int64_t *ret_rows, struct err *e);
 /* Events of queue entries: legs = [{"d":device,"q":queue id,"lo":time,"hi":time}].  At most per_leg
  * of each: others than deliveries first, then what matches s (which may be NULL), then the newest.
  */

@@ -3,6 +3,7 @@ import csv
 import hashlib
 import io
 import json
+import random
 import re
 import time
 import uuid
@@ -147,6 +148,42 @@ def test_queue_ids_that_are_used_again_are_two_messages(api, journey):
     assert len(found) == 2 and found[0]["id"] != found[1]["id"]
     assert found[1]["sender"].startswith("other@") and found[1]["recipients"] == [f"old@{journey['domain']}"]
     assert len(api.ok("GET", f"/messages/{found[1]['id']}")["events"]) == 3
+
+
+def test_lives_of_any_length_are_listed_once_and_whole(api, events, names):
+    """Lists look close to what fits first: for a message that waited long that is not all of it."""
+    one, rng, sent = maillib.device(), random.Random(6), {}
+    waits = [0, 5000, HOUR - 1000, HOUR, 100 * MINUTE, 110 * MINUTE, 115 * MINUTE, 2 * HOUR - 1000, 2 * HOUR, 3 * HOUR, 23 * HOUR, 30 * HOUR, 60 * HOUR]
+    for i, wait in enumerate([*waits, *(rng.randrange(0, 4 * HOUR) for _ in range(25))]):
+        t, q = now_ms() - 70 * HOUR + i * HOUR // 7, f"L{i}{uuid.uuid4().hex[:6].upper()}"
+        who = [f"r{i}-{k}@{names}" for k in range(rng.randrange(1, 4))]
+        if i % 3 == 0:  # the same id a little earlier and later: others' messages
+            for away in (-7 * MINUTE, wait + 3 * HOUR):
+                events.queued(one, q, t + away, sender=f"other{i}@{names}")
+                events.delivery(one, q, t + away + 10, f"other{i}@{names}")
+                events.removed(one, q, t + away + 20)
+        elif i % 4 == 0:  # refused within the session, before it was in the queue
+            events.add(one, "message.rejected", t - 40 * MINUTE, queue_id=q, sender=f"s@{names}", recipient=f"no{i}@{names}", status="rejected")
+        events.queued(one, q, t, sender=f"s@{names}", nrcpt=len(who))
+        for n in range(rng.randrange(0, 4)):
+            events.delivery(one, q, t + wait * n // 4, who[0], "deferred", "timed out", reason="timeout", sender=f"s@{names}")
+        for r in who:
+            events.delivery(one, q, t + wait, r, sender=f"s@{names}")
+        if i % 5 or i % 3 == 0:
+            events.removed(one, q, t + wait + 5)
+        sent[q] = (who, i)
+    events.write()
+    since = maillib.rfc3339(now_ms() - 80 * HOUR)
+    found = search(api, sender=f"s@{names}", since=since, limit=100)["items"]
+    assert sorted(m["queue_id"] for m in found) == sorted(sent)
+    for m in found:
+        who, i = sent[m["queue_id"]]
+        whole = api.ok("GET", f"/messages/{m['id']}")
+        assert (m["status"], m["states"], m["recipient_count"]) == (whole["status"], whole["states"], whole["recipient_count"]), m
+        assert set(who) <= {r["address"] for r in whole["recipients"]} and f"other{i}@{names}" not in str(whole)
+        for r in who:
+            assert ids(api, recipient=r, since=since) == [m["id"]]
+    assert len(search(api, recipient=f"@{names}", sender=f"s@{names}", since=since, limit=100)["items"]) == len(sent)
 
 
 def test_a_foreign_host_that_says_our_queue_id_joins_nothing(api, events, names):
