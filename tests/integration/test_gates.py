@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SOURCES = sorted(p for d in ("lib", "server", "agent", "cli", "backup") for p in (ROOT / d).rglob("*.[ch]"))
+SOURCES = sorted(p for d in ("lib", "server", "agent", "cli", "backup", "mail") for p in (ROOT / d).rglob("*.[ch]"))
 
 # May-not-use rules of ARCHITECTURE.md: folder -> include prefixes that are refused there.
 FORBIDDEN = {
@@ -22,6 +22,8 @@ FORBIDDEN = {
     "server/notify": ("store/", "http/", "handlers/", "domain/", "jobs/", "libpq", "microhttpd"),
     "agent": ("store/", "domain/", "handlers/", "libpq", "microhttpd"),
     "backup": ("domain/", "handlers/", "http/", "agent/", "libpq", "microhttpd"),
+    "mail": ("server/", "agent/", "http/", "store/", "domain/", "handlers/", "libpq", "microhttpd", "proc/"),
+    "mail/reputation": ("foxproxy/", "control/"),
     "cli": ("store/", "domain/", "handlers/", "libpq", "microhttpd", "proc/"),
 }
 
