@@ -188,6 +188,7 @@ enum err_code plan_facts_from_json(const json_t *facts, struct arena *a, struct 
         !names(json_object_get(facts, "names"), a, &f) ||
         !mx(json_object_get(facts, "mx"), a, &f) ||
         !files(json_object_get(facts, "files"), a, &f) ||
+        (f.foxproxy == NULL && json_str(facts, "foxproxy", NULL) != NULL) ||
         !checks(json_object_get(facts, "header_checks"), a, &f))
         return no_memory(e);
     *ret = f;

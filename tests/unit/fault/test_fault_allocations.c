@@ -40,9 +40,14 @@ static const char layer_text[] =
     "\"smtp.relay_networks\":{\"198.18.7.0/24\":{},\"10.0.0.0/8\":{\"note\":\"inside\"}},"
     "\"smtp.routes\":{\"example.test\":{\"next_hop\":\"[198.18.0.9]:2525\",\"tls\":\"encrypt\"}},"
     "\"smtp.recipient_map\":{\"joe@example.test\":{},\"1@b.test\":{},\"@b.test\":{}}}";
+static const char front_text[] =
+    "{\"path.mode\":\"front\",\"smtp.relay_networks\":{\"198.18.7.0/24\":{}},"
+    "\"sender_filter.blocked_text\":\"ask help@example.test\",\"sender_filter.reputation\":\"on\","
+    "\"sender_filter.zones\":{\"z.test\":{\"codes\":\"127.0.0.2 127.0.0.10=defer\"},\"w.test\":{\"profile\":\"allow\"}},"
+    "\"sender_filter.resolvers\":{\"192.0.2.53\":{}},\"sender_filter.balancers\":{\"192.0.2.0/28\":{}}}";
 static const char facts_text[] =
     "{\"device_id\":\"" DEVICE
-    "\",\"hostname\":\"mx.example.test\",\"placement\":\"edge\",\"postfix\":\"3.7.11\","
+    "\",\"hostname\":\"mx.example.test\",\"placement\":\"edge\",\"postfix\":\"3.7.11\",\"foxproxy\":\"0.1.0\","
     "\"addresses\":[\"198.18.0.2\",\"127.0.0.1\"],\"map_types\":[\"cidr\",\"texthash\",\"hash\"],"
     "\"listeners\":[{\"address\":\"0.0.0.0\",\"port\":25,\"owner\":\"postfix\"}],"
     "\"mx\":{\"example.test\":[{\"preference\":10,\"host\":\"mx.example.test\",\"addresses\":["
@@ -65,7 +70,7 @@ static char *text_of(json_t *j, enum err_code *ret_rc)
     return text;
 }
 
-static char *run_plan(enum err_code *ret_rc)
+static char *plan_of(const char *settings, enum err_code *ret_rc)
 {
     AUTO(json_free) json_t *layer = NULL, *facts_json = NULL, *all = NULL;
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
@@ -76,7 +81,7 @@ static char *run_plan(enum err_code *ret_rc)
     struct err e = {0};
     char *text = NULL;
 
-    *ret_rc = a == NULL ? ERR_NO_MEMORY : json_in_parse(slice_of(layer_text), MIB, &layer, &e);
+    *ret_rc = a == NULL ? ERR_NO_MEMORY : json_in_parse(slice_of(settings), MIB, &layer, &e);
     if (*ret_rc == ERR_OK) {
         catalog_check_layer(layer, LAYER_DEVICE, "/settings", &f);
         *ret_rc = f.errors > 0 ? ERR_NO_MEMORY : ERR_OK; /* it is a good one */
@@ -96,6 +101,16 @@ static char *run_plan(enum err_code *ret_rc)
         text = text_of(plan_to_json(p), ret_rc);
     findings_clear(&f);
     return text;
+}
+
+static char *run_plan(enum err_code *ret_rc)
+{
+    return plan_of(layer_text, ret_rc);
+}
+
+static char *run_front(enum err_code *ret_rc)
+{
+    return plan_of(front_text, ret_rc);
 }
 
 static char *run_explain(enum err_code *ret_rc)
@@ -397,6 +412,7 @@ static const struct {
     run_fn *run;
 } runs[] = {
     {"plan", run_plan},
+    {"front", run_front},
     {"explain", run_explain},
     {"jws", run_jws},
     {"token", run_token},
