@@ -401,6 +401,49 @@ def test_front_relays_for_the_listed_only(networks):
         assert r[2][:3] == "550" and r[-1][:9] == "554 5.7.1"
 
 
+# Ways to write a foreign recipient, or a way to one through a domain of ours.
+FORMS = ["x@foreign.test", "X@FOREIGN.TEST", "x@foreign.test.", "x@sub.foreign.test", "x@example.test.foreign.test", '"x"@foreign.test',
+         '"x y"@foreign.test', "x+y@foreign.test", "postmaster@foreign.test", "x@[192.0.2.80]", "x@[IPv6:2001:db8::80]", "x@192.0.2.80",
+         "x@[::ffff:192.0.2.80]", "x@[IPv6:::ffff:192.0.2.80]", "@example.test:x@foreign.test", "@example.test,@b.test:x@foreign.test",
+         "@foreign.test:x@example.test", "x%foreign.test@example.test", "x%foreign.test", "x%foreign.test%example.test@example.test",
+         "x%foreign.test@", "x@foreign.test@example.test", "x@example.test@foreign.test", "x@mx1.example.test@foreign.test",
+         '"x@foreign.test"@example.test', '"x@foreign.test"', '"x%foreign.test"@example.test', "foreign.test!x", "foreign.test!x@example.test",
+         "example.test!x@foreign.test", "foreign.test!example.test!x", "x@foreign.test%example.test", "x@example.test%foreign.test",
+         "x\\@foreign.test@example.test", "x@foreign.test:25", "x@foreign.test(example.test)", "(x)x@foreign.test", "x@(example.test)foreign.test",
+         "x @foreign.test", "x@ foreign.test", "x@xn--fsq.foreign.test", "x@foreign_.test", "x@-foreign.test", "x@[foreign.test]", "x@foreign.test,x@example.test",
+         "x@example.test,x@foreign.test", "x;@foreign.test", "x@foreign.test x@example.test", "@foreign.test", "x@.foreign.test"]
+
+
+@pytest.mark.parametrize("mode", ["direct", "front"])
+@pytest.mark.parametrize("client", ["203.0.113.1", "2001:db8:1::1", OWN])
+def test_no_form_of_a_foreign_recipient_is_relayed(mode, client):
+    """Refused, or taken as a user of our own domain with an odd name: what leaves is never for another domain."""
+    if mode == "direct" and client != OWN:
+        pytest.skip("an address of another machine takes a header")
+    settings = dict(BASE, **{"path.mode": mode, "smtp.relay_networks": FORCED, "smtp.recipient_map": {}, "smtp.hard_error_limit": 1000})
+    how = {"first": proxy(client), "port": 2500} if mode == "front" else {"source": client}
+    if mode == "direct":  # the device itself, and no network of its own
+        settings["smtp.relay_networks"] = BASE["smtp.relay_networks"]
+    with Sink(INSIDE, 2600) as inside, Instance(settings) as postfix:
+        taken = []
+        for to in FORMS:
+            answers = talk(how["port"] if "port" in how else 25, "EHLO c.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<%s>" % to, "DATA",
+                           b"Subject: %d\r\n\r\n.\r\n" % len(taken), **{k: v for k, v in how.items() if k != "port"})
+            if answers[3][:3] == "250":
+                taken.append(to)
+            else:
+                assert answers[3][:1] == "5", (to, answers)
+        assert not [to for to in taken if to.lower().rstrip(".").endswith("@foreign.test") and to.count("@") == 1], taken
+        assert talk(how["port"] if "port" in how else 25, "EHLO c.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<x@example.test>", "DATA",
+                    b"Subject: last\r\n\r\n.\r\n", **{k: v for k, v in how.items() if k != "port"})[-1][:3] == "250"
+        wait(lambda: any(b"Subject: last" in m[2] for m in inside.messages) and not postfix.queue(), "what was taken", 20)
+        for m in inside.messages:
+            for to in m[1]:
+                assert to.rsplit("@", 1)[-1].lower() in ("example.test", "b.test", "mx1.example.test") or m[0] == "", (m, taken)
+            assert m[0] != "" or m[1] == ["a@sender.test"], "a bounce to the sender at most"
+        assert not [m for m in inside.messages if m[0] == ""], ("no bounce either", taken)
+
+
 def test_front():
     settings = dict(BASE, **{"path.mode": "front", "smtp.client_access": {"203.0.113.0/24": {}}, "smtp.client_connection_limit": 2,
                              "smtp.forbid_bare_newline": "normalize"})
