@@ -4,7 +4,7 @@ import { DescriptionList, DescriptionListDescription, DescriptionListGroup, Desc
 
 export function Facts({ items }: { items: { label: string; value: ReactNode }[] }) {
   return (
-    <DescriptionList isHorizontal isCompact horizontalTermWidthModifier={{ md: "15rem" }}>
+    <DescriptionList className="inari-facts" isHorizontal isCompact horizontalTermWidthModifier={{ md: "15rem" }}>
       {items.map((x) => (
         <DescriptionListGroup key={x.label}>
           <DescriptionListTerm>{x.label}</DescriptionListTerm>

@@ -26,7 +26,7 @@ export function errorLines(e: unknown, t: TFunction): { title: string; lines: st
   if (!(e instanceof ApiError) || e.status === 0) return { title: t("unreachable"), lines: [t("unreachable_help")] };
   const p = e.problem, lines: string[] = [];
   if (p.detail && p.detail !== p.title) lines.push(p.detail);
-  for (const f of p.errors ?? []) lines.push(f.remedy ? `${f.message} ${f.remedy}` : f.message);
+  for (const f of p.errors ?? []) lines.push(f.remedy ? t("finding_words", { message: f.message, remedy: f.remedy }) : f.message);
   if (e.status === 429 && e.retryAfter !== null) lines.push(t("slow_down", { count: e.retryAfter }));
   else if (p.remedy) lines.push(p.remedy);
   if (e.status >= 500 && p.request_id) lines.push(t("request_id", { id: p.request_id }));

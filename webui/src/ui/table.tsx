@@ -52,7 +52,7 @@ export function DataTable<R>({ caption, columns, rows, rowKey, empty, actions, s
         <Thead>
           <Tr>
             {onSelect ? <Th aria-label={t("all")} select={{ isSelected: all, onSelect: (_, on) => onSelect(new Set(on ? rows.map(rowKey) : [])) }} /> : null}
-            {columns.map((c) => <Th key={c.key} modifier={c.wide ? "wrap" : "nowrap"}>{c.label}</Th>)}
+            {columns.map((c) => <Th key={c.key} modifier={c.wide ? "wrap" : "nowrap"} className={c.number ? "inari-number" : ""}>{c.label}</Th>)}
             {actions ? <Th screenReaderText={t("menu")} /> : null}
           </Tr>
         </Thead>

@@ -109,7 +109,7 @@ export function PathTab({ device }: TabProps) {
       <StackItem>
         <Loaded of={plan}>
           {({ data }) => (data.plan ? <Drawing device={device} plan={data.plan as Plan} heard={facts?.listeners ?? null} checks={done ? new Map(done.map((c) => [c.name, c])) : null} />
-            : <Alert isInline variant="danger" component="p" title={t("path_no_plan")}>{(data.findings ?? []).map((f, i) => <p key={i}>{f.message} {f.remedy}</p>)}</Alert>)}
+            : <Alert isInline variant="danger" component="p" title={t("path_no_plan")}>{(data.findings ?? []).map((f, i) => <p key={i}>{t("common:finding_words", { message: f.message, remedy: f.remedy })}</p>)}</Alert>)}
         </Loaded>
       </StackItem>
       {check.id === "" ? null : <StackItem><JobView key={check.id} id={check.id} /></StackItem>}

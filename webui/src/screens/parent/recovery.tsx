@@ -61,7 +61,7 @@ function LostValues() {
 }
 
 export function Recovery() {
-  const { t } = useTranslation("parent"), { may } = useSession(), state = useGet("/api/v1/recovery", {}, { every: REFRESH_MS });
+  const { t, i18n } = useTranslation("parent"), { may } = useSession(), state = useGet("/api/v1/recovery", {}, { every: REFRESH_MS });
   const [doing, setDoing] = useState<"here" | "keep" | "adopt" | null>(null), close = () => setDoing(null);
   const columns: Column<State["ahead"][number]>[] = [
     { key: "name", label: t("device"), cell: (d) => <Link to={`/devices/${encodeURIComponent(d.id)}`}><Foreign text={d.name} /></Link> },
@@ -75,7 +75,7 @@ export function Recovery() {
         <>
           <Facts items={[
             { label: t("state"), value: r.fenced ? <Status tone="bad" text={t("state_fenced")} /> : <Status tone="good" text={t("state_open")} /> },
-            ...(r.fenced ? [{ label: t("common:reason"), value: <Foreign text={r.reason} /> }, { label: t("since"), value: <Time at={r.since} /> }] : []),
+            ...(r.fenced ? [{ label: t("common:reason"), value: i18n.exists(`parent:fence_${r.reason}`) ? t(`fence_${r.reason}`) : <Foreign text={r.reason} /> }, { label: t("since"), value: <Time at={r.since} /> }] : []),
             ...(r.backup_of ? [{ label: t("backup_of"), value: <Time at={r.backup_of} /> }] : []),
             ...(r.notice ? [{ label: t("notice"), value: <Time at={r.notice} /> }] : []),
             { label: t("epoch"), value: numberText(r.epoch) },

@@ -51,7 +51,7 @@ function Orders({ rollout, etag }: { rollout: Rollout; etag: string }) {
   };
   return (
     <>
-      <Flex>
+      <Flex className="inari-orders">
         {orders.map((o) => <FlexItem key={o}><Button variant="secondary" isDanger={o === "halt" || o === "revert" || o === "cancel"} onClick={() => setOpen(o)}>{t(`order_${o}`)}</Button></FlexItem>)}
       </Flex>
       {open === null || open === "revert" ? null : (

@@ -53,7 +53,7 @@ function Help({ of: s, findings, id }: { of: Setting; findings: Finding[]; id: s
       <HelperText id={id} component="div">
         {findings.map((f) => (
           <HelperTextItem key={f.id + f.pointer + f.message} variant={f.warning ? "warning" : "error"} screenReaderText="">
-            {t(f.warning ? "warning" : "danger")}: {f.message} {f.remedy}
+            {t(f.warning ? "warning" : "danger")}: {t("finding_words", { message: f.message, remedy: f.remedy })}
           </HelperTextItem>
         ))}
         <HelperTextItem>
