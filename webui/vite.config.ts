@@ -1,3 +1,4 @@
+import { load } from "js-yaml";
 import react from "@vitejs/plugin-react";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -58,10 +59,18 @@ function withLicences(): Plugin {
   };
 }
 
+/** The parent's description of its API, for the reference: read here, so that no reader of YAML travels to the browser. */
+function withDescription(): Plugin {
+  return {
+    name: "inari-description",
+    load: (id) => (id.endsWith("/api/openapi.yaml") ? `export default JSON.parse(${JSON.stringify(JSON.stringify(load(readFileSync(id, "utf8"))))})` : null),
+  };
+}
+
 const out = process.env["INARI_WEBUI_OUT"];
 const parent = process.env["INARI_PARENT"];
 export default defineConfig({
-  plugins: [react(), withoutKitFiles(), withLicences(), precompressed()],
+  plugins: [react(), withDescription(), withoutKitFiles(), withLicences(), precompressed()],
   build: {
     ...(out === undefined ? {} : { outDir: out }),
     emptyOutDir: true,

@@ -25,5 +25,6 @@ export const areas: Area[] = [
   { path: "accounts", text: "nav_accounts", permission: null, screen: lazy(() => import("../screens/accounts")) },
   { path: "parent", text: "nav_parent", permission: "device:read", screen: lazy(() => import("../screens/parent")) },
   { path: "io", text: "nav_io", permission: null, screen: lazy(() => import("../screens/io")) },
+  { path: "reference", text: "nav_reference", permission: null, screen: lazy(() => import("../screens/reference")) },
   { path: "wizard", text: "nav_wizard", permission: "device:read", screen: lazy(() => import("../screens/wizard")) },
 ];
