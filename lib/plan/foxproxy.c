@@ -4,7 +4,12 @@
 
 #include <stdio.h>
 
-enum { INI_MAX = 256 * 1024, IDLE_MARGIN_S = 60, CODES_MAX = 32 };
+enum {
+    INI_MAX = 256 * 1024,
+    IDLE_MARGIN_S = 60,
+    CODES_MAX = 32,
+    ZONE_MAX = 189 /* 253 less an IPv6 address in nibbles */
+};
 
 /* --- what a zone's answers mean --- */
 
@@ -173,6 +178,12 @@ static void check_zones(struct plan_builder *b)
         const char *profile = json_str(row, "profile", "standard");
         const char *action = action_of(profile, json_str(row, "action", "recommended"));
         bool allow = strcmp(profile, "allow") == 0;
+        if (strlen(rows[i]) > ZONE_MAX) {
+            char is[24], most[24];
+            (void)snprintf(is, sizeof is, "%zu", strlen(rows[i]));
+            (void)snprintf(most, sizeof most, "%d", ZONE_MAX);
+            (void)finding_add(b->f, F_V_LENGTH, plan_at(b, key, rows[i]), key, is, "1", most);
+        }
         if (!codes_ok(json_str(row, "codes", ""), allow))
             (void)finding_add(b->f, F_V_ZONE_CODES, plan_at(b, key, rows[i]), rows[i], NULL, NULL,
                               NULL);

@@ -388,6 +388,7 @@ static void test_front_defaults(void **state)
 #define SEALED "'sealed:01932e7c-7b1f-7000-8000-00000000000a'"
 #define AUTH "'smtp.relayhost_user':'mx1','smtp.relayhost_password':" SEALED ","
 #define FOX(more) "{'postfix':'3.7.11','foxproxy':'0.1.0'," more "}"
+#define L49 "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"
 #define ZONE(row) "{'sender_filter.zones':{'z.test':{" row "}}}"
 struct broken {
     const char *layer;
@@ -493,6 +494,7 @@ static const struct broken broken[] = {
     {ZONE("'codes':'127.0.0.2=approve'"), NULL, "V.zone-codes", NULL, false},
     {ZONE("'codes':'127.0.0.2=reject','profile':'allow'"), NULL, "V.zone-codes", NULL, false},
     {ZONE("'codes':'127.0.0.2,127.0.0.3'"), NULL, "V.zone-codes", NULL, false},
+    {"{'sender_filter.zones':{'" L49 "." L49 "." L49 "." L49 "':{}}}", NULL, "V.length", NULL, false},
     {ZONE("'profile':'allow','action':'reject'"), NULL, "P17.allow-action", "/settings/sender_filter.zones/z.test", false},
     {"{'smtp.relay_domains':{'x.inari.invalid':{}}}", NULL, "V.reserved", "/settings/smtp.relay_domains/x.inari.invalid", false},
 };
