@@ -1,11 +1,15 @@
 // Publishing, restoring, undoing: the reason, how it rolls out, and what the parent wants to hear for a large or doubtful one.
-import { type ReactNode, useState } from "react";
+import { lazy, type ReactNode, Suspense, useState } from "react";
 import { useTranslation } from "../../i18n/use";
 import { ApiError, type Schemas } from "../../api/client";
 import { useSend } from "../../api/use";
 import type { Answer } from "../../api/client";
 import { useSession } from "../../frame/session";
 import { Alert, Button, Card, CardBody, CardTitle, ErrorBox, Form, FormGroup, FormHelperText, FormSelect, FormSelectOption, HelperText, HelperTextItem, TextArea, TextInput } from "../../ui";
+
+import { type Entered, faultsOf, patchOf } from "../rollouts/fields";
+
+const Details = lazy(() => import("../rollouts/details"));
 
 export type Publish = Schemas["Publish"];
 export type Published = Schemas["Published"];
@@ -25,17 +29,17 @@ interface Props {
 
 export function PublishForm({ title, verb, forceable, plain = false, reason: first = "", send, onDone, conflicts }: Props) {
   const { t } = useTranslation("changes"), { may } = useSession();
-  const [reason, setReason] = useState(first), [strategy, setStrategy] = useState("policy"), [force, setForce] = useState(""), [typed, setTyped] = useState("");
+  const [reason, setReason] = useState(first), [strategy, setStrategy] = useState("policy"), [force, setForce] = useState(""), [typed, setTyped] = useState(""), [entered, enter] = useState<Entered>({});
   // On to what comes next before everything is asked for anew: the draft is gone by then, and this form with it.
   const go = useSend(async (body: Publish) => onDone((await send(body)).data)), error = go.error instanceof ApiError ? go.error : null;
   const reach = error?.problem.type?.endsWith("confirmation-needed") ? error.problem.reach : undefined;
   const refused = (error?.problem.errors ?? []).some((f) => f.forceable), wantsForce = forceable || refused;
   const stale = error?.problem.type?.endsWith("stale-draft") ? (error.problem.conflicts ?? []) : [];
-  const ready = reason.trim() !== "" && (!wantsForce || force.trim() !== "") && (reach === undefined || typed === String(reach.devices)) && !go.isPending;
+  const ready = reason.trim() !== "" && (!wantsForce || force.trim() !== "") && (reach === undefined || typed === String(reach.devices)) && !go.isPending && faultsOf(entered).length === 0;
   const submit = () => {
     if (!ready) return;
-    const how = strategy === "policy" ? undefined : strategy === "urgent" ? { expedite: true } : { strategy };
-    go.mutate({ reason: reason.trim(), ...(wantsForce ? { force: { reason: force.trim() } } : {}), ...(how === undefined ? {} : { rollout: how as unknown as Schemas["Strategy"] }), ...(reach === undefined ? {} : { confirm: reach.devices }) });
+    const how = { ...(strategy === "policy" ? {} : strategy === "urgent" ? { expedite: true } : { strategy }), ...patchOf({}, entered) };
+    go.mutate({ reason: reason.trim(), ...(wantsForce ? { force: { reason: force.trim() } } : {}), ...(Object.keys(how).length === 0 ? {} : { rollout: how as unknown as Schemas["Strategy"] }), ...(reach === undefined ? {} : { confirm: reach.devices }) });
   };
   if (!may("publish")) return <Alert variant="info" isInline component="p" title={t("may_not_publish")} />;
   return (
@@ -53,6 +57,7 @@ export function PublishForm({ title, verb, forceable, plain = false, reason: fir
               <FormSelect id="publish-strategy" value={strategy} onChange={(_, v) => setStrategy(v)}>
                 {["policy", "all", "waves", "urgent"].map((x) => <FormSelectOption key={x} value={x} label={t(`strategy_${x}`)} />)}
               </FormSelect>
+              <Suspense fallback={null}><Details entered={entered} onEnter={enter} /></Suspense>
             </FormGroup>
           )}
           {wantsForce ? (

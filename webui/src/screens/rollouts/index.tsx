@@ -4,11 +4,12 @@ import { NotFound } from "../../frame/frame";
 import "../changes/texts";
 import { RolloutList } from "./list";
 import { RolloutPage } from "./one";
+import { RolloutPolicy } from "./policy";
 import en from "./texts.en.json";
 import ja from "./texts.ja.json";
 
 addTexts("rollouts", { en, ja });
 
 export default function Rollouts() {
-  return <Routes><Route index element={<RolloutList />} /><Route path=":id" element={<RolloutPage />} /><Route path="*" element={<NotFound />} /></Routes>;
+  return <Routes><Route index element={<RolloutList />} /><Route path="policy" element={<RolloutPolicy />} /><Route path=":id" element={<RolloutPage />} /><Route path="*" element={<NotFound />} /></Routes>;
 }

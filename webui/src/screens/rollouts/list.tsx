@@ -22,7 +22,7 @@ export function RolloutList() {
     { key: "at", label: t("created"), cell: (r) => <Time at={r.created_at} /> },
   ];
   return (
-    <Page title={t("title")} actions={<ApiCalls call={{ path: `/api/v1/rollouts?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl rollouts" }} />}>
+    <Page title={t("title")} actions={<><Link to="/rollouts/policy">{t("strategy:policy")}</Link> <ApiCalls call={{ path: `/api/v1/rollouts?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl rollouts" }} /></>}>
       <Loaded of={rollouts}>
         {({ data }) => (
           <>
