@@ -148,7 +148,9 @@ WORDS = {
                   "text": "text", "address": "IP address", "cidr": "address or network", "host": "host name", "domain": "domain",
                   "hostport": "next hop", "path": "path of a file", "mail": "mail address", "secret": "secret, sealed; never shown again", "list": "list"},
         "layers": {"fleet": "fleet", "group": "group", "device": "device"},
-        "port_names": {10025: "scan service (scan.port)", 10026: "re-injection (scan.reinject_port)", 10027: "probe listener, PROXY protocol v2",
+        "file": "File",
+        "port_names": {2500: "Postfix behind the sender filter, PROXY protocol v2, on the mail path front (sender_filter.backend_port)",
+                       10025: "scan service (scan.port)", 10026: "re-injection (scan.reinject_port)", 10027: "probe listener, PROXY protocol v2",
                        10028: "sink of the test message (LMTP)", 10029: "digest listener"},
     },
     "ja": {
@@ -165,7 +167,9 @@ WORDS = {
                   "text": "文字列", "address": "IP アドレス", "cidr": "アドレスまたはネットワーク", "host": "ホスト名", "domain": "ドメイン",
                   "hostport": "配送先", "path": "ファイルのパス", "mail": "メールアドレス", "secret": "秘密情報（封印して保存、再表示なし）", "list": "一覧"},
         "layers": {"fleet": "フリート", "group": "グループ", "device": "装置"},
-        "port_names": {10025: "検索サービス（scan.port）", 10026: "再投入（scan.reinject_port）", 10027: "プローブ用リスナー、PROXY プロトコル v2",
+        "file": "ファイル",
+        "port_names": {2500: "送信者フィルタの後ろの Postfix、PROXY プロトコル v2、メール経路 front（sender_filter.backend_port）",
+                       10025: "検索サービス（scan.port）", 10026: "再投入（scan.reinject_port）", 10027: "プローブ用リスナー、PROXY プロトコル v2",
                        10028: "試験メールの受け口（LMTP）", 10029: "ダイジェスト用リスナー"},
     },
 }
@@ -199,6 +203,7 @@ def gen_docs(rows, lang, out):
             out.write("\n## %s\n" % s["area_label"][lang])
         facts = [(w["type"], type_text(s, w)), (w["default"], shown(s["default"], w)),
                  (w["scope"], ", ".join(w["layers"][x] for x in s["scope"])),
+                 (w["file"], "`foxproxy.ini`") if s["target"].get("daemon") == "foxproxy" else
                  (w["param"], "`%s`" % s["target"]["param"] if s["target"].get("param") else w["derived"]), (w["apply"], w[s["apply"]])]
         if s["needs"]:
             facts.append((w["needs"], "`%s`" % s["needs"]))
