@@ -46,8 +46,9 @@ static void check_relay_own(struct plan_builder *b)
         for (size_t k = 0; k < b->facts->n_addresses; k++) {
             if (ipnet_address(slice_of(b->facts->addresses[k]), &own) == IPNET_OK &&
                 same(&own, &net) && !ipnet_is_loopback(&own)) {
-                (void)finding_add(b->f, F_P02_RELAY_OWN, plan_at(b, "smtp.relay_networks", rows[i]),
-                                  rows[i], NULL, NULL, NULL);
+                (void)finding_warn(b->f, F_P02_RELAY_OWN,
+                                   plan_at(b, "smtp.relay_networks", rows[i]), rows[i], NULL, NULL,
+                                   NULL);
                 break;
             }
         }

@@ -473,8 +473,6 @@ static const struct broken broken[] = {
     {"{'path.mode':'front','sender_filter.backend_port':10025}", NULL, "P01.taken", "/settings/sender_filter.backend_port", false},
     {"{'path.mode':'front','smtp.listen_port':22}", NULL, "P01.taken", "/settings/smtp.listen_port", false},
     {"{'path.mode':'front'}", FOX("'listeners':[{'address':'127.0.0.1','port':2500,'owner':'foxproxy'}]"), "P01.taken", "/settings/sender_filter.backend_port", false},
-    {"{'path.mode':'front','smtp.relay_networks':{'198.18.0.2':{}}}", NULL, "P02.relay-own", "/settings/smtp.relay_networks/198.18.0.2", false},
-    {"{'path.mode':'front','smtp.relay_networks':{'2001:db8::2':{}}}", NULL, "P02.relay-own", "/settings/smtp.relay_networks/2001:db8::2", false},
     {"{'path.mode':'front','smtp.relay_networks':{'127.0.0.1':{}}}", NULL, "P02.relay-loopback", "/settings/smtp.relay_networks/127.0.0.1", true},
     {"{'path.mode':'front','sender_filter.balancers':{'127.0.0.0/8':{}}}", NULL, "P02.balancer-own", "/settings/sender_filter.balancers/127.0.0.0~18", true},
     {"{'path.mode':'front','sender_filter.balancers':{'::1':{}}}", NULL, "P02.balancer-own", "/settings/sender_filter.balancers/::1", true},
@@ -571,6 +569,8 @@ static void test_warnings(void **state)
 {
     static const char *const layers[][3] = {{"{'smtp.process_limit':49}", "/settings/smtp.client_connection_limit"},
                                             {"{'queue.maximal_lifetime':86400}", "/settings/queue.bounce_lifetime"},
+                                            {"{'path.mode':'front','smtp.relay_networks':{'198.18.0.2':{}}}", "/settings/smtp.relay_networks/198.18.0.2", "P02.relay-own"},
+                                            {"{'path.mode':'front','smtp.relay_networks':{'2001:db8::2':{}}}", "/settings/smtp.relay_networks/2001:db8::2", "P02.relay-own"},
                                             {"{'path.mode':'front','sender_filter.max_sessions':49}", "/settings/smtp.client_connection_limit"},
                                             {"{'path.mode':'front','sender_filter.reputation':'log'}", "/settings/sender_filter.reputation", "P17.no-zones"},
                                             {"{'path.mode':'front','sender_filter.reputation':'on','sender_filter.zones':{'z.test':{'profile':'advanced'}}}", "/settings/sender_filter.reputation", "P17.no-zones"},
