@@ -13,6 +13,7 @@
 #include "handlers/figure.h"
 #include "handlers/openapi.h"
 #include "handlers/group.h"
+#include "handlers/list.h"
 #include "handlers/message.h"
 #include "handlers/parent.h"
 #include "handlers/session.h"
@@ -92,6 +93,21 @@ const struct route routes[] = {
     { "DELETE", "/api/v1/groups/{id}",                  group_delete_one,       PERM_DEVICE_WRITE,   0,       0 },
     { "PUT",    "/api/v1/groups/{id}/members/{device}", group_member_put,       PERM_DEVICE_WRITE,   1 * KIB, 0 },
     { "DELETE", "/api/v1/groups/{id}/members/{device}", group_member_delete,    PERM_DEVICE_WRITE,   0,       0 },
+
+    /* lists of addresses: a change is in force at once, as if it was published (docs/internals/lists.md) */
+    { "GET",    "/api/v1/lists",                       list_list_get,        PERM_SETTINGS_READ, 0,        0 },
+    { "GET",    "/api/v1/lists/{list}",                list_get_one,         PERM_SETTINGS_READ, 0,        0 },
+    { "GET",    "/api/v1/lists/{list}/rows",           list_rows_get,        PERM_SETTINGS_READ, 0,        0 },
+    { "POST",   "/api/v1/lists/{list}/rows",           list_rows_post,       PERM_PUBLISH,       16 * MIB, 0 },
+    { "GET",    "/api/v1/lists/{list}/rows/{row}",     list_row_get_one,     PERM_SETTINGS_READ, 0,        0 },
+    { "DELETE", "/api/v1/lists/{list}/rows/{row}",     list_row_delete_one,  PERM_PUBLISH,       0,        0 },
+    { "POST",   "/api/v1/lists/{list}/remove",         list_remove_post,     PERM_PUBLISH,       8 * MIB,  0 },
+    { "POST",   "/api/v1/lists/{list}/import",         list_import_post,     PERM_PUBLISH,       16 * MIB, 0 },
+    { "GET",    "/api/v1/lists/{list}/export",         list_export_get,      PERM_SETTINGS_READ, 0,        0 },
+    { "GET",    "/api/v1/lists/{list}/overlaps",       list_overlaps_get,    PERM_SETTINGS_READ, 0,        0 },
+    { "GET",    "/api/v1/lists/{list}/changes",        list_change_list_get, PERM_SETTINGS_READ, 0,        0 },
+    { "GET",    "/api/v1/lists/{list}/changes/{version}", list_change_get_one, PERM_SETTINGS_READ, 0,      0 },
+    { "POST",   "/api/v1/lists/{list}/changes/{version}/undo", list_undo_post, PERM_PUBLISH,     4 * KIB,  0 },
 
     /* children (docs/internals/wire.md) */
     { "GET",    "/api/agent/v1/hello",      agent_hello,    PERM_NONE,   0,         R_INLINE },

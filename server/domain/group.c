@@ -6,6 +6,7 @@
 #include "domain/issue.h"
 #include "store/device_store.h"
 #include "store/group_store.h"
+#include "store/list_store.h"
 #include "store/revision_store.h"
 
 #include <stdio.h>
@@ -299,6 +300,7 @@ static enum err_code delete_in_tx(struct db *db, void *ctx, struct err *e)
     struct group_ctx *x = ctx;
     struct revision_row head;
     struct group_row g;
+    bool listed = false;
     enum err_code rc = lock_group(db, x, a, &g, e);
 
     if (rc == ERR_OK)
@@ -309,6 +311,12 @@ static enum err_code delete_in_tx(struct db *db, void *ctx, struct err *e)
     if (json_object_size(content_layer(head.content, "group", g.id)) > 0)
         return err_set(e, ERR_CONFLICT, "group \"%s\" has published settings: take them back first",
                        g.name);
+    rc = list_store_uses(db, g.id, &listed, e);
+    if (rc == ERR_OK && listed)
+        return err_set(e, ERR_CONFLICT,
+                       "group \"%s\" has rows in the lists of addresses: remove them first", g.name);
+    if (rc != ERR_OK)
+        return rc;
     before = group_to_json(&g);
     rc = group_store_delete(db, g.id, e);
     if (rc == ERR_OK)

@@ -14,7 +14,7 @@ from parentlib import wait_until
 ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command",
        "events:read")
 SOMEBODY = "01900000-0000-7000-8000-000000000000"
-FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1", "stream": "postfix"}
+FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1", "stream": "postfix", "list": "blocked", "row": "1", "version": "1"}
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,20 @@ def test_answers_are_as_described(parent, api, device, described):
     go.change(f"/groups/{group['id']}", {"name": f"{name}x"})
     go("PUT", f"/groups/{group['id']}/members/{device.id}", {})
     go("DELETE", f"/groups/{group['id']}/members/{device.id}")
+
+    # lists of addresses
+    for path in ("/lists", "/lists/blocked", "/lists/blocked/overlaps", "/lists/approved/export?format=plain"):
+        go("GET", path)
+    added = go("POST", "/lists/blocked/rows", {"rows": [{"network": "203.0.113.77", "comment": name}]})
+    row = go("GET", f"/lists/blocked/rows?comment={name}")["items"][0]
+    go("GET", f"/lists/blocked/rows/{row['id']}")
+    go("GET", "/lists/blocked/changes")
+    go("GET", f"/lists/blocked/changes/{added['version']}")
+    go("DELETE", f"/lists/blocked/rows/{row['id']}")
+    go("POST", f"/lists/blocked/changes/{added['version']}/undo", {})
+    go("POST", "/lists/blocked/import", {"text": "network\n203.0.113.77\n"})
+    go("POST", "/lists/blocked/remove", {"networks": ["203.0.113.77"]})
+    go("POST", "/lists/blocked/rows", {"rows": [{"network": "10.0.0.0/8"}]}, want=422)
 
     # a draft's life
     draft = go("POST", "/drafts", {"title": "contract"})
