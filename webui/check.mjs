@@ -146,8 +146,8 @@ for (const tree of trees) {
   });
 }
 for (const b of new Set(spread)) for (const k of b.keys) if (words.has(k)) b.used.add(k);
-// common is the stock of words that all areas share; what an area brings, it uses.
-for (const b of bundles.values()) for (const k of b.area === "common" ? [] : b.keys) if (!b.used.has(k)) fault(b.file, 0, `key "${k}" is used nowhere`);
+// What there is, is used: of an area by it, of the common stock by somebody.
+for (const b of bundles.values()) for (const k of b.keys) if (!b.used.has(k)) fault(b.file, 0, `key "${k}" is used nowhere`);
 
 // --- the code ---------------------------------------------------------------------------------------------------------------
 const said = (s) => /\p{L}/u.test(s) && !NO_TEXT.test(s.trim());

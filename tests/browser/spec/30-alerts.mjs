@@ -39,10 +39,36 @@ export default async (kit) => {
     await button("New rule").click();
     await dialog.getByRole("textbox", { name: "Name" }).fill("many-wait");
     await dialog.getByRole("spinbutton", { name: "Over", exact: true }).fill("5000");
+    await dialog.getByRole("combobox", { name: "Looks at" }).selectOption("one device");
+    await dialog.getByRole("combobox", { name: "Device" }).fill("mx-odd");
+    await dialog.getByRole("spinbutton", { name: "At least between two notices (s)" }).fill("600");
+    await dialog.getByRole("spinbutton", { name: /^Number of its SNMP trap/ }).fill("77");
     await axe("rule");
     await dialog.getByRole("button", { name: "Save" }).click();
     await row("many-wait").waitFor();
-    assert.equal((await call("GET", "/alert-rules/many-wait")).data.parameters.over, 5000);
+    const made = (await call("GET", "/alert-rules/many-wait")).data;
+    assert.deepEqual([made.parameters.over, made.scope.kind, made.scope.name, made.group_interval_s, made.trap], [5000, "device", "mx-odd", 600, 77]);
+    await row("many-wait").getByRole("button", { name: "Edit" }).click();
+    assert.equal(await dialog.getByRole("combobox", { name: "Device" }).inputValue(), "mx-odd");
+    await dialog.getByRole("combobox", { name: "Looks at" }).selectOption("all devices");
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await dialog.waitFor({ state: "detached" });
+    assert.equal((await call("GET", "/alert-rules/many-wait")).data.scope.kind, "fleet");
+    // every kind that the API has can be made with what the form begins with
+    await button("New rule").click();
+    const kinds = await dialog.getByRole("combobox", { name: "Kind" }).locator("option").evaluateAll((all) => all.map((o) => o.value));
+    assert.equal(kinds.length, 11);
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    for (const kind of ["device-disk", "device-condition", "rollout-halted", "parent-certificate"]) {
+      await button("New rule").click();
+      await dialog.getByRole("textbox", { name: "Name" }).fill(`one-${kind}`);
+      await dialog.getByRole("combobox", { name: "Kind" }).selectOption(kind);
+      assert.equal(await dialog.getByRole("combobox", { name: "Looks at" }).count(), kind.startsWith("device") ? 1 : 0);
+      await dialog.getByRole("button", { name: "Save" }).click();
+      await row(`one-${kind}`).waitFor();
+      assert.equal((await call("GET", `/alert-rules/one-${kind}`)).data.kind, kind);
+      await call("DELETE", `/alert-rules/one-${kind}`, undefined, { "If-Match": (await call("GET", `/alert-rules/one-${kind}`)).etag });
+    }
     await row("many-wait").getByRole("button", { name: "Delete" }).click();
     await dialog.getByRole("button", { name: "Delete" }).click();
     await row("many-wait").waitFor({ state: "detached" });

@@ -14,7 +14,7 @@ export function AlertView() {
   const { t } = useTranslation("alerts"), { id = "" } = useParams(), alert = useGet("/api/v1/alerts/{id}", { path: { id } }, { every: REFRESH_MS });
   const a = alert.data?.data;
   return (
-    <Page title={a === undefined ? t("alert") : visible(a.text)} crumbs={[{ to: "/alerts", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/alerts/${id}`, inarictl: `inarictl alert ${id}` }} />}>
+    <Page title={a === undefined ? t("alert") : visible(a.text)} crumbs={[{ to: "/alerts", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/alerts/${id}`, inarictl: `inarictl alert show ${id}` }} />}>
       <Loaded of={alert}>
         {({ data }) => (
           <>

@@ -18,7 +18,7 @@ const CALLS: Record<string, { path: string; inarictl: string }> = {
   alerts: { path: "/api/v1/alerts", inarictl: "inarictl alerts" },
   rules: { path: "/api/v1/alert-rules", inarictl: "inarictl alert-rules" },
   channels: { path: "/api/v1/alert-channels", inarictl: "inarictl alert-channels" },
-  silences: { path: "/api/v1/alert-silences", inarictl: "inarictl alert-silences" },
+  silences: { path: "/api/v1/alert-silences", inarictl: "inarictl silences" },
   notices: { path: "/api/v1/alert-notices", inarictl: "inarictl alert-notices" },
 };
 

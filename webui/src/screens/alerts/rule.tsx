@@ -7,22 +7,42 @@ import { Button, Checkbox, ErrorBox, Form, FormGroup, FormSelect, FormSelectOpti
 import { SEVERITIES } from "./words";
 
 export type Rule = Schemas["AlertRule"];
-/** What a new rule of a kind begins with; an existing one has its own. */
-const KINDS = {
-  figure: { figure: "queue", over: 1000, window_s: 600 },
+type Kind = Rule["kind"];
+type Words = NonNullable<Rule["parameters"]>;
+type Figure = NonNullable<Words["figure"]>;
+type Condition = NonNullable<Words["condition"]>;
+/** What a new rule of a kind begins with; an existing one has its own.  A kind that the API gets is missed by the compiler here. */
+const KINDS: Record<Kind, Record<string, string | number>> = {
+  figure: { figure: "queue", over: 1000, clear: -1, window_s: 600, least: 20 },
   "device-late": { late_s: 300 },
   "device-condition": { condition: "Drifted" },
-} as const;
-type Kind = keyof typeof KINDS;
-const FIGURES = ["queue", "oldest_s", "deferred_percent", "bounced_percent", "rejected_percent", "dropped"] as const;
-const CONDITIONS = ["Drifted", "ClockSynced", "StorageOk", "ServiceRunning", "Quarantined", "KeyCurrent", "ConfigApplied", "ParentCertificate", "Churning", "ChainHealthy", "Frozen", "Drained"] as const;
-const NUMBERS = ["late_s", "days", "away_s", "over", "clear", "window_s", "least"] as const;
-const TIMES = ["for_s", "clear_s", "repeat_s"] as const;
+  "device-not-in-sync": {},
+  "device-held": {},
+  "device-certificate": { days: 21 },
+  "device-disk": { hours: 24, window_h: 6 },
+  "rollout-halted": {},
+  "parent-certificate": { days: 21 },
+  "parent-database": { away_s: 30 },
+  "parent-fenced": {},
+};
+/** About no device: for all of the fleet. */
+const FLEET_ONLY: readonly string[] = ["rollout-halted", "parent-certificate", "parent-database", "parent-fenced"] satisfies Kind[];
+const FIGURES = Object.keys({ queue: 0, oldest_s: 0, deferred_percent: 0, bounced_percent: 0, rejected_percent: 0, dropped: 0, latency_p95_ms: 0, latency_p99_ms: 0 } satisfies Record<Figure, 0>) as Figure[];
+const CONDITIONS = Object.keys({
+  Drifted: 0, ClockSynced: 0, StorageOk: 0, ServiceRunning: 0, Quarantined: 0, KeyCurrent: 0, ConfigApplied: 0, ParentCertificate: 0, Churning: 0, ChainHealthy: 0, Frozen: 0, Drained: 0, EventsBehind: 0, EventsDropped: 0,
+} satisfies Record<Condition, 0>) as Condition[];
+const NUMBERS = ["late_s", "days", "hours", "window_h", "away_s", "over", "clear", "window_s", "least"] as const;
+const TIMES = { for_s: 2592000, clear_s: 2592000, group_wait_s: 3600, group_interval_s: 86400, repeat_s: 2592000 } as const;
+const TIME_NAMES = Object.keys(TIMES) as (keyof typeof TIMES)[];
+const SCOPES = ["fleet", "group", "device"] as const;
 
-interface Draft { name: string; kind: string; severity: Rule["severity"]; parameters: Record<string, string | number>; for_s: number; clear_s: number; repeat_s: number; channels: string[] | null }
+type Draft = { name: string; kind: Kind; severity: Rule["severity"]; parameters: Record<string, string | number>; channels: string[] | null; scope: (typeof SCOPES)[number]; of: string; trap: string } & Record<keyof typeof TIMES, number>;
 function draftOf(rule: Rule | null): Draft {
-  if (rule === null) return { name: "", kind: "figure", severity: "warning", parameters: { ...KINDS.figure }, for_s: 300, clear_s: 60, repeat_s: 0, channels: null };
-  return { name: rule.name, kind: rule.kind, severity: rule.severity, parameters: { ...rule.parameters } as Draft["parameters"], for_s: rule.for_s, clear_s: rule.clear_s, repeat_s: rule.repeat_s ?? 0, channels: rule.channels ?? null };
+  if (rule === null) return { name: "", kind: "figure", severity: "warning", parameters: { ...KINDS.figure }, for_s: 300, clear_s: 60, group_wait_s: 20, group_interval_s: 300, repeat_s: 0, channels: null, scope: "fleet", of: "", trap: "" };
+  return {
+    name: rule.name, kind: rule.kind, severity: rule.severity, parameters: { ...rule.parameters } as Draft["parameters"], for_s: rule.for_s, clear_s: rule.clear_s, group_wait_s: rule.group_wait_s ?? 20, group_interval_s: rule.group_interval_s ?? 300,
+    repeat_s: rule.repeat_s ?? 0, channels: rule.channels ?? null, scope: rule.scope.kind, of: rule.scope.name ?? rule.scope.id ?? "", trap: rule.trap === null || rule.trap === undefined ? "" : String(rule.trap),
+  };
 }
 
 function Parameters({ draft, set }: { draft: Draft; set: (p: Draft["parameters"]) => void }) {
@@ -34,11 +54,38 @@ function Parameters({ draft, set }: { draft: Draft; set: (p: Draft["parameters"]
   ) : null);
   return (
     <>
-      {choice("figure", FIGURES, (v) => t(`figure_${v as (typeof FIGURES)[number]}`))}
-      {choice("condition", CONDITIONS, (v) => v)}
+      {choice("figure", FIGURES, (v) => t(`figure_${v as Figure}`))}
+      {choice("condition", CONDITIONS, (v) => t(`condition_${v as Condition}`))}
       {NUMBERS.filter((n) => n in p).map((n) => (
         <FormGroup key={n} label={t(`p_${n}`)} fieldId={`rule-${n}`}><TextInput id={`rule-${n}`} type="number" value={p[n]} onChange={(_, v) => set({ ...p, [n]: Number(v) })} /></FormGroup>
       ))}
+    </>
+  );
+}
+
+/** Which devices it looks at: all, those of a group, one. */
+function Scope({ draft, set }: { draft: Draft; set: (x: Partial<Draft>) => void }) {
+  const { t } = useTranslation("alerts"), groups = useGet("/api/v1/groups", { query: { limit: 500 } }, { enabled: draft.scope === "group" }), devices = useGet("/api/v1/devices", { query: { limit: 50 } }, { enabled: draft.scope === "device" });
+  const names = (groups.data?.data.items ?? []).map((g) => g.name);
+  return (
+    <>
+      <FormGroup label={t("scope")} fieldId="rule-scope">
+        <FormSelect id="rule-scope" value={draft.scope} onChange={(_, v) => set({ scope: v as Draft["scope"], of: "" })}>{SCOPES.map((s) => <FormSelectOption key={s} value={s} label={t(`scope_${s}`)} />)}</FormSelect>
+      </FormGroup>
+      {draft.scope === "group" ? (
+        <FormGroup label={t("scope_name_group")} fieldId="rule-of" isRequired>
+          <FormSelect id="rule-of" value={draft.of} onChange={(_, v) => set({ of: v })}>
+            {draft.of === "" || !names.includes(draft.of) ? <FormSelectOption value={draft.of} label={draft.of} /> : null}
+            {names.map((n) => <FormSelectOption key={n} value={n} label={n} />)}
+          </FormSelect>
+        </FormGroup>
+      ) : null}
+      {draft.scope === "device" ? (
+        <FormGroup label={t("device")} fieldId="rule-of" isRequired>
+          <TextInput id="rule-of" list="rule-devices" autoComplete="off" spellCheck={false} maxLength={100} isRequired value={draft.of} onChange={(_, v) => set({ of: v })} />
+          <datalist id="rule-devices">{(devices.data?.data.items ?? []).map((d) => <option key={d.id} value={d.name} />)}</datalist>
+        </FormGroup>
+      ) : null}
     </>
   );
 }
@@ -59,12 +106,13 @@ function Channels({ value, set }: { value: string[] | null; set: (v: string[] | 
 export function RuleDialog({ rule, onClose }: { rule: Rule | null; onClose: () => void }) {
   const { t } = useTranslation("alerts"), toast = useToast(), [draft, setDraft] = useState(() => draftOf(rule)), set = (x: Partial<Draft>) => setDraft({ ...draft, ...x });
   const save = useSend(async () => {
-    const { name, kind, ...rest } = draft;
+    const { name, kind, scope, of, trap, ...others } = draft;
+    const rest = { ...others, scope: scope === "fleet" ? { kind: scope } : { kind: scope, id: of.trim() }, trap: trap.trim() === "" ? null : Number(trap) };
     if (rule === null) return send("post", "/api/v1/alert-rules", { body: { name: name.trim(), kind, ...rest } as never });
     const { etag } = await get("/api/v1/alert-rules/{id}", { path: { id: rule.id } });
     return send("patch", "/api/v1/alert-rules/{id}", { path: { id: rule.id }, body: rest as never, ifMatch: etag });
   });
-  const ready = draft.name.trim() !== "" && !save.isPending;
+  const ready = draft.name.trim() !== "" && (draft.scope === "fleet" || draft.of.trim() !== "") && !save.isPending;
   const go = async () => {
     try { await save.mutateAsync(); } catch { return; } // the dialog shows it
     toast.show({ title: t("saved") });
@@ -79,15 +127,17 @@ export function RuleDialog({ rule, onClose }: { rule: Rule | null; onClose: () =
             <>
               <FormGroup label={t("name")} fieldId="rule-name" isRequired><TextInput id="rule-name" value={draft.name} onChange={(_, v) => set({ name: v })} maxLength={63} isRequired /></FormGroup>
               <FormGroup label={t("kind")} fieldId="rule-kind">
-                <FormSelect id="rule-kind" value={draft.kind} onChange={(_, v) => set({ kind: v, parameters: { ...KINDS[v as Kind] } })}>{(Object.keys(KINDS) as Kind[]).map((k) => <FormSelectOption key={k} value={k} label={t(`kind_${k}`)} />)}</FormSelect>
+                <FormSelect id="rule-kind" value={draft.kind} onChange={(_, v) => set({ kind: v as Kind, parameters: { ...KINDS[v as Kind] }, ...(FLEET_ONLY.includes(v) ? { scope: "fleet" as const, of: "" } : {}) })}>{(Object.keys(KINDS) as Kind[]).map((k) => <FormSelectOption key={k} value={k} label={t(`kind_${k}`)} />)}</FormSelect>
               </FormGroup>
             </>
           )}
           <Parameters draft={draft} set={(parameters) => set({ parameters })} />
+          {FLEET_ONLY.includes(draft.kind) ? null : <Scope draft={draft} set={set} />}
           <FormGroup label={t("severity")} fieldId="rule-severity">
             <FormSelect id="rule-severity" value={draft.severity} onChange={(_, v) => set({ severity: v as Rule["severity"] })}>{SEVERITIES.map((s) => <FormSelectOption key={s} value={s} label={t(`severity_${s}`)} />)}</FormSelect>
           </FormGroup>
-          {TIMES.map((n) => <FormGroup key={n} label={t(`p_${n}`)} fieldId={`rule-${n}`}><TextInput id={`rule-${n}`} type="number" min={0} max={2592000} value={draft[n]} onChange={(_, v) => set({ [n]: Number(v) })} /></FormGroup>)}
+          {TIME_NAMES.map((n) => <FormGroup key={n} label={t(`p_${n}`)} fieldId={`rule-${n}`}><TextInput id={`rule-${n}`} type="number" min={0} max={TIMES[n]} value={draft[n]} onChange={(_, v) => set({ [n]: Number(v) })} /></FormGroup>)}
+          <FormGroup label={t("p_trap")} fieldId="rule-trap"><TextInput id="rule-trap" type="number" min={1} max={2147483647} value={draft.trap} onChange={(_, v) => set({ trap: v })} /></FormGroup>
           <Channels value={draft.channels} set={(channels) => set({ channels })} />
         </Form>
         <ErrorBox error={save.error} />

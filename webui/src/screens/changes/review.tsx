@@ -83,7 +83,7 @@ export function ReviewPage() {
   const { t } = useTranslation("changes"), { id = "" } = useParams();
   const draft = useGet("/api/v1/drafts/{id}", { path: { id } });
   return (
-    <Page title={t("review_title")} crumbs={[{ to: "/changes", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/drafts/${id}/diff`, inarictl: `inarictl diff ${id}` }} />}>
+    <Page title={t("review_title")} crumbs={[{ to: "/changes", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/drafts/${id}/diff`, inarictl: `inarictl diff --draft ${id}` }} />}>
       <div className="inari-cards">
         {draft.error?.status === 404 ? <Empty title={t("draft_gone")} action={<Link to="/changes">{t("title")}</Link>}>{t("draft_gone_help")}</Empty>
           : <Loaded of={draft}>{({ data, etag }) => (data.id === id ? <Review key={data.id} draft={data} etag={etag} /> : <Loading />)}</Loaded>}

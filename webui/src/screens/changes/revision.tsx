@@ -36,7 +36,7 @@ export function RevisionPage() {
   const revision = useGet("/api/v1/revisions/{pub}", { path: { pub } }), diff = useGet("/api/v1/revisions/{pub}/diff", { path: { pub }, query: {} });
   const forced = (f: unknown): string => ((f ?? {}) as { reason?: string }).reason ?? "";
   return (
-    <Page title={t("revision", { pub })} crumbs={[{ to: "/changes", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/revisions/${pub}/diff`, inarictl: `inarictl diff ${pub}` }} />}>
+    <Page title={t("revision", { pub })} crumbs={[{ to: "/changes", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/revisions/${pub}/diff`, inarictl: `inarictl show ${pub}` }} />}>
       <div className="inari-cards">
         <Loaded of={revision}>
           {({ data: r }) => (

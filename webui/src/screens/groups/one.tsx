@@ -65,7 +65,7 @@ export function GroupPage() {
   const group = useGet("/api/v1/groups/{id}", { path: { id } }), name = group.data?.data.name ?? "", [open, setOpen] = useState<"edit" | "delete" | null>(null);
   const etag = group.data?.etag ?? "";
   return (
-    <Page title={name === "" ? t("title") : t("group", { name })} crumbs={[{ to: "/groups", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/groups/${id}`, inarictl: `inarictl group ${name}` }} />}>
+    <Page title={name === "" ? t("title") : t("group", { name })} crumbs={[{ to: "/groups", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/groups/${id}`, inarictl: `inarictl group members ${name}` }} />}>
       <Loaded of={group}>
         {({ data: g }) => (
           <div className="inari-cards">

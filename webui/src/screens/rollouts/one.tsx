@@ -112,7 +112,7 @@ export function RolloutPage() {
   const over = rollout.data !== undefined && ENDED.includes(rollout.data.data.state);
   if (live === over) setLive(!over);
   return (
-    <Page title={pub === undefined ? t("title") : t("title_of", { pub })} crumbs={[{ to: "/rollouts", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/rollouts/${id}`, inarictl: `inarictl rollout ${id}` }} />}>
+    <Page title={pub === undefined ? t("title") : t("title_of", { pub })} crumbs={[{ to: "/rollouts", text: t("title") }]} actions={<ApiCalls call={{ path: `/api/v1/rollouts/${id}`, inarictl: `inarictl rollout show ${id}` }} />}>
       <Loaded of={rollout}>
         {({ data: r, etag }) => (
           <div className="inari-cards">

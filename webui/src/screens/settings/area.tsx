@@ -78,6 +78,8 @@ function AreaForm({ name, settings, layers, seen, readOnly }: { name: string; se
   );
 }
 
+const layerFlag = (spec: string) => (spec.startsWith("group:") || spec.startsWith("device:") ? ` --${spec.replace(":", " ")}` : "");
+
 export function AreaSettings({ settings }: { settings: Setting[] }) {
   const { t } = useTranslation("settings"), { may, session } = useSession(), url = useUrlState(), spec = url.get("layer") || "fleet", area = settings[0]?.area ?? "";
   const layers = useLayers(spec), mine = useMyDraft(may("settings:write"));
@@ -86,7 +88,7 @@ export function AreaSettings({ settings }: { settings: Setting[] }) {
     <>
       <Flex justifyContent={{ default: "justifyContentSpaceBetween" }}>
         <FlexItem><LayerPicker spec={spec} /></FlexItem>
-        <FlexItem><ApiCalls call={{ path: `/api/v1/settings?layer=${encodeURIComponent(spec)}`, inarictl: spec === "fleet" ? "inarictl settings" : `inarictl settings --${spec.replace(":", " ")}` }} /></FlexItem>
+        <FlexItem><ApiCalls call={{ path: `/api/v1/settings?layer=${encodeURIComponent(spec)}`, inarictl: `inarictl get ${url.get("key") || (settings[0]?.key ?? "KEY")}${layerFlag(spec)}` }} /></FlexItem>
       </Flex>
       {may("settings:write") ? null : <Alert variant="info" isInline component="p" title={t("read_only")} />}
       <ErrorBox error={layers.error ?? mine.error} />

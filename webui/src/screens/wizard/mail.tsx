@@ -71,7 +71,7 @@ export function MailStep({ placement, domains: there, onDone }: { placement: Pla
       </FormGroup>
       <div>
         <Button type="submit" isDisabled={words(domains).length === 0 || hop.trim() === "" || publish.isPending} isLoading={publish.isPending}>{t("publish")}</Button>{" "}
-        <ApiCalls call={{ method: "PATCH", path: "/api/v1/drafts/ID", body: { changes: { fleet } }, inarictl: "inarictl draft && inarictl publish" }} />
+        <ApiCalls call={{ method: "PATCH", path: "/api/v1/drafts/ID", body: { changes: { fleet } }, inarictl: "inarictl set KEY=VALUE && inarictl publish --reason TEXT" }} />
       </div>
     </Form>
   );
