@@ -12,10 +12,14 @@ const char *device_running_digest(const json_t *device)
 {
     const json_t *running = json_object_get(device, "running");
     const json_t *postfix = json_object_get(running, "postfix");
+    const json_t *front = json_object_get(running, "foxproxy");
 
     if (postfix == NULL)
         return json_str(running, "digest", "");
-    if (strcmp(json_str(postfix, "state", "running"), "running") != 0)
+    if (strcmp(json_str(postfix, "state", "running"), "running") != 0 ||
+        (json_bool(front, "wanted", false) &&
+         (strcmp(json_str(front, "state", ""), "running") != 0 ||
+          strcmp(json_str(front, "digest", ""), json_str(postfix, "digest", "")) != 0)))
         return "";
     return json_str(postfix, "digest", "");
 }

@@ -1,6 +1,7 @@
 #include "apply/apply.h"
 
 #include "apply/compare.h"
+#include "apply/front.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -200,6 +201,7 @@ static void forget_prepared(struct helper *h)
         live_path(h, both[i / COUNT_OF(suffix)], suffix[i % COUNT_OF(suffix)], path, sizeof path);
         (void)unlink(path);
     }
+    front_forget(h);
 }
 
 /* The tables get their own new directory: nothing that runs looks at it before main.cf names it. */
@@ -280,8 +282,12 @@ static enum err_code take_over(struct helper *h, const struct rendition *r, cons
         if (rc == ERR_OK) /* nothing delivers now: the last look before something does */
             rc = compare_live(h, r, stage, e);
     }
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        front_let_go(h, front_will_be(h));
         rc = activate(h, restarted, e);
+    }
+    if (rc == ERR_OK)
+        rc = front_take(h, front_will_be(h), e);
     if (compare_live(h, r, stage, &other) == ERR_CHANGED_MEANWHILE)
         return err_set(e, ERR_CHANGED_MEANWHILE, "%s", other.msg);
     return rc;
@@ -293,6 +299,7 @@ static enum err_code cross_over(struct helper *h, const struct rendition *r, con
     int first = h->j.s.main_first ? 0 : 1;
     enum err_code rc;
 
+    front_hold(h);
     if (h->j.s.was_running && !h->j.s.restart) /* a stop ends the queue manager by itself */
         (void)queue_hold_begin(&h->pf, &h->hold);
     h->j.s.switched_ms = clock_wall_ms();
@@ -304,6 +311,8 @@ static enum err_code cross_over(struct helper *h, const struct rendition *r, con
     crash_at("renamed");
     if (rc == ERR_OK)
         rc = rename_new(h, both[1 - first], e);
+    if (rc == ERR_OK)
+        rc = front_place(h, e);
     crash_at("switched");
     if (rc == ERR_OK)
         rc = compare_live(h, r, stage, e);
@@ -313,8 +322,10 @@ static enum err_code cross_over(struct helper *h, const struct rendition *r, con
     crash_at("reloaded");
     if (rc == ERR_OK)
         rc = journal_phase(&h->j, PHASE_PROBING, e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        front_end(h);
         queue_hold_end(&h->pf, &h->hold, true);
+    }
     mutate_live(MUTATE_PROBE, h->s->postfix_config);
     crash_at("probing");
     return rc;
@@ -340,6 +351,8 @@ static enum err_code get_ready(struct helper *h, const struct rendition *r, cons
         rc = place_tables(h, r->plan, secrets, e);
     if (rc == ERR_OK)
         rc = prepare_files(h, stage, e);
+    if (rc == ERR_OK)
+        rc = front_prepare(h, stage, r->plan, e);
     if (rc != ERR_OK) {
         forget_prepared(h);
         prune_tables(h); /* no secret stays of a change that was not made */
@@ -383,6 +396,7 @@ enum err_code apply_switch(struct helper *h, const char *digest, const json_t *s
     rc = cross_over(h, &r, stage, ret_restarted, e);
     if (rc != ERR_OK && apply_revert(h, "reverted", e->msg, &healthy, &ignored) != ERR_OK)
         log_event(LOG_LEVEL_ERROR, "apply.revert-failed", KV_STR("reason", ignored.msg));
+    front_end(h);
     queue_hold_end(&h->pf, &h->hold, true);
     if (rc == ERR_CHANGED_MEANWHILE)
         h->output.n = 0; /* the difference is the reason, not what Postfix said to it */
@@ -523,6 +537,8 @@ enum err_code apply_commit(struct helper *h, const char *digest, struct err *e)
         return err_set(e, ERR_CONFLICT, "no change to %.16s waits for its commit", digest);
     rc = apply_still_same(h, e); /* a probe sees what Postfix does, not all that it was told */
     if (rc == ERR_OK)
+        rc = front_runs(h, e);
+    if (rc == ERR_OK)
         rc = journal_phase(&h->j, PHASE_COMMITTING, e);
     return rc == ERR_OK ? finish_commit(h, e) : rc;
 }
@@ -564,6 +580,8 @@ static enum err_code put_both_back(struct helper *h, struct err *e)
             rc = put_back(h, "master.cf", s->old_master, (mode_t)s->old_master_mode, e);
         crash_at("restored");
     }
+    if (rc == ERR_OK)
+        rc = front_put_back(h, e);
     return rc == ERR_OK ? file_fsync_dir(h->s->postfix_config, e) : rc;
 }
 
@@ -577,7 +595,7 @@ static bool are_back(const struct helper *h)
         if (!file_is(path, sums[i]))
             return false;
     }
-    return true;
+    return front_is_back(h);
 }
 
 /* Somebody else wrote them since: once more. */
@@ -617,21 +635,39 @@ static enum err_code run_old(struct helper *h, struct err *e)
     return rc;
 }
 
+/* The public port to whom it belonged, and everybody in again: before Postfix is asked whether it
+ * answers there. */
+static bool take_front_back(struct helper *h)
+{
+    struct err e = {0};
+    enum err_code rc = front_take(h, front_was(h), &e);
+
+    if (rc != ERR_OK)
+        log_event(LOG_LEVEL_ERROR, "front.not-back", KV_STR("reason", e.msg));
+    front_end(h);
+    return rc == ERR_OK;
+}
+
 /* Make Postfix run the old files: reload when it lives, stop and start when it does not recover by
  * that. */
 static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
 {
     AUTO_STRBUF struct strbuf why = STRBUF_INIT(4 * KIB);
+    bool front_back;
     enum err_code rc;
 
     *healthy = false;
+    front_let_go(h, front_was(h));
     if (!h->j.s.was_running) {
         *healthy = true;
-        return postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
+        rc = postfix_do(&h->pf, POSTFIX_STOP, &h->output, e);
+        (void)take_front_back(h);
+        return rc;
     }
     rc = run_old(h, e);
+    front_back = take_front_back(h);
     if ((rc == ERR_OK || rc == ERR_CHANGED_MEANWHILE) && postfix_speaks(&h->pf, &why)) {
-        *healthy = true;
+        *healthy = front_back;
         return rc;
     }
     log_event(LOG_LEVEL_WARN, "apply.restart",
@@ -641,7 +677,7 @@ static enum err_code revive(struct helper *h, bool *healthy, struct err *e)
         rc = still_back(h, e);
     if (rc == ERR_OK)
         rc = postfix_do(&h->pf, POSTFIX_START, &h->output, e);
-    *healthy = rc == ERR_OK && postfix_speaks(&h->pf, NULL);
+    *healthy = rc == ERR_OK && postfix_speaks(&h->pf, NULL) && take_front_back(h);
     return rc;
 }
 
@@ -680,11 +716,14 @@ enum err_code apply_revert(struct helper *h, const char *result, const char *rea
     after_revert_note(h);
     rc = journal_phase(&h->j, PHASE_REVERTING, e);
     crash_at("reverting");
+    if (rc == ERR_OK)
+        front_hold(h);
     /* As for the change itself; within a switch that failed it is held already. */
     if (rc == ERR_OK && h->hold.guard == 0 && h->j.s.was_running && !h->j.s.restart)
         (void)queue_hold_begin(&h->pf, &h->hold);
     if (rc == ERR_OK)
         rc = go_back(h, result, kept_reason, ret_healthy, e);
+    front_end(h);
     queue_hold_end(&h->pf, &h->hold, false);
     return rc;
 }

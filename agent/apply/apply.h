@@ -7,6 +7,7 @@
 
 #include "apply/after_revert.h"
 #include "apply/journal.h"
+#include "targets/foxproxy.h"
 #include "targets/postfix.h"
 #include "targets/queue_hold.h"
 #include "targets/relay_client.h"
@@ -16,7 +17,18 @@ struct helper {
     struct postfix pf;
     struct journal j;
     struct after_revert after;
-    struct queue_hold hold;       /* while the files are switched and reloaded */
+    struct queue_hold hold; /* while the files are switched and reloaded */
+    struct foxproxy fox;
+    bool held; /* new connections to the ports below wait (front.h) */
+    int moving[FOXPROXY_PORTS_MAX];
+    size_t n_moving;
+    struct {
+        int pidfd;          /* of the process that runs; -1: none is known */
+        int64_t next_ms;    /* clock_mono_ms() before which nothing is tried; 0: at once */
+        int64_t started_ms; /* when it was started last because it had ended */
+        unsigned tries;     /* in a row, each shortly after the one before */
+        int64_t ended;      /* by itself, since the helper began */
+    } front;
     struct relay_clients clients; /* of the rendering with clients_of, "": not known yet */
     char clients_of[DIGEST_SIZE];
     struct strbuf output; /* the daemons' own words of the request being served */
@@ -28,7 +40,8 @@ bool apply_is_open(const struct helper *h);
  * written everything is put back before this returns.  ERR_CONFLICT: nothing staged, a live file
  * changed since, or another change is open. ERR_REFUSED: not validated.  ERR_CHANGED_MEANWHILE:
  * the files were not the validated ones after the switch or after the reload (compare.h).
- * secrets: texts for tables that hold some (secret_table.h), borrowed; NULL: those that are needed stand here already. */
+ * secrets: texts for tables that hold some (secret_table.h), borrowed; NULL: those that are needed
+ * stand here already. */
 MUST_USE enum err_code apply_switch(struct helper *h, const char *digest, const json_t *secrets,
                                     bool *ret_restarted, struct err *e);
 /* Are the live files still what was staged for the open change (compare.h)? */

@@ -1,5 +1,6 @@
 #include "apply/compare.h"
 
+#include "apply/front.h"
 #include "base/file.h"
 #include "targets/postfix_cf.h"
 #include "targets/secret_table.h"
@@ -130,5 +131,5 @@ enum err_code compare_live(const struct helper *h, const struct rendition *r, co
         rc = p->tables[i].secret ? compare_secret(h, name, &p->tables[i], e)
                                  : compare_file(h, stage, name, REND_MANIFEST_MAX, 0644, e);
     }
-    return rc;
+    return rc == ERR_OK ? front_compare(h, p, stage, e) : rc;
 }

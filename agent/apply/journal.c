@@ -37,7 +37,7 @@ static json_t *to_json(const struct journal_state *s)
                            (json_int_t)s->lkg[i].pub, "at", (json_int_t)s->lkg[i].at_ms));
     return json_pack(
         "{s:I,s:s,s:I,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:I,s:I,s:b,s:b,s:b,s:o,s:b,s:s,s:s,s:s,s:s,s:I,"
-        "s:I,s:I,s:I}",
+        "s:I,s:I,s:I,s:s,s:s}",
         "seq", (json_int_t)s->seq, "phase", phase_word(s->phase), "at", (json_int_t)s->at_ms, "to",
         s->to, "from", s->from, "epoch", (json_int_t)s->epoch, "rev", (json_int_t)s->rev, "pub",
         (json_int_t)s->pub, "old_main", s->old_main, "old_master", s->old_master, "old_main_mode",
@@ -46,7 +46,8 @@ static json_t *to_json(const struct journal_state *s)
         lkg, "managed", s->managed, "last_result", s->last_result, "last_digest", s->last_digest,
         "last_phase", s->last_phase, "last_reason", s->last_reason, "last_at",
         (json_int_t)s->last_at_ms, "last_rev", (json_int_t)s->last_rev, "last_pub",
-        (json_int_t)s->last_pub, "switched", (json_int_t)s->switched_ms);
+        (json_int_t)s->last_pub, "switched", (json_int_t)s->switched_ms, "old_front", s->old_front,
+        "new_front", s->new_front);
 }
 
 #define COPY(field, name) (void)snprintf(s->field, sizeof s->field, "%s", json_str(j, name, ""))
@@ -62,6 +63,8 @@ static void from_json(const json_t *j, struct journal_state *s)
     COPY(from, "from");
     COPY(old_main, "old_main");
     COPY(old_master, "old_master");
+    COPY(old_front, "old_front");
+    COPY(new_front, "new_front");
     COPY(last_result, "last_result");
     COPY(last_digest, "last_digest");
     COPY(last_phase, "last_phase");

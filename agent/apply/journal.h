@@ -34,6 +34,8 @@ struct journal_state {
     int64_t epoch, rev, pub;                             /* of to */
     char old_main[DIGEST_SIZE], old_master[DIGEST_SIZE]; /* SHA-256 of the files as they were */
     int64_t old_main_mode, old_master_mode;
+    /* SHA-256 of foxproxy.ini as it was and as it is to be; "": not there, Postfix has the port */
+    char old_front[DIGEST_SIZE], new_front[DIGEST_SIZE];
     bool was_running, restart, main_first;
 
     struct journal_entry lkg[JOURNAL_LKG_MAX]; /* newest first; [0] is in force when managed */

@@ -64,7 +64,8 @@ static void catch_signals(void)
 
 static int run(const struct agent_settings *set)
 {
-    struct helper h = {.s = set, .j = {.fd = -1}, .output = STRBUF_INIT(64 * KIB)};
+    struct helper h = {
+        .s = set, .j = {.fd = -1}, .output = STRBUF_INIT(64 * KIB), .front = {.pidfd = -1}};
     struct server s = {.h = &h, .listen_fd = -1, .lock_fd = -1};
     struct err e = {0};
     int status = 1;
@@ -81,6 +82,7 @@ static int run(const struct agent_settings *set)
     else if (journal_open(&h.j, set->helper_state, &e) != ERR_OK)
         (void)fail("could not open the journal", &e);
     else {
+        foxproxy_open(&h.fox, set, h.pf.systemd);
         postfix_trial_stop(&h.pf);
         if (apply_recover(&h, &e) !=
             ERR_OK) /* serve all the same: the journal stays open and is tried again */

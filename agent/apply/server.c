@@ -1,6 +1,7 @@
 #include "apply/server.h"
 
 #include "apply/drain.h"
+#include "apply/front.h"
 #include "apply/verbs.h"
 #include "apply/watch.h"
 #include "base/clock.h"
@@ -128,8 +129,10 @@ void server_run(struct server *s, volatile const int *stop)
 
     drain_mend(s->h); /* it may have gone while no helper looked */
     while (!*stop) {
-        struct pollfd p[2] = {{fd < 0 ? s->listen_fd : fd, POLLIN, 0}, {watch, POLLIN, 0}};
-        int n = poll(p, 2, WAKE_MS);
+        struct pollfd p[3] = {{fd < 0 ? s->listen_fd : fd, POLLIN, 0},
+                              {watch, POLLIN, 0},
+                              {front_watch(s->h), POLLIN, 0}};
+        int n = poll(p, 3, WAKE_MS);
 
         if (n > 0 && p[1].revents != 0)
             watch_take(s->h, watch);
@@ -142,6 +145,7 @@ void server_run(struct server *s, volatile const int *stop)
             postfix_trial_stop(&s->h->pf); /* nobody is there to finish it */
         }
         after_revert_tick(s->h);
+        front_tick(s->h);
         if (fd < 0 && apply_is_open(s->h) &&
             clock_mono_ms() - alone_since >= s->h->s->takeover_ms) {
             take_over(s);

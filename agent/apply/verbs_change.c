@@ -2,6 +2,7 @@
 #include "apply/command.h"
 #include "apply/desired.h"
 #include "apply/drain.h"
+#include "apply/front.h"
 #include "apply/partial.h"
 #include "apply/verbs.h"
 
@@ -37,7 +38,8 @@ static enum err_code not_open(const struct helper *h, struct err *e)
 
 static json_t *listeners_json(const struct plan *p)
 {
-    static const char *const roles[] = {"public", "submission", "reinject", "probe", "digest", "front"};
+    static const char *const roles[] = {"public", "submission", "reinject",
+                                        "probe",  "digest",     "front"};
     json_t *list = json_array();
 
     for (size_t i = 0; i < p->n_listeners; i++)
@@ -77,6 +79,11 @@ static enum err_code stage_plan(struct helper *h, const struct planned *p, const
         rc = drain_ensure(h, e); /* what is staged asks this table: it is copied beside it */
     if (rc == ERR_OK)
         rc = postfix_stage(&h->pf, &rq, a, &r, e);
+    if (rc == ERR_OK) {
+        char dir[4200];
+        stage_path(h->s, r.digest, dir, sizeof dir);
+        rc = front_stage(r.plan, dir, e);
+    }
     if (rc != ERR_OK)
         return rc;
     h->clients = clients;
@@ -183,8 +190,11 @@ static enum err_code validate(struct helper *h, const json_t *request, json_t *a
     t.r = &r;
     t.etc = etc;
     t.a = a;
+    (void)json_object_set_new(answer, "step", json_string("check"));
     h->pf.deadline_ms = clock_mono_ms() + h->s->validate_timeout_ms;
-    rc = check_and_try(&t, answer, e);
+    rc = front_check(h, r.plan, dir, e);
+    if (rc == ERR_OK)
+        rc = check_and_try(&t, answer, e);
     h->pf.deadline_ms = 0;
     strbuf_clear(&t.words);
     if (rc == ERR_OK)
@@ -300,6 +310,8 @@ static enum err_code put_in_force(struct helper *h, const struct rendition *of, 
     if (rc == ERR_OK)
         rc = load_stage(h, of->digest, a, dir, sizeof dir, &r, e);
     (void)snprintf(etc, sizeof etc, "%s/etc", dir);
+    if (rc == ERR_OK)
+        rc = front_check(h, r.plan, dir, e);
     if (rc == ERR_OK)
         rc = postfix_validate(&h->pf, etc, &r, NULL, NULL, &h->output, e);
     if (rc == ERR_OK)

@@ -2,6 +2,7 @@
 #include "apply/command.h"
 #include "apply/desired.h"
 #include "apply/drain.h"
+#include "apply/front.h"
 #include "apply/verbs.h"
 
 #include "base/clock.h"
@@ -42,7 +43,7 @@ static enum err_code facts(struct helper *h, const json_t *request, json_t *answ
     if (json_array_size(names) > FACTS_NAMES_MAX)
         return err_field(e, ERR_INVALID, "/names", "at most %d names are resolved at once",
                          FACTS_NAMES_MAX);
-    rc = facts_collect(&h->pf, names, domains, files, &f, e);
+    rc = facts_collect(&h->pf, h->fox.version, names, domains, files, &f, e);
     if (rc == ERR_OK)
         (void)json_object_set_new(answer, "facts", f);
     return rc;
@@ -65,7 +66,9 @@ void verbs_note_drift(void *ctx, const char *file, const char *item, const char 
 enum err_code verbs_drift(struct helper *h, const struct rendition *r, cf_diff_fn *fn, void *ctx,
                           struct err *e)
 {
-    return postfix_compare(&h->pf, rendition_wanted(r), fn, ctx, e);
+    enum err_code rc = postfix_compare(&h->pf, rendition_wanted(r), fn, ctx, e);
+
+    return rc == ERR_OK ? front_diff(h, rendition_wanted(r), fn, ctx, e) : rc;
 }
 
 /* What can be known of who edited by hand: when the file was written last, and whose it is. */
@@ -82,6 +85,8 @@ static void add_traces(const struct helper *h, json_t *items)
         struct stat st;
         (void)snprintf(path, sizeof path, "%s/%s", h->s->postfix_config,
                        json_str(v, table ? "item" : "file", ""));
+        if (strcmp(json_str(v, "file", ""), "foxproxy.ini") == 0)
+            (void)snprintf(path, sizeof path, "%s", h->s->foxproxy_config);
         if (lstat(path, &st) != 0)
             continue;
         clock_format((int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000, at);
@@ -90,6 +95,30 @@ static void add_traces(const struct helper *h, json_t *items)
         (void)json_object_set_new(v, "file_owner",
                                   pw == NULL ? json_sprintf("%u", (unsigned)st.st_uid)
                                              : json_string(pw->pw_name));
+    }
+}
+
+/* What joins foxproxy and Postfix: its file, the listener behind it, and the one by which it is
+ * proven that nobody is taken for somebody else. */
+static void mark_wiring(const struct plan *p, json_t *items)
+{
+    bool front = front_of(p) != NULL;
+    size_t i;
+    json_t *v;
+
+    json_array_foreach(items, i, v)
+    {
+        const char *item = json_str(v, "item", "");
+        bool joins = strcmp(json_str(v, "file", ""), "foxproxy.ini") == 0;
+        for (size_t k = 0; k < p->n_listeners && !joins; k++) {
+            char name[120];
+            (void)snprintf(name, sizeof name, "%s:%lld/inet", p->listeners[k].address,
+                           (long long)p->listeners[k].port);
+            joins = front && strcmp(item, name) == 0 &&
+                    (p->listeners[k].role == ROLE_FRONT || p->listeners[k].role == ROLE_PROBE);
+        }
+        if (joins)
+            (void)json_object_set_new(v, "wiring", json_true());
     }
 }
 
@@ -108,8 +137,10 @@ static enum err_code drift(struct helper *h, const json_t *request, json_t *answ
         return ERR_OK; /* nothing of ours to drift from, or it is being changed right now */
     if (rc == ERR_OK)
         rc = verbs_drift(h, &r, verbs_note_drift, items, e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        mark_wiring(rendition_wanted(&r), items);
         add_traces(h, items);
+    }
     return rc;
 }
 
@@ -125,7 +156,9 @@ static enum err_code diff(struct helper *h, const json_t *request, json_t *answe
         rc = verbs_plan(h, request, false, a, &p, answer, e);
     if (rc == ERR_OK && (p.plan = apply_widen(h, p.plan, a)) == NULL)
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
-    return rc == ERR_OK ? postfix_compare(&h->pf, p.plan, verbs_note_drift, items, e) : rc;
+    if (rc == ERR_OK)
+        rc = postfix_compare(&h->pf, p.plan, verbs_note_drift, items, e);
+    return rc == ERR_OK ? front_diff(h, p.plan, verbs_note_drift, items, e) : rc;
 }
 
 static json_t *time_json(int64_t ms)
@@ -181,7 +214,7 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     static const char *const queues[] = {"incoming", "active", "deferred", "hold"};
     char in_main[DIGEST_SIZE], in_master[DIGEST_SIZE];
     pid_t pid = postfix_pid(h->s->postfix_queue);
-    json_t *queue = json_object(), *drain;
+    json_t *queue = json_object(), *drain, *fox;
     struct queue_look seen = {0};
     bool same, waits = false;
 
@@ -216,6 +249,9 @@ static enum err_code running(struct helper *h, const json_t *request, json_t *an
     (void)json_object_set_new(answer, "lkg", lkg_json(&h->j.s));
     (void)json_object_set_new(answer, "queue", queue);
     (void)json_object_set_new(answer, "desired", desired_read(h));
+    fox = front_running(h);
+    if (fox != NULL)
+        (void)json_object_set_new(answer, "foxproxy", fox);
     drain = drain_read(h);
     (void)json_object_set_new(answer, "drain", drain == NULL ? json_null() : drain);
     drain_mend(h);

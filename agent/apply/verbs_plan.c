@@ -54,7 +54,7 @@ static enum err_code collect(struct helper *h, const json_t *settings, const jso
     enum err_code rc;
 
     plan_wanted(settings, &names, &domains, &files);
-    rc = facts_collect(&h->pf, names, domains, files, ret, e);
+    rc = facts_collect(&h->pf, h->fox.version, names, domains, files, ret, e);
     if (rc != ERR_OK)
         return rc;
     (void)json_object_set_new(*ret, "device_id", json_string(device_id));

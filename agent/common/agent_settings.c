@@ -29,6 +29,12 @@ static const struct settings_row rows[] = {
     { "postfix.unit",            S_STR,  AT(postfix_unit),      "postfix@-.service",             0, 0,           SF_RESTART, "unit of Postfix where systemd starts it" },
     { "postfix.log",             S_PATH, AT(postfix_log),       "/var/log/mail.log",             0, 0,           SF_RESTART, "file with Postfix's log lines, for figures, test messages and debug bundles; without it the journal is asked for the last two" },
     { "postfix.journal",         S_STR,  AT(postfix_journal),   "auto",                          0, 0,           SF_RESTART, "read Postfix's lines from the systemd journal: auto (where postfix.log is not there), yes, no, or a folder of journal files" },
+    { "foxproxy.program",        S_PATH, AT(foxproxy_program),  INARI_SBIN "/foxproxy",          0, 0,           SF_RESTART, "the filter in front of Postfix; where it is not installed the path \"front\" cannot be chosen" },
+    { "foxproxy.config",         S_PATH, AT(foxproxy_config),   "/etc/inari-foxproxy/foxproxy.ini", 0, 0,        SF_RESTART, "its settings, written by the helper; the file is there where it is to run" },
+    { "foxproxy.control",        S_PATH, AT(foxproxy_control),  "/run/inari-foxproxy/control",   0, 0,           SF_RESTART, "its control socket" },
+    { "foxproxy.state",          S_PATH, AT(foxproxy_state),    "/var/lib/inari-foxproxy",       0, 0,           SF_RESTART, "its own state" },
+    { "foxproxy.user",           S_STR,  AT(foxproxy_user),     "foxproxy",                      0, 0,           SF_RESTART, "user it runs as where systemd does not start it" },
+    { "foxproxy.unit",           S_STR,  AT(foxproxy_unit),     "inari-foxproxy.service",        0, 0,           SF_RESTART, "its unit where systemd starts it" },
     { "events.spools",           S_STR,  AT(events_spools),     "",                              0, 0,           SF_RESTART, "event spools of other programs, folders with a colon between them; the last part of each is the stream, of a-z" },
     { "log.level",               S_STR,  AT(log_level),         "info",                          0, 0,           SF_RESTART, "debug, info, warn or error" },
 };

@@ -34,6 +34,12 @@ struct agent_settings {
     int64_t probe_timeout_ms;    /* one SMTP dialogue of the agent's probes */
     int64_t trial_port;          /* first port tried for trial listeners */
     int64_t lkg_keep;            /* renderings kept beside the one in force */
+    char *foxproxy_program;      /* the filter in front of Postfix; not there: this device has none */
+    char *foxproxy_config;       /* its ini, in a folder that holds nothing else; there: it is to run */
+    char *foxproxy_control;      /* its control socket */
+    char *foxproxy_state;        /* its own state */
+    char *foxproxy_user;         /* whom it runs as */
+    char *foxproxy_unit;         /* unit name for systemctl */
     char *events_spools;         /* folders of daemons, ':' between them */
     char *log_level;             /* debug | info | warn | error */
 };

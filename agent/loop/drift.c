@@ -183,10 +183,18 @@ struct look {
     const char *fought; /* the first item of that kind, in the rows */
 };
 
-/* What is to be done about one row, before anything is tried. */
-static const char *decide(struct look *k, const char *name, json_t *entry)
+/* What keeps foxproxy and Postfix together is put back whatever the policy says: without it a
+ * client could claim to be somebody else. */
+static enum bundle_drift policy_of(const struct look *k, const char *name, const json_t *row)
 {
-    enum bundle_drift policy = bundle_drift_of(&k->l->work.bundle, name);
+    return json_bool(row, "wiring", false) ? BUNDLE_DRIFT_ENFORCE
+                                           : bundle_drift_of(&k->l->work.bundle, name);
+}
+
+/* What is to be done about one row, before anything is tried. */
+static const char *decide(struct look *k, const char *name, const json_t *row, json_t *entry)
+{
+    enum bundle_drift policy = policy_of(k, name, row);
 
     if (policy != BUNDLE_DRIFT_ENFORCE)
         return policy == BUNDLE_DRIFT_ADOPT ? "adopting" : "reported";
@@ -223,10 +231,9 @@ static void decide_all(struct look *k)
             (void)json_object_set_new(entry, "since", json_string(now));
             k->changed = true;
         }
-        action = decide(k, name, entry);
+        action = decide(k, name, v, entry);
         (void)json_object_set(v, "since", json_object_get(entry, "since"));
-        (void)json_object_set_new(
-            v, "policy", json_string(policy_words[bundle_drift_of(&k->l->work.bundle, name)]));
+        (void)json_object_set_new(v, "policy", json_string(policy_words[policy_of(k, name, v)]));
         (void)json_object_set_new(v, "action", json_string(action));
         (void)json_object_set_new(v, "tries", json_integer((json_int_t)tries_of(entry, k->now)));
         if (strcmp(action, "gave-up") == 0 && k->n_gave_up++ == 0)

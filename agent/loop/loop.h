@@ -106,6 +106,7 @@ struct loop_work {
     int64_t next_check, next_relay, next_observe, next_facts, next_lkg;
     unsigned unclear; /* looks in a row that did not see what runs */
     json_t *running;  /* helper's "running", or NULL */
+    int64_t front_ended; /* how often foxproxy had ended by itself when it was last looked at */
     json_t *drift, *facts, *proposal;
     char main_digest[65], master_digest[65];
     bool recovered; /* what a dead process left behind has been dealt with */

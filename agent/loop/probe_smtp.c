@@ -132,6 +132,29 @@ void probe_add_relay(struct probe_set *s, const char *address, int port, int fam
     step(p, PROBE_ANY, "QUIT\r\n");
 }
 
+/* Postfix behind foxproxy: whoever it is told comes relays nothing.  What it makes of a recipient
+ * of its own is the listener's business (it may be drained), as at the public one. */
+static void add_front(struct probe_set *s, const char *address, int port, int family,
+                      const char *client, const char *device_id)
+{
+    char what[80];
+    struct probe *p;
+
+    (void)snprintf(what, sizeof what, "front, as %s", client);
+    p = add(s, address, port, what);
+    if (p == NULL)
+        return;
+    if (!proxy_head(p, family, port, client)) {
+        s->failed = true;
+        return;
+    }
+    step(p, PROBE_GOOD, "EHLO %s.inari.invalid\r\n", device_id);
+    step(p, PROBE_SANE, "MAIL FROM:<>\r\n");
+    step(p, PROBE_REFUSED, "RCPT TO:<relay-probe@foreign.example.org>\r\n");
+    step(p, PROBE_SANE, "RSET\r\n");
+    step(p, PROBE_ANY, "QUIT\r\n");
+}
+
 void probe_add_message(struct probe_set *s, const char *address, int port, const char *device_id,
                        const char *mark)
 {
@@ -166,6 +189,11 @@ void probe_add_listener(struct probe_set *s, const char *address, int port, cons
     if (strcmp(role, "probe") == 0) {
         probe_add_relay(s, address, port, AF_INET, clients->v4, device_id);
         probe_add_relay(s, address, port, AF_INET6, clients->v6, device_id);
+        return;
+    }
+    if (strcmp(role, "front") == 0) {
+        add_front(s, address, port, AF_INET, clients->v4, device_id);
+        add_front(s, address, port, AF_INET6, clients->v6, device_id);
         return;
     }
     p = add(s, address, port, role);

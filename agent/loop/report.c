@@ -56,7 +56,8 @@ static json_t *running(const struct loop *l)
     for (size_t i = 0; i < COUNT_OF(copied) && postfix != NULL; i++)
         if (json_object_get(w->running, copied[i]) != NULL)
             (void)json_object_set(postfix, copied[i], json_object_get(w->running, copied[i]));
-    return json_pack("{s:o}", "postfix", postfix);
+    return json_pack("{s:o,s:O*}", "postfix", postfix, "foxproxy",
+                     json_object_get(w->running, "foxproxy"));
 }
 
 static json_t *place(const char *digest, int64_t rev, int64_t pub)

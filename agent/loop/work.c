@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "loop/drift.h"
+#include "loop/front.h"
 #include "loop/loop.h"
 #include "plan/plan.h"
 
@@ -371,6 +372,7 @@ static bool runs_already(struct loop *l)
     char problem[512];
 
     return refresh_running(l) && strcmp(disk_digest(l), l->work.bundle.digest) == 0 &&
+           front_agrees(l, l->work.bundle.digest, problem, sizeof problem) &&
            apply_check_running(&l->apply, l->work.bundle.digest, true, problem, sizeof problem);
 }
 
@@ -431,9 +433,11 @@ static void show_service(struct loop *l)
     if (stopped_on_purpose(l))
         cond(l, COND_SERVICE_RUNNING, COND_FALSE, runs ? "RunsAlthoughStopped" : "StoppedOnPurpose",
              text);
-    else
-        cond(l, COND_SERVICE_RUNNING, runs ? COND_TRUE : COND_FALSE,
-             runs ? "Running" : "NotRunning", runs ? "" : "Postfix is wanted to run and does not");
+    else if (!runs)
+        cond(l, COND_SERVICE_RUNNING, COND_FALSE, "NotRunning",
+             "Postfix is wanted to run and does not");
+    else if (!front_shows(l))
+        cond(l, COND_SERVICE_RUNNING, COND_TRUE, "Running", "");
 }
 
 /* Nothing starts it by the way: a change waits until an order does. */
@@ -530,7 +534,8 @@ static void check_running(struct loop *l, int64_t now)
         return;
     if (relay)
         l->work.next_relay = now + LOOP_RELAY_MS;
-    if (apply_check_running(&l->apply, digest, relay, problem, sizeof problem)) {
+    if (front_agrees(l, digest, problem, sizeof problem) &&
+        apply_check_running(&l->apply, digest, relay, problem, sizeof problem)) {
         cond(l, COND_CONFIG_RUNNING, COND_TRUE, "ReadBack", "");
         if (relay && !l->memory.degraded)
             cond(l, COND_CHAIN_HEALTHY, COND_TRUE, "Probed", "");

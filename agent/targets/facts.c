@@ -233,8 +233,8 @@ static void what_runs(const struct postfix *p, struct arena *a, json_t *proxies,
     }
 }
 
-enum err_code facts_collect(const struct postfix *p, const json_t *names, const json_t *domains,
-                            const json_t *files, json_t **ret, struct err *e)
+enum err_code facts_collect(const struct postfix *p, const char *foxproxy, const json_t *names,
+                            const json_t *domains, const json_t *files, json_t **ret, struct err *e)
 {
     AUTO(arena_free) struct arena *a = arena_new(32 * MIB);
     AUTO(json_free) json_t *used = json_object();
@@ -256,5 +256,7 @@ enum err_code facts_collect(const struct postfix *p, const json_t *names, const 
                      p->version, "addresses", own_addresses(), "proxy_addresses", proxies,
                      "map_types", map_types(p), "listeners", sockets, "names", resolved, "mx", mx,
                      "files", look_at_files(files, used), "header_checks", checks);
+    if (*ret != NULL && foxproxy[0] != '\0')
+        (void)json_object_set_new(*ret, "foxproxy", json_string(foxproxy));
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }

@@ -11,9 +11,9 @@
 
 enum { FACTS_NAMES_MAX = RESOLVE_NAMES_MAX, FACTS_FILES_MAX = 64, FACTS_CHECKS_MAX = 1000 };
 
-/* names, domains (whose MX is looked up), files: arrays of strings (borrowed; NULL: none); more
- * than the limits are left out.  What is not resolved within resolve_timeout is absent from the
- * answer. New reference. */
-MUST_USE enum err_code facts_collect(const struct postfix *p, const json_t *names,
-                                     const json_t *domains, const json_t *files, json_t **ret,
-                                     struct err *e);
+/* foxproxy: its version, "" where it is not installed.  names, domains (whose MX is looked up),
+ * files: arrays of strings (borrowed; NULL: none); more than the limits are left out.  What is not
+ * resolved within resolve_timeout is absent from the answer. New reference. */
+MUST_USE enum err_code facts_collect(const struct postfix *p, const char *foxproxy,
+                                     const json_t *names, const json_t *domains,
+                                     const json_t *files, json_t **ret, struct err *e);

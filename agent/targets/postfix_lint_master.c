@@ -120,6 +120,9 @@ static void look_at_socket(struct lint *l, const struct endpoint *e, const struc
         if (master != 0 && strcmp(busy[i].owner, "postfix") == 0 &&
             busy[i].group == getpgid(master))
             continue;
+        /* foxproxy lets go of what Postfix is to have, within the change (apply/front.h). */
+        if (strcmp(busy[i].owner, "foxproxy") == 0)
+            continue;
         lint_say(l, "master.cf: service %s/inet: port %d is already used by \"%s\"", e->name,
                  e->port, busy[i].owner[0] == '\0' ? "another program" : busy[i].owner);
         return;

@@ -61,12 +61,14 @@ static json_t *plan_json(const struct plan *p)
                                               "port", (json_int_t)p->listeners[i].port, "role",
                                               (int)p->listeners[i].role));
     return json_pack(
-        "{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:I,s:s}", "params", params_json(p->params, p->n_params),
-        "owned", words_json(p->owned, p->n_owned), "services", services_json(p), "owned_services",
-        words_json(p->owned_services, p->n_owned_services), "tables", tables, "listeners",
-        listeners, "tables_dir", p->tables_dir == NULL ? "" : p->tables_dir, "mail_path",
+        "{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:I,s:s,s:s}", "params",
+        params_json(p->params, p->n_params), "owned", words_json(p->owned, p->n_owned), "services",
+        services_json(p), "owned_services", words_json(p->owned_services, p->n_owned_services),
+        "tables", tables, "listeners", listeners, "tables_dir",
+        p->tables_dir == NULL ? "" : p->tables_dir, "mail_path",
         p->mail_path == NULL ? "" : p->mail_path, "sink_port", (json_int_t)p->sink_port,
-        "probe_domain", p->probe_domain == NULL ? "" : p->probe_domain);
+        "probe_domain", p->probe_domain == NULL ? "" : p->probe_domain, "foxproxy",
+        p->foxproxy == NULL ? "" : p->foxproxy);
 }
 
 const struct plan *rendition_wanted(const struct rendition *r)
@@ -186,7 +188,8 @@ static struct plan *plan_of(const json_t *j, struct arena *a)
     p->mail_path = text(j, "mail_path", a);
     p->sink_port = json_int(j, "sink_port", 0);
     p->probe_domain = text(j, "probe_domain", a);
-    return arena_ok(a) ? p : NULL; /* a list that is too short is worse than none */
+    p->foxproxy = text(j, "foxproxy", a); /* a rendering of before has none */
+    return arena_ok(a) ? p : NULL;        /* a list that is too short is worse than none */
 }
 
 enum err_code rendition_from_json(const json_t *j, struct arena *a, struct rendition *ret,

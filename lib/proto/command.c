@@ -58,7 +58,8 @@ bool command_queue_id_ok(struct slice id)
 
 bool command_drift_item_ok(struct slice item)
 {
-    static const char *const files[] = {"main.cf:", "master.cf:", "table:", "service:"};
+    static const char *const files[] = {"main.cf:", "master.cf:", "table:", "service:",
+                                        "foxproxy.ini:"};
     bool known = false;
 
     for (size_t i = 0; i < COUNT_OF(files); i++)

@@ -254,10 +254,19 @@ static bool one_of(const char *word, const char *const *words)
     return false;
 }
 
+/* foxproxy, where it is wanted, runs with the same settings as Postfix. */
+static bool front_runs(const json_t *status, const char *digest)
+{
+    const json_t *f = at(status, "running", "foxproxy");
+
+    return !json_bool(f, "wanted", false) || (strcmp(json_str(f, "state", ""), "running") == 0 &&
+                                              strcmp(json_str(f, "digest", ""), digest) == 0);
+}
+
 /* The three truths agree. */
 static bool runs(const json_t *status, const char *digest)
 {
-    return digest[0] != '\0' &&
+    return front_runs(status, digest) && digest[0] != '\0' &&
            strcmp(json_str(at(status, "running", "postfix"), "digest", ""), digest) == 0 &&
            strcmp(json_str(at(status, "on_disk", NULL), "digest", ""), digest) == 0;
 }
