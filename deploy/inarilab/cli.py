@@ -178,7 +178,7 @@ def parser():
     s.add_argument("command", nargs=argparse.REMAINDER)
     verb("add-child", add_child, "one more child, enrolled, managed and in sync", "name")
     verb("add-parent", add_parent, "a second parent on the same database; children go to whichever answers")
-    verb("kill", kill, "SIGKILL NAME or NAME/agent|helper|postfix|inarid|postgres", "name")
+    verb("kill", kill, "SIGKILL NAME or NAME/agent|helper|postfix|foxproxy|inarid|postgres", "name")
     s = verb("start", start, "start what is not running of NAME or NAME/part", "name")
     s.add_argument("--env", action="append", default=[], help="KEY=VALUE for what is started (crash points of test builds)")
     verb("partition", partition, "child and parent no longer hear each other (mail goes on)", "name")

@@ -9,8 +9,8 @@ from . import conf, control, postfix, system, users, world
 from .host import HERE
 from .util import LabError, make_dir, say, wait_until, write_file
 
-PARTS = {"agent": "inari-agent", "helper": "inari-helper", "postfix": "postfix", "inarid": "inarid",
-         "postgres": "postgres", "dns": "dnsd", "sink": "sink"}
+PARTS = {"agent": "inari-agent", "helper": "inari-helper", "postfix": "postfix", "foxproxy": "foxproxy",
+         "inarid": "inarid", "postgres": "postgres", "dns": "dnsd", "sink": "sink"}
 # A crash of a build with sanitizers ends the process and leaves its words in the log.
 SANITIZERS = {"ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
@@ -33,7 +33,7 @@ def install(lab, prefix):
     if changed:
         say(f"programs from {prefix}")
         for name in lab.all_hosts():
-            for part in ("inari-agent", "inari-helper", "inarid"):
+            for part in ("inari-agent", "inari-helper", "foxproxy", "inarid"):
                 lab.host(name).kill(part)
 
 
@@ -149,7 +149,10 @@ def child_start(lab, name, part="", env=None):
     make_dir(f"{var}/trial", 0o755)
     path = make_dir(f"{host.root}/etc/inari") + "/agent.conf"
     if not os.path.exists(path):
-        write_file(path, "# a child of the lab: everything else is the default or comes from the parent\nlog.level = info\n")
+        write_file(path, "# a child of the lab: everything else is the default or comes from the parent\nlog.level = info\n"
+                   f"foxproxy.program = {path_of(lab, 'foxproxy')}\n"  # its folders are below those that a host has of its own
+                   "foxproxy.config = /etc/inari/foxproxy/foxproxy.ini\nfoxproxy.control = /run/inari/foxproxy/control\n"
+                   "foxproxy.state = /var/lib/inari/foxproxy\n")
     postfix.write(lab, host)
     if part in ("", "postfix"):
         postfix.start(host)

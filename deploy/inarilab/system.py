@@ -9,7 +9,7 @@ import shutil
 
 from .util import LabError, run
 
-NAMES = ("inarid", "inari-agent", "inari-helper", "inarictl", "inari-postgres")
+NAMES = ("inarid", "inari-agent", "inari-helper", "inarictl", "inari-postgres", "foxproxy")
 
 
 def newest_build(source):

@@ -4,7 +4,8 @@ import pwd
 
 from .util import run
 
-USERS = {"inari": "Inari parent", "inari-db": "Inari embedded database", "inari-agent": "Inari agent"}
+USERS = {"inari": "Inari parent", "inari-db": "Inari embedded database", "inari-agent": "Inari agent",
+         "foxproxy": "Inari foxproxy"}
 
 
 def ensure():

@@ -101,8 +101,9 @@ class Client:
 
 
 class Device:
-    def __init__(self, tmp, etc_tmpfs=None, state_tmpfs=None, conf=""):
-        self.tmp = str(tmp)
+    def __init__(self, tmp, etc_tmpfs=None, state_tmpfs=None, conf="", front=False):
+        """front: foxproxy is installed there."""
+        self.tmp, self.front = str(tmp), front
         os.chmod(self.tmp, 0o755)
         parent = os.path.dirname(self.tmp)
         while parent != "/":  # Postfix's own user must get to its spool
@@ -170,7 +171,15 @@ class Device:
         with open(self.conf, "w") as f:
             f.write(f"helper.state = {self.state}\nhelper.socket = {self.sock}\nhelper.trial_dir = {self.path('trial')}\n"
                     f"agent.user = nobody\nagent.group = nogroup\npostfix.manager = postfix\nlog.level = debug\n"
-                    f"helper.takeover = 1s\n{self.conf_text}")
+                    f"helper.takeover = 1s\nfoxproxy.program = {self._foxproxy()}\nfoxproxy.user = nobody\n"
+                    f"foxproxy.config = {self.path('fox', 'foxproxy.ini')}\nfoxproxy.state = {self.path('fox-state')}\n"
+                    f"foxproxy.control = {self.path('fox-run', 'control')}\n{self.conf_text}")
+
+    def _foxproxy(self):
+        """A copy that its own user can read, wherever the build lies."""
+        if not self.front:
+            return self.path("no-foxproxy")
+        return shutil.copy2(program("foxproxy"), self.path("foxproxy"))
 
     def inside(self, *argv, check=True, timeout=60, **kw):
         return subprocess.run(["nsenter", "-t", str(self.holder.pid), "-m", "-n", *argv], check=check, timeout=timeout,
@@ -215,8 +224,25 @@ class Device:
     def client(self):
         return Client(self.sock)
 
+    def foxproxy(self):
+        """Process ids of its foxproxy, by the network namespace."""
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if os.stat(f"/proc/{pid}/ns/net").st_ino != os.stat(f"/proc/{self.holder.pid}/ns/net").st_ino:
+                    continue
+                with open(f"/proc/{pid}/stat") as f:
+                    stat = f.read()
+                if "(foxproxy)" in stat and stat[stat.rindex(")") + 2] != "Z":
+                    found.append(int(pid))
+            except OSError:
+                continue
+        return found
+
     def close(self):
         self.stop()
+        for pid in self.foxproxy():
+            os.kill(pid, signal.SIGKILL)
         self.inside("postfix", "stop", check=False)
         for spool in (self.spool, self.path("trial", "spool")):
             try:

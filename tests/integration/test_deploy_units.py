@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
-BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper": 2.5}
+BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper": 2.5, "inari-foxproxy": 2.5}
 FILES = ("lib/systemd/system/inarid.service", "lib/systemd/system/inari-postgres.service",
          "lib/systemd/system/inari-agent.service", "lib/systemd/system/inari-helper.service",
+         "lib/systemd/system/inari-foxproxy.service", "sbin/foxproxy",
          "lib/sysusers.d/inari.conf", "lib/tmpfiles.d/inari.conf", "sbin/inari-lab", "share/inari/lab",
          "sbin/inarid", "share/inari/samples/inarid.conf", "share/inari/samples/agent.conf", "bin/inari-agent", "bin/inarictl")
 

@@ -14,8 +14,8 @@ from parentlib import SOURCE, folder, wait_until
 COMMAND = os.path.join(SOURCE, "deploy", "install")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 PARENT_ONLY = {"inarid", "inari-postgres", "inarid.service", "inari-postgres.service", "inarid.conf", "inarid.8"}
-CHILD_ONLY = {"inari-agent", "inari-helper", "inari-agent.service", "inari-helper.service", "agent.conf", "inari-agent.8",
-              "inari-helper.8"}
+CHILD_ONLY = {"inari-agent", "inari-helper", "foxproxy", "inari-agent.service", "inari-helper.service",
+              "inari-foxproxy.service", "agent.conf", "inari-agent.8", "inari-helper.8", "foxproxy.8"}
 SANITIZERS = "[Service]\nEnvironment=ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=0\n"
 
 
@@ -38,7 +38,7 @@ def test_parts_of_parent_and_child_are_apart(tmp_path):
     assert PARENT_ONLY | {"inarictl", "index.html"} <= set(parent) and not CHILD_ONLY & set(parent)
     assert CHILD_ONLY <= set(child) and not (PARENT_ONLY | {"inarictl", "index.html", "app.js"}) & set(child)
     assert "libpq" in linked(parent["inarid"])
-    for name in ("inari-agent", "inari-helper"):
+    for name in ("inari-agent", "inari-helper", "foxproxy"):
         assert not re.search("libpq|libmicrohttpd", linked(child[name])), name
     whole = str(tmp_path / "all")
     subprocess.run(["cmake", "--install", parentlib.build_dir()], check=True, capture_output=True,
@@ -51,7 +51,7 @@ def test_parts_of_parent_and_child_are_apart(tmp_path):
 def test_programs_are_64_bit(tmp_path):
     """Ours and every library they ask for."""
     files = component(str(tmp_path), "server", "agent", "cli")
-    for name in ("inarid", "inari-agent", "inari-helper", "inarictl"):
+    for name in ("inarid", "inari-agent", "inari-helper", "foxproxy", "inarictl"):
         libraries = re.findall(r"=> (/\S+)", subprocess.run(["ldd", files[name]], capture_output=True, text=True).stdout)
         assert libraries
         for path in [files[name], *libraries]:
