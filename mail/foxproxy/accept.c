@@ -18,20 +18,26 @@ enum {
     REFUSED_LINES = 20    /* of the log, each second and loop */
 };
 
-/* One line for each refusal would let anybody fill the disk: the counters have them all. */
+/* The counters have them all. */
+bool accept_may_log(struct loop *l)
+{
+    if (l->now_ms / 1000 != l->log_second) {
+        l->log_second = l->now_ms / 1000;
+        l->log_lines = 0;
+    }
+    if (l->log_lines++ < REFUSED_LINES)
+        return true;
+    count_add(&l->count.unlogged, 1);
+    return false;
+}
+
 static void say_refused(struct loop *l, const struct iplist_addr *a, enum reply_id why,
                         const struct decision *d)
 {
     char text[ADDR_TEXT_SIZE];
 
-    if (l->now_ms / 1000 != l->log_second) {
-        l->log_second = l->now_ms / 1000;
-        l->log_lines = 0;
-    }
-    if (l->log_lines++ >= REFUSED_LINES) {
-        count_add(&l->count.unlogged, 1);
+    if (!accept_may_log(l))
         return;
-    }
     addr_text(a, text);
     log_event(LOG_LEVEL_INFO, "client.refused", KV_STR("client", text),
               KV_STR("reason", snapshot_reason(why)),
@@ -40,8 +46,11 @@ static void say_refused(struct loop *l, const struct iplist_addr *a, enum reply_
 
 void accept_refuse(struct loop *l, int fd, enum reply_id why)
 {
-    const struct reply *r = &l->snap->reply[why];
+    accept_refuse_with(l, fd, why, &l->snap->reply[why]);
+}
 
+void accept_refuse_with(struct loop *l, int fd, enum reply_id why, const struct reply *r)
+{
     count_add(&l->count.refused[why], 1);
     /* Text and end in one packet.  A fresh connection has room for the line; if not, its end says
      * enough. */
@@ -60,6 +69,10 @@ void accept_decide(struct loop *l, struct session *s, int fd, const struct addr_
         count_add(&l->count.blocked_log, 1);
     if (d.source == DECIDE_APPROVED)
         count_add(&l->count.approved, 1);
+    if (!d.refuse && d.source == DECIDE_NOBODY && l->snap->ini.rep.zones > 0) {
+        reputation_decide_on(l, s, fd, peer);
+        return;
+    }
     if (!d.refuse) {
         if (s == NULL)
             session_new(l, fd, peer, false);

@@ -72,6 +72,8 @@ enum err_code daemon_reload(struct daemon *d, struct ini_faults *f, struct err *
         rc = err_set(e, ERR_CONFLICT, "this process is ending");
     if (rc == ERR_OK)
         rc = listen_make(ini, &d->listeners, NULL, d->front.loops, &now, e);
+    if (rc == ERR_OK)
+        rc = reputation_configure(d->rep, &ini->rep, clock_mono_ms(), e);
     if (rc == ERR_OK) {
         struct list *was_approved = d->approved, *was_blocked = d->blocked;
         *old = d->ini;
@@ -86,6 +88,7 @@ enum err_code daemon_reload(struct daemon *d, struct ini_faults *f, struct err *
             d->approved = was_approved;
             d->blocked = was_blocked;
             listen_drop(&now, &d->listeners);
+            (void)!reputation_configure(d->rep, &d->ini.rep, clock_mono_ms(), NULL);
         }
     }
     free(ini);
@@ -289,7 +292,7 @@ static enum err_code open_front(struct daemon *d, unsigned loops, struct err *e)
     memcpy(s->own, d->own, sizeof s->own);
     s->owns = d->owns;
     s->drained = d->drained;
-    return front_start(&d->front, loops, s, e);
+    return front_start(&d->front, loops, s, d->rep, e);
 }
 
 enum err_code daemon_start(struct daemon *d, const struct daemon_options *o, struct err *e)
@@ -306,6 +309,11 @@ enum err_code daemon_start(struct daemon *d, const struct daemon_options *o, str
     free(f);
     if (rc != ERR_OK)
         return rc;
+    d->rep = reputation_new();
+    if (d->rep == NULL)
+        return err_set(e, ERR_NO_MEMORY, "out of memory");
+    if (reputation_configure(d->rep, &d->ini.rep, clock_mono_ms(), e) != ERR_OK)
+        return e->code;
     raise_descriptors(d->ini.max_sessions);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)sigemptyset(&signals);
@@ -323,6 +331,7 @@ void daemon_clear(struct daemon *d)
 {
     if (d->front.loop != NULL)
         front_stop(&d->front);
+    reputation_free(d->rep);
     listen_close(&d->listeners);
     control_close(d->control);
     list_unref(d->approved);

@@ -25,6 +25,7 @@ struct daemon {
     size_t owns;
     bool drained;
     struct front front;
+    struct reputation *rep;
     struct control *control;
     int lock; /* of the state folder */
     enum daemon_state state;

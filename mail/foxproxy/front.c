@@ -9,9 +9,10 @@
 
 enum { ADOPT_MS = 2000, LOOK_US = 200 };
 
-enum err_code front_start(struct front *f, unsigned n, struct snapshot *snap, struct err *e)
+enum err_code front_start(struct front *f, unsigned n, struct snapshot *snap, struct reputation *rep,
+                          struct err *e)
 {
-    *f = (struct front){.snap = snap};
+    *f = (struct front){.snap = snap, .rep = rep};
     (void)pthread_mutex_init(&f->lock, NULL);
     snap->generation = 1;
     atomic_store(&f->generation, 1);

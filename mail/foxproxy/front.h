@@ -6,6 +6,7 @@
 #pragma once
 
 #include "foxproxy/snapshot.h"
+#include "reputation/reputation.h"
 
 #include <pthread.h>
 
@@ -16,6 +17,10 @@
     X(approved_log)  /* would have been: the list only logs */                                     \
     X(blocked_log)   /* likewise */                                                                \
     X(sessions)      /* handed to the backend */                                                   \
+    X(asked)         /* waited for DNS */                                                          \
+    X(unanswered)    /* let pass by reputation because not every zone has answered */              \
+    X(listed_allow)  /* approved by a zone */                                                      \
+    X(listed_log)    /* listed by a zone that only logs, or reputation only logs */                \
     X(hung_up)       /* before that */                                                             \
     X(idle)          /* ended because nobody said anything for too long */                         \
     X(bytes_in)      /* of clients */                                                              \
@@ -42,6 +47,7 @@ struct loop;
 struct front {
     pthread_mutex_t lock;
     struct snapshot *snap; /* the newest */
+    struct reputation *rep; /* borrowed; of all loops */
     atomic_uint_fast64_t generation;
     atomic_int_fast64_t held;    /* clients in some session, with a backend or on the way there */
     atomic_int_fast64_t backend; /* sessions that have or want a backend: max_sessions */
@@ -52,7 +58,7 @@ struct front {
 
 /* Threads with a loop each, n of them, with snap in force.  On error none runs. */
 MUST_USE enum err_code front_start(struct front *f, unsigned n, struct snapshot *snap,
-                                   struct err *e);
+                                   struct reputation *rep, struct err *e);
 /* Put snap (one reference, taken over) in force.  true: each loop has gone over to it.  false: one
  * has not within 2 s; it will, but who wants to close a listener must not. */
 bool front_publish(struct front *f, struct snapshot *snap);

@@ -27,6 +27,39 @@ static void fault(struct reader *r, const struct err *e, unsigned line)
     r->f->n++;
 }
 
+/* What stood in the section before and has to, where there are many of its kind. */
+static void look_for_keys(struct reader *r, size_t s, unsigned line)
+{
+    const struct ini_section *in = &ini_sections[s];
+    struct err e;
+
+    for (size_t i = 0; i < in->n; i++) {
+        if (!in->keys[i].required || (r->keys[s] & 1U << i) != 0)
+            continue;
+        (void)err_set(&e, ERR_INVALID, "[%s] needs the key \"%s\"", in->name, in->keys[i].name);
+        fault(r, &e, line);
+    }
+}
+
+/* One more of many: [zone NAME]. */
+static void named_section(struct reader *r, size_t i, struct slice name)
+{
+    struct err e;
+
+    r->in = &ini_sections[i];
+    r->lost = false;
+    if (r->had[i])
+        look_for_keys(r, i, r->line);
+    r->had[i] = true;
+    r->keys[i] = 0;
+    if (r->in->begin(r->ini, name, &e) == ERR_OK)
+        return;
+    fault(r, &e, r->line);
+    r->keys[i] = UINT32_MAX; /* one fault is enough */
+    r->in = NULL;
+    r->lost = true;
+}
+
 static void section(struct reader *r, struct slice name)
 {
     struct err e;
@@ -34,7 +67,13 @@ static void section(struct reader *r, struct slice name)
     r->in = NULL;
     r->lost = true;
     for (size_t i = 0; i < ini_sections_n; i++) {
-        if (!slice_is(name, ini_sections[i].name))
+        size_t n = strlen(ini_sections[i].name);
+        if (ini_sections[i].begin != NULL && slice_starts(name, ini_sections[i].name) &&
+            name.n > n && name.p[n] == ' ') {
+            named_section(r, i, slice_trim((struct slice){name.p + n, name.n - n}));
+            return;
+        }
+        if (ini_sections[i].begin != NULL || !slice_is(name, ini_sections[i].name))
             continue;
         r->in = &ini_sections[i];
         r->lost = false;
@@ -123,12 +162,7 @@ static void look_for_missing(struct reader *r)
             }
             continue;
         }
-        for (size_t i = 0; i < in->n; i++) {
-            if (!in->keys[i].required || (r->keys[s] & 1U << i) != 0)
-                continue;
-            (void)err_set(&e, ERR_INVALID, "[%s] needs the key \"%s\"", in->name, in->keys[i].name);
-            fault(r, &e, 0);
-        }
+        look_for_keys(r, s, 0);
     }
 }
 
@@ -168,11 +202,13 @@ enum err_code ini_parse(struct slice text, struct ini *ret, struct ini_faults *f
     ini->connect_timeout_ms = 5000;
     ini->idle_timeout_s = 600;
     ini->blocked_reply = (struct ini_reply){.code = 554, .status = "5.7.1"};
+    reputation_conf_init(&ini->rep);
     while (rest.n > 0) {
         r.line++;
         one_line(&r, slice_trim(slice_cut(&rest, '\n')));
     }
     look_for_missing(&r);
+    ini_zones_finish(ini);
     if (f->n == 0)
         look_for_circle(&r);
     if (f->n > 0) {

@@ -9,6 +9,7 @@
 
 #include "base/strbuf.h"
 #include "foxproxy/addr.h"
+#include "reputation/reputation_conf.h"
 
 enum {
     INI_LISTEN_MAX = 16,
@@ -41,6 +42,8 @@ struct ini {
     size_t balancers;
     enum ini_mode approved, blocked;
     struct ini_reply blocked_reply;
+    enum ini_mode reputation;
+    struct reputation_conf rep; /* without zones while it is off */
 };
 
 struct ini_faults {

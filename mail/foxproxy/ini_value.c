@@ -2,8 +2,8 @@
 
 #include <ctype.h>
 
-static enum err_code take_number(struct slice v, uint64_t min, uint64_t max, int64_t *ret,
-                                 struct err *e)
+enum err_code ini_take_number(struct slice v, uint64_t min, uint64_t max, int64_t *ret,
+                              struct err *e)
 {
     uint64_t n;
 
@@ -14,7 +14,7 @@ static enum err_code take_number(struct slice v, uint64_t min, uint64_t max, int
     return ERR_OK;
 }
 
-static enum err_code take_mode(struct slice v, enum ini_mode *ret, struct err *e)
+enum err_code ini_take_mode(struct slice v, enum ini_mode *ret, struct err *e)
 {
     static const enum ini_mode modes[] = {INI_OFF, INI_LOG, INI_ON};
 
@@ -80,17 +80,17 @@ static enum err_code take_hostname(struct ini *ini, struct slice v, struct err *
 
 static enum err_code take_max_sessions(struct ini *ini, struct slice v, struct err *e)
 {
-    return take_number(v, 1, 100000, &ini->max_sessions, e);
+    return ini_take_number(v, 1, 100000, &ini->max_sessions, e);
 }
 
 static enum err_code take_connect_timeout(struct ini *ini, struct slice v, struct err *e)
 {
-    return take_number(v, 100, 60000, &ini->connect_timeout_ms, e);
+    return ini_take_number(v, 100, 60000, &ini->connect_timeout_ms, e);
 }
 
 static enum err_code take_idle_timeout(struct ini *ini, struct slice v, struct err *e)
 {
-    return take_number(v, 10, 86400, &ini->idle_timeout_s, e);
+    return ini_take_number(v, 10, 86400, &ini->idle_timeout_s, e);
 }
 
 static enum err_code take_language(struct ini *ini, struct slice v, struct err *e)
@@ -121,12 +121,12 @@ static enum err_code take_network(struct ini *ini, struct slice v, struct err *e
 
 static enum err_code take_approved(struct ini *ini, struct slice v, struct err *e)
 {
-    return take_mode(v, &ini->approved, e);
+    return ini_take_mode(v, &ini->approved, e);
 }
 
 static enum err_code take_blocked(struct ini *ini, struct slice v, struct err *e)
 {
-    return take_mode(v, &ini->blocked, e);
+    return ini_take_mode(v, &ini->blocked, e);
 }
 
 /* "5.7.1": class as the code's, then two numbers of at most three digits (RFC 3463). */
@@ -185,10 +185,13 @@ static const struct ini_key blocked_keys[] = {
     {"reply", take_reply, false, false},
 };
 
+#define KEYS(keys) (keys), COUNT_OF(keys)
 const struct ini_section ini_sections[] = {
-    {"main", main_keys, COUNT_OF(main_keys), true},
-    {"balancers", balancer_keys, COUNT_OF(balancer_keys), false},
-    {"approved", approved_keys, COUNT_OF(approved_keys), false},
-    {"blocked", blocked_keys, COUNT_OF(blocked_keys), false},
+    {"main", NULL, KEYS(main_keys), true},
+    {"balancers", NULL, KEYS(balancer_keys), false},
+    {"approved", NULL, KEYS(approved_keys), false},
+    {"blocked", NULL, KEYS(blocked_keys), false},
+    {"reputation", NULL, ini_reputation_keys, INI_REPUTATION_KEYS, false},
+    {"zone", ini_zone_begin, ini_zone_keys, INI_ZONE_KEYS, false},
 };
 const size_t ini_sections_n = COUNT_OF(ini_sections);

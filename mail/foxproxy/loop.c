@@ -43,6 +43,16 @@ enum err_code loop_new(struct front *f, unsigned index, struct loop **ret, struc
         loop_free(l);
         return err_errno(e, ERR_STORAGE, errno, "could not make an event loop");
     }
+    l->rep_handle = HANDLE_REPUTATION;
+    ev.data.ptr = &l->rep_handle;
+    if (reputation_loop_new(f->rep, &l->rep, e) != ERR_OK) {
+        loop_free(l);
+        return e->code;
+    }
+    if (epoll_ctl(l->ep, EPOLL_CTL_ADD, reputation_loop_fd(l->rep), &ev) != 0) {
+        loop_free(l);
+        return err_errno(e, ERR_STORAGE, errno, "could not make an event loop");
+    }
     atomic_store(&l->turned_ms, clock_mono_ms());
     *ret = l;
     return ERR_OK;
@@ -61,6 +71,7 @@ void loop_free(struct loop *l)
     session_free_dead(l);
     accept_leave(l);
     linger_clear(&l->linger);
+    reputation_loop_free(l->rep);
     snapshot_unref(l->snap);
     if (l->ep >= 0)
         (void)close(l->ep);
@@ -96,12 +107,15 @@ static void sooner(int64_t *at, int64_t other)
         *at = other;
 }
 
-static int sleep_ms(const struct loop *l)
+static int sleep_ms(struct loop *l)
 {
     int64_t now = l->now_ms, at = now + LONGEST_SLEEP_MS;
+    int rep = reputation_loop_timeout_ms(l->rep, now);
 
+    l->rep_at_ms = rep < 0 ? INT64_MAX : now + rep;
     if (l->again != NULL)
         return 0;
+    sooner(&at, l->rep_at_ms);
     sooner(&at, linger_next_ms(&l->linger));
     sooner(&at, session_next_ms(l));
     if (l->accept_again_ms != 0)
@@ -120,6 +134,9 @@ static void event(struct loop *l, const struct epoll_event *ev)
         break;
     case HANDLE_LISTENER:
         accept_ready(l, (struct loop_listener *)(void *)h);
+        break;
+    case HANDLE_REPUTATION:
+        l->rep_ready = true;
         break;
     case HANDLE_CLIENT:
     case HANDLE_BACKEND:
@@ -149,6 +166,10 @@ void *loop_run(void *loop)
         l->now_ms = clock_mono_ms();
         for (int i = 0; i < n; i++)
             event(l, &ev[i]);
+        if (l->rep_ready || l->now_ms >= l->rep_at_ms) {
+            l->rep_ready = false;
+            reputation_loop_run(l->rep, l->now_ms);
+        }
         flow_again(l);
         linger_run(&l->linger, l->now_ms);
         session_timers(l);

@@ -10,7 +10,7 @@
 enum { LOOP_BUF = 64 * 1024, LOOP_SLOW_CHUNK = 16 * 1024, LOOP_LINGER_MAX = 8192 };
 
 /* First member of all that epoll points at. */
-enum handle { HANDLE_WAKE, HANDLE_LISTENER, HANDLE_CLIENT, HANDLE_BACKEND };
+enum handle { HANDLE_WAKE, HANDLE_LISTENER, HANDLE_CLIENT, HANDLE_BACKEND, HANDLE_REPUTATION };
 
 struct loop_listener {
     enum handle handle;
@@ -19,7 +19,7 @@ struct loop_listener {
 };
 
 /* Sessions in the order in which their time is over: one list for each constant time. */
-enum session_list { LIST_HEADER, LIST_CONNECT, LIST_OPEN, LIST_HALF, SESSION_LISTS };
+enum session_list { LIST_HEADER, LIST_ASK, LIST_CONNECT, LIST_OPEN, LIST_HALF, SESSION_LISTS };
 
 struct session;
 
@@ -34,6 +34,10 @@ struct loop {
     int ep, wake;
     enum handle wake_handle;
     struct snapshot *snap;
+    struct reputation_loop *rep;
+    enum handle rep_handle;
+    bool rep_ready;
+    int64_t rep_at_ms; /* when it has to run */
     struct loop_listener *listeners;
     int64_t accept_again_ms; /* no descriptors: listeners rest until then; 0: they do not */
     struct lingerers linger;
@@ -58,6 +62,10 @@ void loop_wake(struct loop *l);
 void accept_ready(struct loop *l, struct loop_listener *at);
 /* Decide about a connection whose address is known: fd is taken over. */
 void accept_refuse(struct loop *l, int fd, enum reply_id why);
+void accept_refuse_with(struct loop *l, int fd, enum reply_id why, const struct reply *r);
+/* May one more line about a refused client be logged?  One for each would let anybody fill the
+ * disk. */
+bool accept_may_log(struct loop *l);
 /* Listeners as the snapshot says; those that are gone are emptied first. */
 void accept_adopt(struct loop *l);
 void accept_leave(struct loop *l); /* all of them, at the end */

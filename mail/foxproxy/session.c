@@ -11,8 +11,11 @@
 
 enum {
     HEADER_MS = 5000, /* a balancer sends its header at once */
-    HALF_MS = 30000,  /* the backend has ended its side: what may the client still want */
-    HELD_MAX = 120000 /* clients in sessions, whatever they wait for: bounds memory */
+    ASK_MS =
+        2 *
+        REP_WAIT_MAX_MS, /* reputation keeps its own time; this ends what it should ever forget */
+    HALF_MS = 30000,     /* the backend has ended its side: what may the client still want */
+    HELD_MAX = 120000    /* clients in sessions, whatever they wait for: bounds memory */
 };
 
 static struct session *session_of(struct end *end)
@@ -62,6 +65,9 @@ static void die(struct loop *l, struct session *s)
 {
     if (s->state == SESSION_DEAD)
         return;
+    if (s->ask != NULL)
+        reputation_ask_cancel(s->ask);
+    s->ask = NULL;
     if (s->counted)
         (void)atomic_fetch_sub_explicit(&l->front->backend, 1, memory_order_relaxed);
     (void)atomic_fetch_sub_explicit(&l->front->held, 1, memory_order_relaxed);
@@ -110,12 +116,18 @@ void session_end(struct loop *l, struct session *s)
 
 void session_refuse(struct loop *l, struct session *s, enum reply_id why)
 {
+    session_refuse_with(l, s, why, &l->snap->reply[why]);
+}
+
+void session_refuse_with(struct loop *l, struct session *s, enum reply_id why,
+                         const struct reply *r)
+{
     int fd = s->client.fd;
 
     (void)epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
     s->client.fd = -1;
     die(l, s);
-    accept_refuse(l, fd, why);
+    accept_refuse_with(l, fd, why, r);
 }
 
 /* The header is the first thing the backend reads.  A fresh connection takes it whole or is not
@@ -171,7 +183,7 @@ static bool find_dst(struct session *s)
 void session_connect(struct loop *l, struct session *s)
 {
     struct front *f = l->front;
-    bool watched = s->state == SESSION_HEADER;
+    bool watched = s->state != SESSION_CONNECT; /* else it is new */
 
     if (atomic_fetch_add_explicit(&f->backend, 1, memory_order_relaxed) >=
         l->snap->ini.max_sessions) {
@@ -192,7 +204,9 @@ void session_connect(struct loop *l, struct session *s)
     }
 }
 
-void session_new(struct loop *l, int fd, const struct addr_port *peer, bool header)
+/* In the given state and list.  NULL: there was no memory, and the client has been told. */
+static struct session *session_make(struct loop *l, int fd, const struct addr_port *peer,
+                                    enum session_state state, enum session_list list)
 {
     struct session *s = NULL;
 
@@ -201,20 +215,37 @@ void session_new(struct loop *l, int fd, const struct addr_port *peer, bool head
     if (s == NULL) {
         (void)atomic_fetch_sub_explicit(&l->front->held, 1, memory_order_relaxed);
         accept_refuse(l, fd, REPLY_FULL);
-        return;
+        return NULL;
     }
     s->client = (struct end){.handle = HANDLE_CLIENT, .fd = fd};
     s->backend = (struct end){.handle = HANDLE_BACKEND, .fd = -1};
     s->src = *peer;
-    append_to(l, s, header ? LIST_HEADER : LIST_CONNECT);
-    if (!header) {
-        s->state = SESSION_CONNECT;
+    s->loop = l;
+    s->state = state;
+    append_to(l, s, list);
+    if (state == SESSION_CONNECT || watch(l, &s->client))
+        return s;
+    session_refuse(l, s, REPLY_FULL);
+    return NULL;
+}
+
+void session_new(struct loop *l, int fd, const struct addr_port *peer, bool header)
+{
+    struct session *s = session_make(l, fd, peer, header ? SESSION_HEADER : SESSION_CONNECT,
+                                     header ? LIST_HEADER : LIST_CONNECT);
+
+    if (s != NULL && !header)
         session_connect(l, s);
-        return;
-    }
-    s->state = SESSION_HEADER;
-    if (!watch(l, &s->client))
-        session_refuse(l, s, REPLY_FULL);
+}
+
+struct session *session_asking(struct loop *l, struct session *s, int fd,
+                               const struct addr_port *peer)
+{
+    if (s == NULL)
+        return session_make(l, fd, peer, SESSION_ASK, LIST_ASK);
+    s->state = SESSION_ASK;
+    session_into(l, s, LIST_ASK);
+    return s;
 }
 
 /* A claim that nobody outside can make: Postfix relays for some of these addresses. */
@@ -296,7 +327,7 @@ void session_event(struct loop *l, struct end *end, uint32_t events)
 
 static int64_t time_of(const struct loop *l, enum session_list list)
 {
-    const int64_t ms[SESSION_LISTS] = {HEADER_MS, l->snap->ini.connect_timeout_ms,
+    const int64_t ms[SESSION_LISTS] = {HEADER_MS, ASK_MS, l->snap->ini.connect_timeout_ms,
                                        l->snap->ini.idle_timeout_s * 1000, HALF_MS};
     return ms[list];
 }
@@ -320,6 +351,7 @@ static void too_late(struct loop *l, struct session *s)
     case LIST_HEADER:
         session_refuse(l, s, REPLY_PROXY);
         break;
+    case LIST_ASK:
     case LIST_CONNECT:
         session_refuse(l, s, REPLY_BACKEND);
         break;

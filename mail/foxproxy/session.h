@@ -1,14 +1,14 @@
 /*
  * session.h - a client on its way to the backend, and the bytes between the two.  Private to
- * foxproxy. Life: HEADER (a balancer's PROXY header is awaited) -> CONNECT -> OPEN -> dead; any of
- * the first two may end in a reply instead (session_refuse).  No bytes of a session are held in
- * this program but those that one side would not take at once.
+ * foxproxy. Life: HEADER (a balancer's PROXY header is awaited) -> ASK (reputation is asked) ->
+ * CONNECT -> OPEN -> dead; any of the first three may end in a reply instead (session_refuse).  No
+ * bytes of a session are held in this program but those that one side would not take at once.
  */
 #pragma once
 
 #include "foxproxy/loop.h"
 
-enum session_state { SESSION_HEADER, SESSION_CONNECT, SESSION_OPEN, SESSION_DEAD };
+enum session_state { SESSION_HEADER, SESSION_ASK, SESSION_CONNECT, SESSION_OPEN, SESSION_DEAD };
 
 struct end {
     enum handle handle;
@@ -34,11 +34,16 @@ struct session {
     int64_t since_ms; /* of the queue it is in */
     struct session *prev, *next;
     struct session *again;
+    struct loop *loop;          /* whose */
+    struct reputation_ask *ask; /* in SESSION_ASK */
 };
 
 /* Begin with an accepted connection; fd is taken over.  header: a PROXY header has to come first.
  */
 void session_new(struct loop *l, int fd, const struct addr_port *peer, bool header);
+/* Begin in SESSION_ASK, or go there.  NULL: there was no memory, and the client has been told. */
+struct session *session_asking(struct loop *l, struct session *s, int fd,
+                               const struct addr_port *peer);
 /* Its address may pass: on to the backend. */
 void session_connect(struct loop *l, struct session *s);
 void session_event(struct loop *l, struct end *end, uint32_t events);
@@ -50,9 +55,17 @@ void session_timers(struct loop *l);
 int64_t session_next_ms(const struct loop *l);
 void session_free_dead(struct loop *l);
 
+/* The same with this reply. */
+void session_refuse_with(struct loop *l, struct session *s, enum reply_id why,
+                         const struct reply *r);
+
 /* accept.c: decide about s (or, NULL, about the new connection fd, which is taken over) by the
  * address. */
 void accept_decide(struct loop *l, struct session *s, int fd, const struct addr_port *peer);
+
+/* reputation.c: what DNS lists say about it; it goes on now, or when they have answered.  s and fd
+ * as above. */
+void reputation_decide_on(struct loop *l, struct session *s, int fd, const struct addr_port *peer);
 
 /* flow.c: carry what can be carried. */
 void flow_run(struct loop *l, struct session *s);

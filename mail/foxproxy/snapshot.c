@@ -16,11 +16,23 @@ static const struct {
     [REPLY_PROXY] = {"proxy-header", 421, "4.3.2",
                      "The PROXY header of this connection is refused"},
     [REPLY_DRAIN] = {"drained", 421, "4.3.2", "Service not available, try again later"},
+    [REPLY_REPUTATION] = {"rep", 554, "5.7.1", "Your address is listed"}, /* snapshot_listed_reply() says where */
 };
 
 const char *snapshot_reason(enum reply_id id)
 {
     return said[id].reason;
+}
+
+void snapshot_listed_reply(const struct snapshot *s, const struct iplist_addr *a, const char *zone,
+                           bool defer, struct reply *ret)
+{
+    char address[ADDR_TEXT_SIZE];
+
+    addr_text(a, address);
+    ret->n = (size_t)snprintf(ret->p, sizeof ret->p, "%s %s %s is listed in %s%s [rep.%s]\r\n",
+                              defer ? "421 4.7.1" : "554 5.7.1", s->ini.hostname, address, zone,
+                              defer ? ", try again later" : "", zone);
 }
 
 static void make_replies(struct snapshot *s)

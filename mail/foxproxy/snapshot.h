@@ -12,7 +12,7 @@
 enum { SNAPSHOT_OWN_MAX = 256, REPLY_TEXT_MAX = 640 };
 
 /* What is said to a client instead of a session.  Reason ids: snapshot_reason(). */
-enum reply_id { REPLY_BLOCKED, REPLY_FULL, REPLY_BACKEND, REPLY_PROXY, REPLY_DRAIN, REPLIES };
+enum reply_id { REPLY_BLOCKED, REPLY_FULL, REPLY_BACKEND, REPLY_PROXY, REPLY_DRAIN, REPLY_REPUTATION, REPLIES };
 
 struct reply {
     char p[REPLY_TEXT_MAX]; /* a whole line with CRLF */
@@ -51,3 +51,6 @@ DEFINE_CLEANUP(struct snapshot, snapshot_unref);
 bool snapshot_read_own(struct snapshot *s);
 bool snapshot_is_own(const struct snapshot *s, const struct iplist_addr *a);
 const char *snapshot_reason(enum reply_id id); /* "list.blocked" */
+/* What somebody is told whom zone lists: 554, or 421 where listings come and go. */
+void snapshot_listed_reply(const struct snapshot *s, const struct iplist_addr *a, const char *zone,
+                           bool defer, struct reply *ret);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "foxproxy/decide.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -80,7 +81,7 @@ static json_t *listeners_json(const struct daemon *d)
     return j;
 }
 
-static json_t *verb_status(struct daemon *d)
+static json_t *main_status(struct daemon *d)
 {
     char backend[ADDR_TEXT_SIZE];
 
@@ -95,6 +96,19 @@ static json_t *verb_status(struct daemon *d)
                      list_json(d->approved, d->ini.approved, d->list_trouble[0]), "blocked",
                      list_json(d->blocked, d->ini.blocked, d->list_trouble[1]), "counters",
                      counters_json(&d->front));
+}
+
+static json_t *verb_status(struct daemon *d)
+{
+    json_t *j = main_status(d), *zones = reputation_status_json(d->rep, clock_mono_ms());
+
+    if (j != NULL)
+        (void)json_object_update_new(j,
+                                     json_pack("{s:s, s:o}", "reputation",
+                                               ini_mode_name(d->ini.reputation), "zones", zones));
+    else
+        json_decref(zones);
+    return j;
 }
 
 static json_t *verb_reload(struct daemon *d)
@@ -158,6 +172,70 @@ static json_t *hit_json(const struct list *l, enum ini_mode mode, const struct i
     return j;
 }
 
+struct told {
+    bool done;
+    struct reputation_verdict v;
+};
+
+static void told(void *user, const struct reputation_verdict *v)
+{
+    *(struct told *)user = (struct told){true, *v};
+}
+
+/* Asks now, wait_ms at most; the control socket's other callers wait that long. */
+static struct reputation_verdict ask_zones(struct daemon *d, const struct iplist_addr *a)
+{
+    struct told t = {.v = {.action = REP_UNKNOWN}};
+    struct reputation_loop *l;
+    struct reputation_ask *ask;
+    struct pollfd p = {.events = POLLIN};
+
+    if (reputation_loop_new(d->rep, &l, NULL) != ERR_OK)
+        return t.v;
+    p.fd = reputation_loop_fd(l);
+    t.done = reputation_ask(l, a->b, clock_mono_ms(), told, &t, &t.v, &ask);
+    while (!t.done) {
+        (void)poll(&p, 1, reputation_loop_timeout_ms(l, clock_mono_ms()));
+        reputation_loop_run(l, clock_mono_ms());
+    }
+    reputation_loop_free(l);
+    return t.v;
+}
+
+/* What reputation would do with an address nobody else has decided about; {} while it is off. */
+static json_t *reputation_why(struct daemon *d, const struct iplist_addr *a,
+                              struct reputation_verdict *v)
+{
+    if (d->ini.rep.zones == 0)
+        return json_object();
+    *v = ask_zones(d, a);
+    return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:o}", "mode",
+                     ini_mode_name(d->ini.reputation), "action", rep_action_name(v->action), "zone",
+                     v->zone, "code", v->code, "complete", v->complete, "cached", v->cached,
+                     "age_s", (json_int_t)v->age_s, "ttl_s", (json_int_t)v->ttl_s, "zones",
+                     reputation_explain_json(d->rep, a->b, clock_mono_ms()));
+}
+
+/* answer, of the lists alone, with what reputation says; it decides where they have not. */
+static json_t *with_reputation(struct daemon *d, const struct iplist_addr *a,
+                               enum decide_source lists, json_t *answer)
+{
+    struct reputation_verdict v = {.action = REP_PASS};
+    json_t *rep = reputation_why(d, a, &v);
+    char reason[REP_ZONE_NAME_SIZE + 4] = "rep.";
+
+    (void)json_object_set_new(answer, "reputation", rep);
+    if (lists != DECIDE_NOBODY || v.action < REP_DEFER || d->ini.reputation != INI_ON)
+        return answer;
+    text_copy(reason + 4, sizeof reason - 4, v.zone);
+    (void)json_object_set_new(answer, "source", json_string("reputation"));
+    if (v.action != REP_APPROVE) {
+        (void)json_object_set_new(answer, "decision", json_string("refuse"));
+        (void)json_object_set_new(answer, "reason", json_string(reason));
+    }
+    return answer;
+}
+
 static json_t *verb_why(struct daemon *d, const json_t *ask)
 {
     const char *text = json_str(ask, "address", "");
@@ -169,13 +247,14 @@ static json_t *verb_why(struct daemon *d, const json_t *ask)
     if (!addr_parse(slice_of(text), &a))
         return no(ERR_INVALID, "address is an IPv4 or IPv6 address");
     r = decide_address(s, &a, now);
-    return json_pack("{s:b,s:s,s:s,s:s,s:s,s:b,s:s,s:{s:o,s:o}}", "ok", 1, "address", text,
-                     "decision", r.refuse ? "refuse" : "pass", "source",
-                     decide_source_name(r.source), "reason",
-                     r.refuse ? snapshot_reason(r.reply) : "", "drained", s->drained, "would",
-                     decide_source_name(r.would), "lists", "approved",
-                     hit_json(s->approved, s->ini.approved, &a, now), "blocked",
-                     hit_json(s->blocked, s->ini.blocked, &a, now));
+    return with_reputation(d, &a, r.source,
+                           json_pack("{s:b,s:s,s:s,s:s,s:s,s:b,s:s,s:{s:o,s:o}}", "ok", 1,
+                                     "address", text, "decision", r.refuse ? "refuse" : "pass",
+                                     "source", decide_source_name(r.source), "reason",
+                                     r.refuse ? snapshot_reason(r.reply) : "", "drained",
+                                     s->drained, "would", decide_source_name(r.would), "lists",
+                                     "approved", hit_json(s->approved, s->ini.approved, &a, now),
+                                     "blocked", hit_json(s->blocked, s->ini.blocked, &a, now)));
 }
 
 static json_t *verb_release(struct daemon *d, const json_t *ask)

@@ -202,6 +202,16 @@ void reputation_cached(struct reputation *r, const uint8_t addr[16], int64_t now
     *ret = v;
 }
 
+void reputation_count_refused(struct reputation *r, const char *zone)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; r->set != NULL && i < r->set->conf.zones; i++) {
+        if (strcmp(r->set->health[i]->name, zone) == 0)
+            r->set->health[i]->refused++;
+    }
+    (void)pthread_mutex_unlock(&r->lock);
+}
+
 struct zone_news zone_news_of(const struct zone_health *h)
 {
     struct zone_news n = {.bad = h->state != ZONE_OK};

@@ -72,12 +72,17 @@ void reputation_loop_run(struct reputation_loop *l, int64_t now_ms);
 MUST_USE bool reputation_ask(struct reputation_loop *l, const uint8_t addr[16], int64_t now_ms,
                              reputation_done *done, void *user, struct reputation_verdict *ret,
                              struct reputation_ask **ret_ask);
+/* What its callback gets, when that is known only now. */
+void reputation_ask_for(struct reputation_ask *ask, void *user);
 /* The client is gone: no callback.  What was asked is still remembered when the answer comes. */
 void reputation_ask_cancel(struct reputation_ask *ask);
 
 /* What is known now, late answers too; asks nobody.  Any thread. */
 void reputation_cached(struct reputation *r, const uint8_t addr[16], int64_t now_ms,
                        struct reputation_verdict *ret);
+
+/* Somebody was refused because of that zone: for its figures.  Any thread. */
+void reputation_count_refused(struct reputation *r, const char *zone);
 
 /* {"ZONE": {state, figures, last error, test}}: new reference; NULL: out of memory.  Any thread. */
 MUST_USE json_t *reputation_status_json(struct reputation *r, int64_t now_ms);

@@ -560,6 +560,11 @@ bool reputation_ask(struct reputation_loop *l, const uint8_t addr[16], int64_t n
     return false;
 }
 
+void reputation_ask_for(struct reputation_ask *a, void *user)
+{
+    a->user = user;
+}
+
 void reputation_ask_cancel(struct reputation_ask *a)
 {
     struct reputation_loop *l = a->loop;

@@ -25,16 +25,18 @@ static json_t *zone_json(const struct zone_view *v, int64_t now_ms)
     static const char *const ipv6[] = {"unknown", "yes", "no", "lists_all"};
     const struct zone_health *h = &v->h;
 
-    return json_pack(
-        "{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:o, s:{s:o, s:s, s:s}}",
-        "state", zone_health_state_name(h), "since", time_json(h->since_ms, now_ms), "profile",
-        rep_profile_name(v->profile), "queries", (json_int_t)h->queries, "listed",
-        (json_int_t)h->listed, "not_listed", (json_int_t)h->free, "errors", (json_int_t)h->errors,
-        "timeouts", (json_int_t)h->timeouts, "cache_hits", (json_int_t)h->cache_hits, "skipped",
-        (json_int_t)h->skipped, "p50_ms", zone_health_latency_us(h, 50) / 1000.0, "p95_ms",
-        zone_health_latency_us(h, 95) / 1000.0, "last_error", h->last_error, "last_error_at",
-        time_json(h->error_ms, now_ms), "test", "at", time_json(h->tested_ms, now_ms), "result",
-        h->tested_ms == 0 ? "not yet" : h->test_result, "ipv6", ipv6[h->ipv6]);
+    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:s, s:o, "
+                     "s:{s:o, s:s, s:s}}",
+                     "state", zone_health_state_name(h), "since", time_json(h->since_ms, now_ms),
+                     "profile", rep_profile_name(v->profile), "queries", (json_int_t)h->queries,
+                     "listed", (json_int_t)h->listed, "not_listed", (json_int_t)h->free, "errors",
+                     (json_int_t)h->errors, "timeouts", (json_int_t)h->timeouts, "cache_hits",
+                     (json_int_t)h->cache_hits, "skipped", (json_int_t)h->skipped, "refused",
+                     (json_int_t)h->refused, "p50_ms", zone_health_latency_us(h, 50) / 1000.0,
+                     "p95_ms", zone_health_latency_us(h, 95) / 1000.0, "last_error", h->last_error,
+                     "last_error_at", time_json(h->error_ms, now_ms), "test", "at",
+                     time_json(h->tested_ms, now_ms), "result",
+                     h->tested_ms == 0 ? "not yet" : h->test_result, "ipv6", ipv6[h->ipv6]);
 }
 
 json_t *reputation_status_json(struct reputation *r, int64_t now_ms)

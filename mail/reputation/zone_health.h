@@ -53,7 +53,7 @@ struct zone_health {
     int64_t test_ms, tested_ms,
         test_again_ms; /* next; last; pause before the next one while not well */
 
-    uint64_t queries, listed, free, errors, timeouts, cache_hits, skipped;
+    uint64_t queries, listed, free, errors, timeouts, cache_hits, skipped, refused;
     uint32_t latency_us[ZONE_LATENCIES];
     unsigned latencies, latency_at;
     char last_error[DNSBL_TEXT_SIZE], test_result[DNSBL_TEXT_SIZE];

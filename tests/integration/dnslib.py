@@ -10,11 +10,21 @@ import threading
 import time
 
 RBLDNSD = shutil.which("rbldnsd", path="/usr/sbin:/usr/bin:/sbin:/bin")
+
+
+def make_socket(net, kind):
+    """net: a foxlib.Net, whose loopback it is on then."""
+    if net is None:
+        return socket.socket(socket.AF_INET, kind)
+    with net.inside():
+        return socket.socket(socket.AF_INET, kind)
+
+
 POINTS4, POINTS6 = "127.0.0.2\n", "0:0:0:0:0:ffff:7f00:2/128\n"
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+def free_port(net=None):
+    with make_socket(net, socket.SOCK_DGRAM) as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
@@ -22,10 +32,11 @@ def free_port():
 class Rbldnsd:
     """zones: {name: {file suffix: (data set type, text)}}."""
 
-    def __init__(self, zones):
+    def __init__(self, zones, net=None):
         self.dir = tempfile.mkdtemp(prefix="inari-rbl-")
         os.chmod(self.dir, 0o755)
-        self.port, self.proc, self.args = free_port(), None, []
+        self.net = net
+        self.port, self.proc, self.args = free_port(net), None, []
         for zone, sets in zones.items():
             for suffix, (kind, text) in sets.items():
                 self.write(zone + suffix, text)
@@ -50,10 +61,10 @@ class Rbldnsd:
 
     def start(self):
         self.log = open(os.path.join(self.dir, "log"), "ab")
-        self.proc = subprocess.Popen([RBLDNSD, "-n", "-f", "-b", f"127.0.0.1/{self.port}", "-w", self.dir, "-c", "1s"] + self.args,
+        self.proc = subprocess.Popen((self.net.argv() if self.net else []) + [RBLDNSD, "-n", "-f", "-b", f"127.0.0.1/{self.port}", "-w", self.dir, "-c", "1s"] + self.args,
                                      stdout=self.log, stderr=self.log)
         until = time.monotonic() + 20
-        while not question("127.0.0.1", self.port, "1.0.0.127." + self.args[0].split(":")[0]):
+        while not question("127.0.0.1", self.port, self.net, "1.0.0.127." + self.args[0].split(":")[0]):
             assert self.proc.poll() is None and time.monotonic() < until, open(self.log.name).read()
             time.sleep(0.02)
 
@@ -73,9 +84,9 @@ def encode_name(name):
     return b"".join(bytes([len(p)]) + p.encode() for p in name.split(".") if p) + b"\0"
 
 
-def question(host, port, name):
+def question(host, port, net, name):
     """Does somebody answer there?"""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    with make_socket(net, socket.SOCK_DGRAM) as s:
         s.settimeout(0.3)
         s.connect((host, port))
         try:
@@ -104,12 +115,12 @@ def reply(query, addresses=(), rcode=None, flags=0x8180, ttl=300):
 class Responder:
     """answer(name, query, tcp) -> bytes, None (silence) or a list of datagrams; over UDP and TCP on one port.  delay: seconds."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, net=None, port=None):
         self.answer, self.seen, self.tcp_seen, self.sources, self.delay = answer, [], [], set(), 0
-        self.port = free_port()
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.port = port or free_port(net)
+        self.udp = make_socket(net, socket.SOCK_DGRAM)
         self.udp.bind(("127.0.0.1", self.port))
-        self.tcp = socket.socket()
+        self.tcp = make_socket(net, socket.SOCK_STREAM)
         self.tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.tcp.bind(("127.0.0.1", self.port))
         self.tcp.listen(16)

@@ -3,6 +3,7 @@ itself (facts E33-E37, O01-O06; docs/internals/reputation.md)."""
 import json
 import os
 import queue
+import socket
 import subprocess
 import threading
 import time
@@ -296,7 +297,6 @@ def test_dns_dies_and_comes_back(asker, responder, death):
         assert a.ask("192.0.2.10")["action"] == "reject"
         r.stop()
         if death == "silent":
-            import socket
             hole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             hole.bind(("127.0.0.1", r.port))
         got, i, until = [], 0, time.monotonic() + 20
@@ -329,13 +329,7 @@ def test_dead_from_the_start(asker):
     got = a.ask("192.0.2.10")
     assert got["action"] == "unknown" and got["ms"] < 1000
     a.wait_zone("down")
-    r = Responder.__new__(Responder)
-    import dnslib
-    before, dnslib.free_port = dnslib.free_port, lambda: port
-    try:
-        r.__init__(sound)
-    finally:
-        dnslib.free_port = before
+    r = Responder(sound, port=port)
     try:
         began = time.monotonic()
         while a.ask("192.0.2.10")["action"] != "reject":

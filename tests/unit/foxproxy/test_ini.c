@@ -73,6 +73,59 @@ static void least(void **state)
     assert_int_equal(ini.blocked_reply.code, 554);
 }
 
+static const struct rep_zone_conf *zone(const char *text, struct ini *ini, size_t i)
+{
+    struct ini_faults f;
+    struct err e = {0};
+
+    if (ini_parse(slice_of(text), ini, &f, &e) != ERR_OK)
+        fail_msg("%s", e.msg);
+    assert_true(ini->rep.zones > i);
+    return &ini->rep.zone[i];
+}
+
+static void zones(void **state)
+{
+    static const char text[] = HEAD "[reputation]\nmode = on\nwait_ms = 900\nat = greeting\n"
+                                    "resolver = 127.0.0.1:5353\nresolver = 2001:db8::1\n"
+                                    "[zone ZEN.example.org]\ncodes = 127.0.0.2 127.0.0.10=defer\n"
+                                    "profile = standard\naction = log\n"
+                                    "[zone dyn.example.org]\nprofile = advanced\n"
+                                    "[zone good.example.org]\nprofile = allow\naction = approve\n";
+    const struct rep_zone_conf *z;
+    struct ini ini;
+
+    (void)state;
+    z = zone(text, &ini, 0);
+    assert_int_equal(ini.reputation, INI_ON);
+    assert_int_equal(ini.rep.wait_ms, 900);
+    assert_int_equal(ini.rep.resolvers, 2);
+    assert_string_equal(ini.rep.resolver[1], "[2001:db8::1]:53");
+    assert_int_equal(ini.rep.zones, 3);
+    assert_string_equal(z->name, "zen.example.org");
+    assert_int_equal(rep_codes_action(&z->codes, 0x7f000002),
+                     REP_LOG); /* whatever the order of the keys */
+    assert_int_equal(rep_codes_action(&z->codes, 0x7f00000a), REP_DEFER);
+    assert_int_equal(rep_codes_action(&z->codes, 0x7f000003), REP_PASS);
+    assert_int_equal(rep_codes_action(&ini.rep.zone[1].codes, 0x7f000003), REP_DEFER);
+    assert_int_equal(rep_codes_action(&ini.rep.zone[2].codes, 0x7f000003), REP_APPROVE);
+    (void)zone(HEAD "[reputation]\nmode = log\n[zone a.b]\nprofile = standard\n", &ini, 0);
+    assert_int_equal(ini.reputation, INI_LOG);
+}
+
+/* Switched off, its zones are read (a fault in them is a fault) and nobody is asked. */
+static void zones_switched_off(void **state)
+{
+    struct ini_faults f;
+    struct ini ini;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(ini_parse(slice_of(HEAD "[zone a.b]\nprofile = standard\n"), &ini, &f, &e),
+                     ERR_OK);
+    assert_int_equal(ini.rep.zones, 0);
+}
+
 static void faults(void **state)
 {
     static const struct {
@@ -102,6 +155,20 @@ static void faults(void **state)
         {HEAD "[blocked]\nmode = on\nreply = 554 4.7.1 no\n", 7, "status like 5.7.1"},
         {HEAD "[blocked]\nmode = on\nreply = 554 no\n", 7, "status like"},
         {HEAD "[blocked]\nmode = on\nreply = 554 5.7.1 \xe3\x81\x84\n", 7, "ASCII"},
+        {HEAD "[reputation]\nwait_ms = 700\n", 0, "\"mode\""},
+        {HEAD "[reputation]\nmode = on\nwait_ms = 10\n", 7, "from 50 to"},
+        {HEAD "[reputation]\nmode = on\nat = rcpt\n", 7, "greeting"},
+        {HEAD "[reputation]\nmode = on\nresolver = dns\n", 7, "a resolver is"},
+        {HEAD "[zone a.b]\n", 0, "[zone] needs the key \"profile\""},
+        {HEAD "[zone a.b]\n[zone c.d]\nprofile = allow\n", 6, "[zone] needs the key \"profile\""},
+        {HEAD "[zone a.b]\nprofile = standard\nprofile = standard\n", 7, "stands twice"},
+        {HEAD "[zone a.b]\nprofile = standard\n[zone A.b]\nprofile = standard\n", 7, "there twice"},
+        {HEAD "[zone a_/b]\nprofile = standard\n", 5, "a zone is named"},
+        {HEAD "[zone]\nprofile = standard\n", 5, "no section [zone]"},
+        {HEAD "[zone a.b]\nprofile = basic\n", 6, "standard, advanced or allow"},
+        {HEAD "[zone a.b]\nprofile = standard\naction = drop\n", 7,
+         "reject, defer, log or approve"},
+        {HEAD "[zone a.b]\nprofile = standard\ncodes = 127.0.0.2=x\n", 7, "reject, defer"},
         {HEAD "[balancers]\n", 0, "\"network\""},
         {HEAD "[balancers]\nnetwork = 0.0.0.0/0\n", 6, "everyone"},
         {HEAD "[balancers]\nnetwork = ::/0\n", 6, "everyone"},
@@ -144,10 +211,9 @@ static void many_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole),
-        cmocka_unit_test(least),
-        cmocka_unit_test(faults),
-        cmocka_unit_test(many_faults),
+        cmocka_unit_test(whole),  cmocka_unit_test(least),
+        cmocka_unit_test(zones),  cmocka_unit_test(zones_switched_off),
+        cmocka_unit_test(faults), cmocka_unit_test(many_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
