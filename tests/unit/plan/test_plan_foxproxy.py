@@ -14,8 +14,6 @@ from test_plan_postfix import BASE, DIGEST, INSIDE, LISTED, OUTSIDE, OWN, Instan
 TOOL, FOXPROXY = os.environ.get("PLAN_TOOL", ""), os.environ.get("FOXPROXY", "")
 pytestmark = pytest.mark.skipif(not TOOL or not FOXPROXY, reason="needs PLAN_TOOL and FOXPROXY")
 CATALOG = json.loads((pathlib.Path(__file__).parents[3] / "api/catalog/sender_filter.json").read_text())["settings"]
-# what this foxproxy does not read yet is not switched on here
-CATALOG = [s for s in CATALOG if s["key"] != "sender_filter.reputation"]
 FACTS = {"device_id": "0199d000-0000-7000-8000-000000000001", "hostname": "mx1.example.test", "postfix": "3.7.11", "foxproxy": "0.1.0",
          "addresses": ["198.18.0.2", "127.0.0.1", "2001:db8::2", "::1"], "map_types": ["cidr", "texthash"]}
 TEXTS = ["", "ask help@example.test", "see https://example.test/blocked?why=1 (or call) & 'quote'; = : , ~", "x" * 200]
@@ -68,6 +66,7 @@ def test_the_ends_of_every_setting(tmp_path):
     check({"smtp.listen_address": "2001:db8::2", "smtp.idle_timeout": 3600, "smtp.hostname": "a." * 100 + "example"}, tmp_path)
     check({"smtp.idle_timeout": 10, "smtp.listen_address": "198.18.0.2", "smtp.listen_port": 65535}, tmp_path)
     check({"sender_filter.balancers": {"10.%d.%d.0/24" % (i // 250, i % 250): {} for i in range(256)}}, tmp_path)
+    check({"sender_filter.reputation": "on", "sender_filter.zones": {"z%d.example.org" % i: {"codes": CODES[4]} for i in range(16)}}, tmp_path)
 
 
 def test_random_settings(tmp_path):
