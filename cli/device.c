@@ -103,7 +103,19 @@ void device_table(const struct cli *c, const json_t *doc)
 enum cli_exit verb_devices(struct cli *c)
 {
     AUTO(json_free) json_t *doc = NULL;
-    enum cli_exit rc = cli_list(c, "/api/v1/devices", &doc);
+    AUTO_STR char *text =
+        cli_opt(c, "text") == NULL ? NULL : apiclient_pathf("q=%s&", cli_opt(c, "text"));
+    AUTO_STR char *state =
+        cli_opt(c, "state") == NULL ? NULL : apiclient_pathf("state=%s&", cli_opt(c, "state"));
+    AUTO_STR char *group =
+        cli_opt(c, "group") == NULL ? NULL : apiclient_pathf("group=%s&", cli_opt(c, "group"));
+    AUTO_STRBUF struct strbuf url = STRBUF_INIT(4 * KIB);
+    enum cli_exit rc;
+
+    strbuf_printf(&url, "/api/v1/devices?%s%s%s%s", text == NULL ? "" : text,
+                  state == NULL ? "" : state, group == NULL ? "" : group,
+                  cli_flag(c, "attention") ? "attention=only" : "");
+    rc = cli_list(c, strbuf_str(&url), &doc);
 
     if (rc == EXIT_OK_ && c->json)
         print_json(doc);
@@ -280,7 +292,10 @@ enum cli_exit verb_approve(struct cli *c)
     if (as_new && replaces)
         return usage(c, T_NEW_OR_REPLACES);
     return order(c, "approve",
-                 json_pack("{s:s*}", "as", as_new ? "new" : replaces ? "replacement" : NULL));
+                 json_pack("{s:s*}", "as",
+                           as_new     ? "new"
+                           : replaces ? "replacement"
+                                      : NULL));
 }
 
 enum cli_exit verb_reject(struct cli *c)

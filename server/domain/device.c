@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 /* The newest of what this parent saw and what any parent flushed. */
 static int64_t last_seen(const struct app *app, const struct device *d, int64_t *ret_limited)
 {
@@ -85,12 +84,12 @@ static json_t *running_json(const struct device *d)
 
 static json_t *key_json(const struct device *d)
 {
-    json_t *next = d->next_kid[0] == '\0' ? json_null()
-                                          : json_pack("{s:s,s:o}", "kid", d->next_kid, "since",
-                                                      time_json(d->next_ms));
+    json_t *next = d->next_kid[0] == '\0'
+                       ? json_null()
+                       : json_pack("{s:s,s:o}", "kid", d->next_kid, "since", time_json(d->next_ms));
 
-    return json_pack("{s:s,s:o,s:I,s:o}", "kid", d->kid, "since", time_json(d->key_ms),
-                     "rotations", (json_int_t)d->key_rotations, "next", next);
+    return json_pack("{s:s,s:o,s:I,s:o}", "kid", d->kid, "since", time_json(d->key_ms), "rotations",
+                     (json_int_t)d->key_rotations, "next", next);
 }
 
 /* What the device says of itself, and what this parent sees of it. */
@@ -119,10 +118,10 @@ static json_t *device_json(const struct app *app, const struct device *d)
     json_t *more = json_pack(
         "{s:s,s:s,s:o,s:o,s:I,s:s,s:s,s:s,s:o,s:I,s:I,s:o,s:o,s:o,s:O?,s:s?}", "agent_version",
         agent, "address", d->address, "last_seen", time_json(seen), "enrolled_at",
-        time_json(d->enrolled_ms), "version", (json_int_t)d->version, "fingerprint",
-        d->fingerprint, "kid", d->kid, "held_reason", d->held_reason, "held_until",
-        time_json(d->held_until_ms), "offered_rev", (json_int_t)d->offered_rev, "polls_limited",
-        (json_int_t)limited, "key", key_json(d), "instances", device_instance_json(app, d), "drain",
+        time_json(d->enrolled_ms), "version", (json_int_t)d->version, "fingerprint", d->fingerprint,
+        "kid", d->kid, "held_reason", d->held_reason, "held_until", time_json(d->held_until_ms),
+        "offered_rev", (json_int_t)d->offered_rev, "polls_limited", (json_int_t)limited, "key",
+        key_json(d), "instances", device_instance_json(app, d), "drain",
         part(json_object_get(json_object_get(d->status, "running"), "postfix"), "drain"),
         "replaces", d->replaces, "became", d->became[0] == '\0' ? NULL : d->became);
 
@@ -149,20 +148,55 @@ enum err_code device_get(struct db *db, struct app *app, const char *ref, struct
     return *ret == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : ERR_OK;
 }
 
-enum err_code device_list(struct db *db, struct app *app, const char *cursor, const char *state,
-                          const char *group, int64_t limit, struct arena *a, json_t **ret,
+/* --- the list --- */
+
+const char *const device_attention_names[] = {"person", "trouble", "look", "none", NULL};
+
+/* A cursor by attention is "RANK.NAME", by name the name. */
+static enum err_code read_cursor(const struct device_filter *f, const char *cursor,
+                                 enum device_attention *ret_rank, const char **ret_after,
+                                 struct err *e)
+{
+    *ret_rank = ATTENTION_PERSON;
+    *ret_after = cursor;
+    if (!f->by_attention || cursor[0] == '\0')
+        return ERR_OK;
+    if (cursor[0] < '0' || cursor[0] > '0' + ATTENTION_NONE || cursor[1] != '.')
+        return err_field(e, ERR_INVALID, "/query/cursor", "this is not a cursor of this list");
+    *ret_rank = (enum device_attention)(cursor[0] - '0');
+    *ret_after = cursor + 2;
+    return ERR_OK;
+}
+
+static json_t *next_json(const struct device_filter *f, const struct device *last)
+{
+    return f->by_attention ? json_sprintf("%d.%s", (int)last->attention, last->name)
+                           : json_string(last->name);
+}
+
+enum err_code device_list(struct db *db, struct app *app, const struct device_filter *f,
+                          const char *cursor, int64_t limit, struct arena *a, json_t **ret,
                           struct err *e)
 {
     AUTO(json_free) json_t *items = json_array();
+    enum device_attention rank = ATTENTION_PERSON;
+    const char *after = "";
     struct device *v = NULL;
     size_t n = 0;
-    enum err_code rc = device_store_list(db, cursor, state, group, limit, a, &v, &n, e);
+    enum err_code rc = read_cursor(f, cursor, &rank, &after, e);
 
-    for (size_t i = 0; i < n && rc == ERR_OK; i++)
-        (void)json_array_append_new(items, device_json(app, &v[i]));
+    if (rc == ERR_OK)
+        rc = device_store_list(db, f, rank, after, limit, a, &v, &n, e);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        json_t *j = device_json(app, &v[i]);
+        if (f->by_attention)
+            (void)json_object_set_new(j, "attention",
+                                      json_string(device_attention_names[v[i].attention]));
+        (void)json_array_append_new(items, j);
+    }
     if (rc == ERR_OK)
         *ret = json_pack("{s:O,s:o}", "items", items, "next",
-                         n > 0 && (int64_t)n == limit ? json_string(v[n - 1].name) : json_null());
+                         n > 0 && (int64_t)n == limit ? next_json(f, &v[n - 1]) : json_null());
     return rc;
 }
 
@@ -182,8 +216,7 @@ enum err_code device_status_get(struct db *db, const char *ref, struct arena *a,
     if (rc == ERR_NOT_FOUND)
         return err_set(e, ERR_NOT_FOUND, "device \"%s\" has sent no status yet", ref);
     if (rc == ERR_OK)
-        *ret =
-            json_pack("{s:O,s:s,s:o}", "status", doc, "jws", jws, "received_at", time_json(at));
+        *ret = json_pack("{s:O,s:s,s:o}", "status", doc, "jws", jws, "received_at", time_json(at));
     return rc;
 }
 

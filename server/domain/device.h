@@ -7,7 +7,7 @@
 #include "base/finding.h"
 #include "domain/app.h"
 #include "domain/audit.h"
-#include "store/db.h"
+#include "store/device_store.h"
 
 extern const char *const device_mode_names[];      /* "observe" "manage", NULL-terminated */
 extern const char *const device_placement_names[]; /* "edge" "inner" */
@@ -16,9 +16,10 @@ extern const char *const device_drift_names[];     /* "inherit" "report" "enforc
 /* ref: id or name.  *ret: the device as api.md describes it, new reference; *ret_version for the ETag. */
 MUST_USE enum err_code device_get(struct db *db, struct app *app, const char *ref, struct arena *a, json_t **ret,
                                   int64_t *ret_version, struct err *e);
-/* *ret: {"items","next"}; state and group "" for all. */
-MUST_USE enum err_code device_list(struct db *db, struct app *app, const char *cursor, const char *state,
-                                   const char *group, int64_t limit, struct arena *a, json_t **ret, struct err *e);
+extern const char *const device_attention_names[]; /* enum device_attention, NULL-terminated */
+/* *ret: {"items","next"}; by attention each item says its "attention". */
+MUST_USE enum err_code device_list(struct db *db, struct app *app, const struct device_filter *f, const char *cursor,
+                                   int64_t limit, struct arena *a, json_t **ret, struct err *e);
 
 extern const char *const device_as_names[];        /* "new" "replacement" */
 

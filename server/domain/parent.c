@@ -79,6 +79,7 @@ static enum err_code removal_in_tx(struct db *db, void *ctx, struct err *e)
     const struct actor by = ACTOR_SYSTEM;
     AUTO(arena_free) struct arena *a = arena_new(64 * MIB);
     AUTO(json_free) json_t *detail = NULL;
+    const struct device_filter all = {.state = "", .group = "", .text = ""};
     const char *after = "";
     struct device *v = NULL;
     size_t n = REMOVAL_PAGE;
@@ -89,7 +90,7 @@ static enum err_code removal_in_tx(struct db *db, void *ctx, struct err *e)
     r->children = 0;
     r->names[0] = '\0';
     while (rc == ERR_OK && n == REMOVAL_PAGE) {
-        rc = device_store_list(db, after, "", "", REMOVAL_PAGE, a, &v, &n, e);
+        rc = device_store_list(db, &all, ATTENTION_PERSON, after, REMOVAL_PAGE, a, &v, &n, e);
         for (size_t i = 0; rc == ERR_OK && i < n; i++) {
             count(r, &v[i]);
             after = v[i].name;

@@ -29,12 +29,15 @@ static enum err_code values_check(json_t *patch, struct err *e)
         const char *zone;
         int64_t page_size;
         int lang, theme;
-    } w = {NULL, 50, 0, 0};
+        bool keys;
+    } w = {NULL, 50, 0, 0, true};
     static const struct jdec_field fields[] = {
         JDEC_ENUM(struct wanted, lang, JD_NULL_OK, langs),
         JDEC_ENUM(struct wanted, theme, JD_NULL_OK, themes),
         JDEC_STR(struct wanted, zone, JD_NULL_OK, 1, 64),
-        JDEC_INT(struct wanted, page_size, JD_NULL_OK, 20, 100), JDEC_END};
+        JDEC_INT(struct wanted, page_size, JD_NULL_OK, 20, 100),
+        JDEC_BOOL(struct wanted, keys, JD_NULL_OK),
+        JDEC_END};
     enum err_code rc = jdec_object(patch, fields, JD_REFUSE_UNKNOWN, "", &w, e);
 
     if (rc != ERR_OK)

@@ -1,7 +1,7 @@
 /*
  * preference.h - what somebody has chosen for the console, kept with the account so that every
  * browser shows it.
- *   {"lang":"en|ja", "theme":"auto|light|dark", "zone":"Asia/Tokyo", "page_size":20|50|100}
+ *   {"lang":"en|ja", "theme":"auto|light|dark", "zone":"Asia/Tokyo", "page_size":20|50|100, "keys":true|false}
  * A member that is absent was not chosen: the browser's own holds.  Nothing but the console's look
  * depends on them, so they have no version (what was chosen last holds) and no place in the audit
  * log.

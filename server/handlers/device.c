@@ -27,17 +27,42 @@ static enum err_code tell(json_t *device, enum lang lang, struct err *e)
                : err_set(e, ERR_NO_MEMORY, "out of memory");
 }
 
+enum { TEXT_MAX = 100 };
+
+static enum err_code read_filter(const struct req *rq, struct device_filter *ret, struct err *e)
+{
+    static const char *const words[] = {"first", "only", NULL};
+    const char *attention = query(rq, "attention");
+
+    *ret = (struct device_filter){.state = query(rq, "state"),
+                                  .group = query(rq, "group"),
+                                  .text = query(rq, "q"),
+                                  .by_attention = attention[0] != '\0',
+                                  .attention_only = strcmp(attention, "only") == 0};
+    if (strlen(ret->text) > TEXT_MAX || !slice_is_text(slice_of(ret->text)))
+        return err_field(e, ERR_INVALID, "/query/q", "a text of at most %d bytes is needed",
+                         TEXT_MAX);
+    for (int i = 0; words[i] != NULL && ret->by_attention; i++)
+        if (strcmp(words[i], attention) == 0)
+            return ERR_OK;
+    return !ret->by_attention
+               ? ERR_OK
+               : err_field(e, ERR_INVALID, "/query/attention", "this list does not know that word");
+}
+
 enum err_code device_list_get(struct req *rq, struct reply *rp, struct err *e)
 {
     const char *cursor = "";
+    struct device_filter f;
     json_t *j = NULL, *device;
     int limit = 0;
     size_t i;
     enum err_code rc = req_page(rq, &limit, &cursor, e);
 
     if (rc == ERR_OK)
-        rc = device_list(rq->db, rq->app, cursor, query(rq, "state"), query(rq, "group"), limit,
-                         rq->arena, &j, e);
+        rc = read_filter(rq, &f, e);
+    if (rc == ERR_OK)
+        rc = device_list(rq->db, rq->app, &f, cursor, limit, rq->arena, &j, e);
     json_array_foreach(json_object_get(j, "items"), i, device)
     {
         if (rc == ERR_OK)

@@ -1,6 +1,6 @@
 #include "store/device_store.h"
 
-#define DEVICE_SELECT                                                                              \
+#define DEVICE_COLUMNS                                                                             \
     "SELECT d.id, d.name, d.state, d.mode, d.placement, d.drift, d.kid, d.fingerprint, "           \
     "d.receipt, d.approver, d.address,"                                                            \
     " d.held_reason, d.token_id, d.jwk, d.inventory, (SELECT coalesce(jsonb_agg(g.name ORDER BY "  \
@@ -15,10 +15,13 @@
     "jsonb_build_object('id', o.id, 'name', o.name, 'state', o.state, 'last_seen', (SELECT "       \
     "seen_at FROM presence WHERE device_id = o.id), 'same_hardware', o.hardware <> '' AND "        \
     "o.hardware = d.hardware) FROM device o WHERE o.id = d.replaces), coalesce(d.became::text, "   \
-    "'') FROM device d"                                                                            \
-    " LEFT JOIN presence p ON p.device_id = d.id LEFT JOIN bundle b ON b.device_id = d.id AND "    \
+    "'')"
+#define DEVICE_FROM                                                                                \
+    " FROM device d LEFT JOIN presence p ON p.device_id = d.id LEFT JOIN bundle b ON b.device_id " \
+    "= d.id AND "                                                                                  \
     "b.rev = d.desired_rev"                                                                        \
     " LEFT JOIN device_status s ON s.device_id = d.id"
+#define DEVICE_SELECT DEVICE_COLUMNS DEVICE_FROM
 
 static void read_row(const struct rows *r, int i, struct device *d)
 {
@@ -137,31 +140,57 @@ enum err_code device_store_lock(struct db *db, const char *ref, struct arena *a,
     return rc == ERR_OK ? device_store_get(db, rows_text(r, 0, 0), a, ret, e) : rc;
 }
 
-static const struct stmt LIST = {
-    "device_list", 4,
-    DEVICE_SELECT
-    " WHERE d.became IS NULL AND d.name > $1::text AND ($2::text = '' OR d.state = $2::text) AND "
-    "($3::text = '' OR "
-    "EXISTS"
-    " (SELECT 1 FROM device_member m JOIN device_group g ON g.id = m.group_id WHERE m.device_id = "
-    "d.id AND"
-    " (g.name = $3::text OR g.id::text = $3::text))) ORDER BY d.name LIMIT $4::bigint"};
+#define LIST_WHERE                                                                                 \
+    " WHERE d.became IS NULL AND ($2::text = '' OR d.state = $2::text) AND ($3::text = '' OR "     \
+    "EXISTS (SELECT 1 FROM device_member m JOIN device_group g ON g.id = m.group_id WHERE "        \
+    "m.device_id = d.id AND (g.name = $3::text OR g.id::text = $3::text))) AND ($5::text = '' OR " \
+    "position(lower($5::text) IN lower(d.name)) > 0 OR position($5::text IN d.address) > 0)"
+
+static const struct stmt LIST = {"device_list", 5,
+                                 DEVICE_COLUMNS DEVICE_FROM LIST_WHERE
+                                 " AND d.name > $1::text ORDER BY d.name LIMIT $4::bigint"};
+/* The numbers are those of enum device_attention. */
+static const struct stmt BY_ATTENTION = {
+    "device_by_attention", 7,
+    DEVICE_COLUMNS ", r.rank" DEVICE_FROM
+                   " LEFT JOIN (SELECT device_id, min(CASE severity WHEN 'critical' THEN 1 ELSE 2 "
+                   "END) AS worst FROM alert WHERE state <> 'resolved' AND device_id IS NOT NULL "
+                   "GROUP BY device_id) al ON al.device_id = d.id CROSS JOIN LATERAL (SELECT CASE "
+                   "WHEN d.state IN ('pending', 'reattach', 'quarantined') THEN 0 WHEN d.state NOT "
+                   "IN ('observing', 'managed', 'held') THEN 3 WHEN d.fork IS NOT NULL THEN 0 ELSE "
+                   "least(coalesce(al.worst, 3), CASE d.state WHEN 'held' THEN 2 ELSE 3 END) END "
+                   "AS rank) r" LIST_WHERE
+                   " AND (r.rank, d.name) > ($6::bigint, $1::text) AND r.rank <= $7::bigint ORDER "
+                   "BY r.rank, d.name LIMIT $4::bigint"};
 
 static void read_list(const struct rows *r, int i, void *item)
 {
     read_row(r, i, item);
 }
 
-enum err_code device_store_list(struct db *db, const char *after, const char *state,
-                                const char *group, int64_t limit, struct arena *a,
-                                struct device **ret, size_t *ret_n, struct err *e)
+static void read_by_attention(const struct rows *r, int i, void *item)
 {
-    struct rows *r = NULL;
-    enum err_code rc = db_run(
-        db, &LIST, (struct db_param[]){P_TEXT(after), P_TEXT(state), P_TEXT(group), P_INT(limit)},
-        a, &r, e);
+    struct device *d = item;
 
-    return rc == ERR_OK ? rows_read(r, sizeof **ret, read_list, ret, ret_n, e) : rc;
+    read_row(r, i, d);
+    d->attention = (enum device_attention)rows_int(r, i, 37);
+}
+
+enum err_code device_store_list(struct db *db, const struct device_filter *f,
+                                enum device_attention rank, const char *after, int64_t limit,
+                                struct arena *a, struct device **ret, size_t *ret_n, struct err *e)
+{
+    const int64_t last = f->attention_only ? ATTENTION_LOOK : ATTENTION_NONE;
+    struct rows *r = NULL;
+    enum err_code rc =
+        db_run(db, f->by_attention ? &BY_ATTENTION : &LIST,
+               (struct db_param[]){P_TEXT(after), P_TEXT(f->state), P_TEXT(f->group), P_INT(limit),
+                                   P_TEXT(f->text), P_INT(rank), P_INT(last)},
+               a, &r, e);
+
+    return rc == ERR_OK ? rows_read(r, sizeof **ret,
+                                    f->by_attention ? read_by_attention : read_list, ret, ret_n, e)
+                        : rc;
 }
 
 static const struct stmt BY_TOKEN = {
@@ -285,5 +314,5 @@ enum err_code device_store_hold_over(struct db *db, struct arena *a, const char 
 }
 
 const struct stmt *const device_store_stmts[] = {
-    &BY_ID, &BY_NAME, &BY_KID, &LOCK_ID, &LOCK_NAME, &LIST, &BY_TOKEN, &INSERT,
-    &SAVE,  &DELETE,  &JOIN,   &NAMES,   &HOLD_OVER, &KEY,  NULL};
+    &BY_ID,  &BY_NAME, &BY_KID, &LOCK_ID, &LOCK_NAME, &LIST,      &BY_ATTENTION, &BY_TOKEN,
+    &INSERT, &SAVE,    &DELETE, &JOIN,    &NAMES,     &HOLD_OVER, &KEY,          NULL};

@@ -5,6 +5,20 @@
 
 extern const struct stmt *const device_store_stmts[];
 
+/* How much a device asks for a person; by state and by the alerts that are open about it. */
+enum device_attention {
+    ATTENTION_PERSON,  /* it waits for a decision: to be approved, taken back, or it is quarantined or there twice */
+    ATTENTION_TROUBLE, /* a critical alert is open */
+    ATTENTION_LOOK,    /* another alert is open, or it is held */
+    ATTENTION_NONE     /* also: not in service any more */
+};
+struct device_filter { /* texts: "" for all */
+    const char *state, *group; /* the group's name or id */
+    const char *text;          /* part of the name or of the address, in any case */
+    bool by_attention;         /* most urgent first, then by name; else by name */
+    bool attention_only;       /* with by_attention: without ATTENTION_NONE */
+};
+
 struct device { /* one row with what belongs to it; all borrowed from the arena */
     const char *id, *name, *state, *mode, *placement, *drift, *kid, *fingerprint, *receipt, *approver, *address;
     const char *held_reason, *token_id;
@@ -23,6 +37,7 @@ struct device { /* one row with what belongs to it; all borrowed from the arena 
     const json_t *replaces;                 /* of a pending one: {"id","name","state","last_seen","same_hardware"} of the device
                                                this machine seems to have been; NULL: none */
     const char *became;                     /* of a retired one: the device whose place it took; "" none */
+    enum device_attention attention;        /* of device_store_list() by attention */
 };
 
 /* ref: id or name.  ERR_NOT_FOUND. */
@@ -34,9 +49,9 @@ MUST_USE enum err_code device_store_lock(struct db *db, const char *ref, struct 
                                          struct err *e);
 MUST_USE enum err_code device_store_by_kid(struct db *db, const char *kid, struct arena *a, struct device *ret,
                                            struct err *e);
-/* By name, after the name of the cursor; state and group may be "".  Not those that became another. */
-MUST_USE enum err_code device_store_list(struct db *db, const char *after, const char *state, const char *group, int64_t limit,
-                                         struct arena *a, struct device **ret, size_t *ret_n, struct err *e);
+/* Those after the one named (by attention: of that rank and name; "" begins), in the filter's order.  Not those that became another. */
+MUST_USE enum err_code device_store_list(struct db *db, const struct device_filter *f, enum device_attention rank, const char *after,
+                                         int64_t limit, struct arena *a, struct device **ret, size_t *ret_n, struct err *e);
 /* What came through a token: array of {"id","name","state"}, new reference. */
 MUST_USE enum err_code device_store_by_token(struct db *db, const char *token_id, json_t **ret, struct err *e);
 

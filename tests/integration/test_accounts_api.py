@@ -238,7 +238,9 @@ def test_preferences_follow_the_account(parent, admin, account):
     assert one.ok("PATCH", "/session/preferences", {"lang": "ja", "theme": "dark", "zone": "Asia/Tokyo", "page_size": 100})["zone"] == "Asia/Tokyo"
     assert one.ok("PATCH", "/session/preferences", {"theme": None}) == {"lang": "ja", "zone": "Asia/Tokyo", "page_size": 100}
     assert parent.login(name, password).ok("GET", "/session/preferences") == {"lang": "ja", "zone": "Asia/Tokyo", "page_size": 100}
-    for bad, where in (({"zone": "Tokyo; DROP"}, "/zone"), ({"page_size": 30}, "/page_size"), ({"theme": "pink"}, "/theme"), ({"colour": "x"}, "/colour")):
+    for bad, where in (({"zone": "Tokyo; DROP"}, "/zone"), ({"page_size": 30}, "/page_size"), ({"theme": "pink"}, "/theme"), ({"keys": "no"}, "/keys"), ({"colour": "x"}, "/colour")):
         r = one.patch("/session/preferences", json=bad)
         assert r.status_code == 422 and r.json()["errors"][0]["pointer"] == where
     assert one.ok("GET", "/session/preferences")["page_size"] == 100
+    assert one.ok("PATCH", "/session/preferences", {"keys": False})["keys"] is False
+    assert "keys" not in one.ok("PATCH", "/session/preferences", {"keys": None})

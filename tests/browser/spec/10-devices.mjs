@@ -34,6 +34,31 @@ export default async ({ page, test, open, call, everyLook, children, language })
     await page.getByRole("button", { name: "Clear" }).click();
     await row("mx-odd").waitFor();
   });
+  await test("devices: what asks for attention comes first; a part of the name finds one, in both languages", async () => {
+    await call("POST", `/devices/${children[1].name}/hold`, { minutes: 5, reason: "browser" }, { "If-Match": (await call("GET", `/devices/${children[1].name}`)).etag });
+    try {
+      await open("/devices");
+      const names = () => page.locator("tbody tr td:first-child").allTextContents();
+      await page.waitForFunction(([a, b]) => { const all = [...document.querySelectorAll("tbody tr td:first-child")].map((x) => x.textContent); return all.includes(a) && all.indexOf(b) >= 0 && all.indexOf(b) < all.indexOf(a); }, [children[0].name, children[1].name]);
+      await page.getByRole("combobox", { name: "Order" }).selectOption("name");
+      await page.waitForURL(/order=name/);
+      await page.waitForFunction(([a]) => document.querySelector("tbody tr td:first-child")?.textContent === a, [children[0].name]);
+      await page.getByRole("combobox", { name: "Order" }).selectOption("only");
+      await row(children[0].name).waitFor({ state: "detached" });
+      assert.ok((await names()).includes(children[1].name));
+    } finally {
+      await call("POST", `/devices/${children[1].name}/release`, {}, { "If-Match": (await call("GET", `/devices/${children[1].name}`)).etag });
+    }
+    await open("/devices");
+    await language("ja");
+    await page.getByRole("textbox", { name: "名前またはアドレス" }).fill("ODD");
+    await page.waitForURL(/q=ODD/);
+    await row(children[0].name).waitFor({ state: "detached" });
+    await row("mx-odd").waitFor();
+    await language("en");
+    await open("/devices");
+    await row(children[0].name).waitFor();
+  });
   await test("devices: every language and theme", async () => { await everyLook("devices"); });
   await test("device: desired, on disk and running are told apart", async () => {
     await open("/devices");

@@ -10,6 +10,7 @@ import { areas } from "./areas";
 import { LanguageSwitch } from "./language";
 import { Notifications } from "./notifications";
 import { PreferencesDialog, remember, usePreferences } from "./preferences";
+import { Help } from "./help";
 import { GlobalSearch } from "./search";
 import { useSession } from "./session";
 import { currentTheme, setTheme, type Theme } from "./theme";
@@ -73,6 +74,7 @@ export function Frame() {
             <ToolbarItem align={{ default: "alignEnd" }} alignSelf="center" className="inari-roomy">{t("zone", { zone: currentZone() })}</ToolbarItem>
             {may("settings:read") ? <ToolbarItem><Suspense fallback={null}><Pending /></Suspense></ToolbarItem> : null}
             <ToolbarItem className="inari-tight"><GlobalSearch /></ToolbarItem>
+            <ToolbarItem className="inari-roomy"><Help /></ToolbarItem>
             <ToolbarItem className="inari-roomy"><Notifications /></ToolbarItem>
             <ToolbarItem><LanguageSwitch onChoose={(l) => remember({ lang: l })} /></ToolbarItem>
             <ToolbarItem><AccountMenu /></ToolbarItem>

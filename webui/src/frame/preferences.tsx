@@ -6,7 +6,8 @@ import { useTranslation } from "../i18n/use";
 import type { Schemas } from "../api/client";
 import { get, send } from "../api/use";
 import { currentLanguage, LANGUAGES, type Language, setLanguage } from "../i18n";
-import { currentZone, FormDialog, FormGroup, FormSelect, FormSelectOption, keepPageSize, keepZone, PAGE_SIZES, pageSize, useToast } from "../ui";
+import { Checkbox, currentZone, FormDialog, FormGroup, FormSelect, FormSelectOption, keepPageSize, keepZone, PAGE_SIZES, pageSize, useToast } from "../ui";
+import { keepKeys, keysOn } from "./keys";
 import { currentTheme, setTheme, type Theme } from "./theme";
 
 type Preferences = Schemas["Preferences"];
@@ -16,6 +17,7 @@ async function show(p: Preferences): Promise<void> {
   if (p.theme !== undefined) setTheme(p.theme);
   if (p.zone !== undefined) keepZone(p.zone);
   if (p.page_size !== undefined) keepPageSize(p.page_size);
+  if (p.keys !== undefined) keepKeys(p.keys);
   if (p.lang !== undefined && p.lang !== currentLanguage()) await setLanguage(p.lang);
   else await i18next.changeLanguage(currentLanguage()); // every text and time is drawn anew
 }
@@ -42,10 +44,10 @@ export function usePreferences(account: string | undefined): void {
 
 export function PreferencesDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation(), toast = useToast();
-  const [lang, setLang] = useState<Language>(currentLanguage()), [theme, keep] = useState<Theme>(currentTheme()), [zone, setZone] = useState(currentZone()), [rows, setRows] = useState(pageSize());
+  const [lang, setLang] = useState<Language>(currentLanguage()), [theme, keep] = useState<Theme>(currentTheme()), [zone, setZone] = useState(currentZone()), [rows, setRows] = useState(pageSize()), [keys, setKeys] = useState(keysOn());
   const zones = ["UTC", ...Intl.supportedValuesOf("timeZone").filter((z) => z !== "UTC")];
   const keepAll = async () => {
-    await show((await save({ lang, theme, zone, page_size: rows })).data as Preferences);
+    await show((await save({ lang, theme, zone, page_size: rows, keys })).data as Preferences);
     toast.show({ title: i18next.t("preferences_saved") });
   };
   return (
@@ -62,6 +64,7 @@ export function PreferencesDialog({ onClose }: { onClose: () => void }) {
       <FormGroup label={t("rows")} fieldId="preference-rows">
         <FormSelect id="preference-rows" value={String(rows)} onChange={(_, v) => setRows(PAGE_SIZES.find((n) => String(n) === v) ?? 50)}>{PAGE_SIZES.map((n) => <FormSelectOption key={n} value={String(n)} label={String(n)} />)}</FormSelect>
       </FormGroup>
+      <Checkbox id="preference-keys" label={t("keys_on")} description={t("keys_on_help")} isChecked={keys} onChange={(_, on) => setKeys(on)} />
     </FormDialog>
   );
 }

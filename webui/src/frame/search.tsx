@@ -7,6 +7,7 @@ import { useTranslation } from "../i18n/use";
 import { useGet } from "../api/use";
 import { Button, Foreign, Modal, ModalBody, ModalHeader, SearchIcon, TextInput } from "../ui";
 import { areas } from "./areas";
+import { onKeys } from "./keys";
 import { deviceLink, messagesLink, settingLink } from "./links";
 import { useSession } from "./session";
 
@@ -69,19 +70,12 @@ function SearchBox({ onClose }: { onClose: () => void }) {
   );
 }
 
-const typing = (e: Element | null) => e instanceof HTMLElement && (e.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(e.tagName));
-
 export function GlobalSearch() {
   const { t } = useTranslation(), [open, setOpen] = useState(false);
-  useEffect(() => {
-    const key = (e: globalThis.KeyboardEvent) => {
-      if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || typing(document.activeElement) || document.querySelector('[role="dialog"]') !== null) return;
-      e.preventDefault();
-      setOpen(true);
-    };
-    document.addEventListener("keydown", key);
-    return () => document.removeEventListener("keydown", key);
-  }, []);
+  useEffect(() => onKeys((key) => {
+    if (key === "/") setOpen(true);
+    return key === "/";
+  }), []);
   return (
     <>
       <Button variant="plain" aria-label={t("search")} title={t("search_key")} icon={<SearchIcon />} onClick={() => setOpen(true)} />

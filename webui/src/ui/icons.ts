@@ -6,3 +6,4 @@ export { default as ExclamationTriangleIcon } from "@patternfly/react-icons/dist
 export { default as InfoCircleIcon } from "@patternfly/react-icons/dist/esm/icons/info-circle-icon";
 export { default as InProgressIcon } from "@patternfly/react-icons/dist/esm/icons/in-progress-icon";
 export { default as UserIcon } from "@patternfly/react-icons/dist/esm/icons/user-icon";
+export { default as HelpIcon } from "@patternfly/react-icons/dist/esm/icons/outlined-question-circle-icon";

@@ -11,7 +11,9 @@ const REFRESH_MS = 5000;
 
 export function DeviceList() {
   const { t } = useTranslation("devices"), { t: common } = useTranslation(), url = useUrlState();
-  const query = { ...pageOf(url), ...(url.get("state") ? { state: url.get("state") } : {}), ...(url.get("group") ? { group: url.get("group") } : {}) };
+  const order = url.get("order"), attention = order === "name" ? undefined : order === "only" ? ("only" as const) : ("first" as const);
+  const asked = { q: url.get("q"), state: url.get("state"), group: url.get("group") };
+  const query = { ...pageOf(url), ...Object.fromEntries(Object.entries(asked).filter(([, v]) => v !== "")), ...(attention === undefined ? {} : { attention }) };
   const devices = useGet("/api/v1/devices", { query }, { every: REFRESH_MS }), groups = useGet("/api/v1/groups", { query: { limit: 500 } });
   const columns = useMemo((): Column<Device>[] => [
     { key: "name", label: t("name"), cell: (d) => <Link to={deviceLink(d.name)}><Foreign text={d.name} /></Link> },
@@ -28,10 +30,14 @@ export function DeviceList() {
     { key: "state", label: t("state"), cell: (d) => t(`state_${d.state}`) },
     { key: "seen", label: t("last_seen"), cell: (d) => <Time at={d.last_seen} relative /> },
   ], [t, common]);
-  const filtered = url.get("state") !== "" || url.get("group") !== "" || url.get("cursor") !== "";
+  const filtered = Object.values(asked).some((v) => v !== "") || order === "only" || url.get("cursor") !== "";
+  const quoted = (x: string) => `'${x.replaceAll("'", `'\\''`)}'`;
+  const inarictl = ["inarictl devices", ...([["text", asked.q], ["state", asked.state], ["group", asked.group]] as const).filter(([, v]) => v !== "").map(([k, v]) => `--${k} ${quoted(v)}`), ...(attention === "only" ? ["--attention"] : [])].join(" ");
   return (
-    <Page title={t("title")} actions={<><Link to={joinLink}>{t("join")}</Link> <ApiCalls call={{ path: `/api/v1/devices?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl: "inarictl devices" }} /></>}>
+    <Page title={t("title")} actions={<><Link to={joinLink}>{t("join")}</Link> <ApiCalls call={{ path: `/api/v1/devices?${new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]))}`, inarictl }} /></>}>
       <FilterBar filters={[
+        { kind: "text", name: "q", label: t("find") },
+        { kind: "choice", name: "order", label: t("order"), all: t("order_first"), options: (["only", "name"] as const).map((x) => ({ value: x, label: t(`order_${x}`) })) },
         { kind: "choice", name: "state", label: t("state"), options: STATES.map((s) => ({ value: s, label: t(`state_${s}`) })) },
         { kind: "choice", name: "group", label: t("group"), options: (groups.data?.data.items ?? []).map((g) => ({ value: g.id, label: g.name })) },
       ]} />
