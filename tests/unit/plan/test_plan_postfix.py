@@ -402,16 +402,7 @@ def test_front_relays_for_the_listed_only(networks):
 
 
 # Ways to write a foreign recipient, or a way to one through a domain of ours.
-FORMS = ["x@foreign.test", "X@FOREIGN.TEST", "x@foreign.test.", "x@sub.foreign.test", "x@example.test.foreign.test", '"x"@foreign.test',
-         '"x y"@foreign.test', "x+y@foreign.test", "postmaster@foreign.test", "x@[192.0.2.80]", "x@[IPv6:2001:db8::80]", "x@192.0.2.80",
-         "x@[::ffff:192.0.2.80]", "x@[IPv6:::ffff:192.0.2.80]", "@example.test:x@foreign.test", "@example.test,@b.test:x@foreign.test",
-         "@foreign.test:x@example.test", "x%foreign.test@example.test", "x%foreign.test", "x%foreign.test%example.test@example.test",
-         "x%foreign.test@", "x@foreign.test@example.test", "x@example.test@foreign.test", "x@mx1.example.test@foreign.test",
-         '"x@foreign.test"@example.test', '"x@foreign.test"', '"x%foreign.test"@example.test', "foreign.test!x", "foreign.test!x@example.test",
-         "example.test!x@foreign.test", "foreign.test!example.test!x", "x@foreign.test%example.test", "x@example.test%foreign.test",
-         "x\\@foreign.test@example.test", "x@foreign.test:25", "x@foreign.test(example.test)", "(x)x@foreign.test", "x@(example.test)foreign.test",
-         "x @foreign.test", "x@ foreign.test", "x@xn--fsq.foreign.test", "x@foreign_.test", "x@-foreign.test", "x@[foreign.test]", "x@foreign.test,x@example.test",
-         "x@example.test,x@foreign.test", "x;@foreign.test", "x@foreign.test x@example.test", "@foreign.test", "x@.foreign.test"]
+FORMS = [line for line in (pathlib.Path(__file__).parents[2] / "data/foreign-recipients.txt").read_text().split("\n") if line and line[0] != "#"]
 
 
 @pytest.mark.parametrize("mode", ["direct", "front"])
@@ -433,7 +424,7 @@ def test_no_form_of_a_foreign_recipient_is_relayed(mode, client):
                 taken.append(to)
             else:
                 assert answers[3][:1] == "5", (to, answers)
-        assert not [to for to in taken if to.lower().rstrip(".").endswith("@foreign.test") and to.count("@") == 1], taken
+        assert set(taken) <= {"@foreign.test:x@example.test"}  # RFC 5321 says to ignore the way: a user of our own
         assert talk(how["port"] if "port" in how else 25, "EHLO c.test", "MAIL FROM:<a@sender.test>", "RCPT TO:<x@example.test>", "DATA",
                     b"Subject: last\r\n\r\n.\r\n", **{k: v for k, v in how.items() if k != "port"})[-1][:3] == "250"
         wait(lambda: any(b"Subject: last" in m[2] for m in inside.messages) and not postfix.queue(), "what was taken", 20)
