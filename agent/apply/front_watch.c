@@ -18,6 +18,23 @@ enum {
     LOOK_AGAIN_MS = 2000,  /* somebody else (systemd) starts it, or it is not known to us */
 };
 
+/* {zone: {state, error}}: what does not change with each mail. */
+static json_t *zones_json(const json_t *said)
+{
+    const char *name;
+    const json_t *zone;
+    json_t *all = json_object();
+
+    json_object_foreach(json_object_get(said, "zones"), name, zone)
+    {
+        const char *state = json_str(zone, "state", "");
+        const char *error = strcmp(state, "down") == 0 ? json_str(zone, "last_error", "") : "";
+        (void)json_object_set_new(all, name,
+                                  json_pack("{s:s,s:s}", "state", state, "error", error));
+    }
+    return all;
+}
+
 json_t *front_running(struct helper *h)
 {
     struct foxproxy_state s;
@@ -32,14 +49,14 @@ json_t *front_running(struct helper *h)
         return NULL;
     }
     clock_format(s.since_ms, since);
-    j = json_pack("{s:s,s:I,s:s?,s:s,s:s,s:b,s:I}", "state",
+    j = json_pack("{s:s,s:I,s:s?,s:s,s:s,s:b,s:I,s:o}", "state",
                   s.pid == 0   ? "stopped"
                   : !s.answers ? "mute"
                   : s.draining ? "draining"
                                : "running",
                   "pid", (json_int_t)s.pid, "since", s.pid == 0 ? NULL : since, "version",
                   h->fox.version, "digest", s.digest, "wanted", front_is_wanted(h), "ended",
-                  (json_int_t)h->front.ended);
+                  (json_int_t)h->front.ended, "zones", zones_json(s.said));
     foxproxy_state_clear(&s);
     return j;
 }

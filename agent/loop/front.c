@@ -9,6 +9,33 @@ static const json_t *seen(const struct loop *l)
     return json_object_get(l->work.running, "foxproxy");
 }
 
+/* A DNS list that something is wrong with: mail goes on without it, and somebody should know. */
+static bool zone_trouble(const json_t *f, char *text, size_t size)
+{
+    static const char *const worst[] = {"lists_all", "down", "empty"};
+    const char *name;
+    const json_t *zone;
+
+    for (size_t i = 0; i < COUNT_OF(worst); i++) {
+        json_object_foreach(json_object_get(f, "zones"), name, zone)
+        {
+            if (strcmp(json_str(zone, "state", ""), worst[i]) != 0)
+                continue;
+            if (i == 0)
+                (void)snprintf(text, size, "the DNS list %s lists every address and is not used",
+                               name);
+            else if (i == 1)
+                (void)snprintf(text, size, "the DNS list %s fails and mail passes without it: %s",
+                               name, json_str(zone, "error", ""));
+            else
+                (void)snprintf(text, size, "the DNS list %s has no test entry: does it still live?",
+                               name);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool front_shows(struct loop *l)
 {
     const json_t *f = seen(l);
@@ -16,6 +43,7 @@ bool front_shows(struct loop *l)
     int64_t ended = json_int(f, "ended", 0);
     bool again = ended > l->work.front_ended; /* a new helper counts from 0 */
     bool moved;
+    char text[512];
 
     if (!json_bool(f, "wanted", false))
         return false;
@@ -30,6 +58,9 @@ bool front_shows(struct loop *l)
     else if (again)
         moved = condition_set(&l->conditions, COND_SERVICE_RUNNING, COND_TRUE, "FrontStartedAgain",
                               "foxproxy ended by itself and was started again");
+    else if (zone_trouble(f, text, sizeof text))
+        moved =
+            condition_set(&l->conditions, COND_SERVICE_RUNNING, COND_TRUE, "FrontZone", "%s", text);
     else
         return false;
     if (moved)

@@ -267,6 +267,21 @@ def test_found_other_bytes_at_the_commit(device):
     whole(device, c, 1, "front")
 
 
+def test_a_dead_dns_list_is_told(device):
+    """Mail passes, and "running" names the list and why."""
+    c = device.client()
+    c.call("stage", digest=digest(1), device_id=DEVICE, epoch=1, rev=1, pub=1,
+           settings=settings(path__mode="front", smtp__banner_text="number1", sender_filter__reputation="on",
+                             sender_filter__zones={"bl.test": {}}, sender_filter__resolvers={"127.0.0.9": {}}))
+    c.call("validate", digest=digest(1))
+    c.call("trial_stop", digest=digest(1))
+    c.call("switch", digest=digest(1))
+    c.call("commit", digest=digest(1))
+    wait_until(lambda: c.call("running")["foxproxy"]["zones"] == {"bl.test": {"state": "down", "error": "the resolver cannot be reached"}},
+               "the list to be known as down", 30)
+    whole(device, c, 1, "front")
+
+
 # -- while clients come ----------------------------------------------------------------------------------------------
 class Clients:
     """Connect, take the greeting and leave, again and again; like any sender, with the system's patience."""

@@ -8,7 +8,8 @@ import pytest
 from parentlib import wait_until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-KEYS = ("path.mode", "smtp.relay_networks", "sender_filter.max_sessions")
+KEYS = ("path.mode", "smtp.relay_networks", "sender_filter.max_sessions", "sender_filter.reputation", "sender_filter.zones",
+        "sender_filter.resolvers")
 RCPT = ("import smtplib,sys\nwith smtplib.SMTP(sys.argv[1],25,timeout=20) as s:\n s.ehlo('outside.lab.test')\n"
         " s.mail('a@outside.test')\n print(*s.rcpt(sys.argv[2]))")
 
@@ -80,6 +81,21 @@ def test_dead_foxproxy_is_back_and_the_parent_hears_of_it(lab, child):
         c = {x["type"]: x for x in lab.api.ok("GET", f"/devices/{child}")["conditions"]}
         return c["ServiceRunning"]["reason"] == "FrontStartedAgain"
     wait_until(said, "the parent to hear of it", 90, 0.5)
+
+
+def test_a_dead_dns_list_stops_nothing_and_is_said(lab, child):
+    """From the API to the socket: nobody answers for the list; mail comes in all the same, and the device's conditions say it."""
+    lab.api.publish({"devices": {child: {"path.mode": "front", "sender_filter.reputation": "on", "sender_filter.zones": {"bl.lab.test": {}},
+                                         "sender_filter.resolvers": {"127.0.0.9": {}}}}}, "a list that is dead")
+    lab.wait_in_sync([child])
+
+    def said():
+        c = {x["type"]: x for x in lab.api.ok("GET", f"/devices/{child}")["conditions"]}["ServiceRunning"]
+        return (c["status"], c["reason"]) == ("True", "FrontZone") and "bl.lab.test" in c["message"]
+    wait_until(said, "the parent to hear of it", 90, 0.5)
+    assert rcpt(lab, "outside", child, "x@foreign.example.org").startswith(("554", "454"))
+    zones = lab.api.ok("GET", f"/devices/{child}")["running"]["foxproxy"]["zones"]
+    assert zones["bl.lab.test"]["state"] == "down" and zones["bl.lab.test"]["error"]
 
 
 def test_wiring_removed_by_hand_is_closed(lab, child):
