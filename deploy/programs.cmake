@@ -23,8 +23,8 @@ RemoveIPC=yes
 SystemCallArchitectures=native")
 set(INARI_LIBEXEC ${CMAKE_INSTALL_LIBEXECDIR}/inari)
 
-foreach(unit inarid inari-postgres inari-agent inari-helper inari-foxproxy)
-    if(unit MATCHES "^inari-(agent|helper|foxproxy)$")
+foreach(unit inarid inari-postgres inari-agent inari-helper inari-foxproxy inari-hold@)
+    if(unit MATCHES "^inari-(agent|helper|foxproxy|hold@)$")
         set(part agent)
     else()
         set(part server)

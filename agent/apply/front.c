@@ -314,7 +314,7 @@ void front_hold(struct helper *h)
     if (h->n_moving == 0)
         return;
     h->held = true;
-    if (syn_hold_begin(h->moving, h->n_moving, &e) != ERR_OK) {
+    if (syn_hold_begin(h->fox.systemd, h->moving, h->n_moving, &e) != ERR_OK) {
         log_event(LOG_LEVEL_WARN, "front.not-held", KV_STR("reason", e.msg));
         return;
     }
@@ -327,7 +327,7 @@ void front_hold(struct helper *h)
 void front_end(struct helper *h)
 {
     if (h->held)
-        syn_hold_end();
+        syn_hold_end(h->fox.systemd, h->moving, h->n_moving);
     h->held = false;
 }
 

@@ -3,6 +3,7 @@
 #include "apply/server.h"
 #include "base/log.h"
 #include "targets/postfix_trial.h"
+#include "targets/syn_hold.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -21,14 +22,17 @@ static void on_signal(int sig)
 
 static int usage(FILE *to, int status)
 {
-    (void)fputs("usage: inari-helper [--config FILE] [--check | --show-settings | --sample | "
-                "--version | --help]\n"
-                "  --config FILE    settings (default " AGENT_CONF_DEFAULT
-                ", or built-in values without it)\n"
-                "  --check          read the settings and ask Postfix about itself, then end\n"
-                "  --show-settings  print what is in force\n"
-                "  --sample         print a commented sample of agent.conf\n",
-                to);
+    (void)fputs(
+        "usage: inari-helper [--config FILE] [--check | --show-settings | --sample | "
+        "--hold PORTS | --version | --help]\n"
+        "  --config FILE    settings (default " AGENT_CONF_DEFAULT
+        ", or built-in values without it)\n"
+        "  --check          read the settings and ask Postfix about itself, then end\n"
+        "  --show-settings  print what is in force\n"
+        "  --sample         print a commented sample of agent.conf\n"
+        "  --hold PORT-...  new connections to these ports wait for 8 s; '' lets them in again\n"
+        "                   (of the unit inari-hold@.service)\n",
+        to);
     return status;
 }
 
@@ -123,16 +127,14 @@ static int check(const struct agent_settings *set)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"check", no_argument, NULL, 'k'},
-                                            {"show-settings", no_argument, NULL, 's'},
-                                            {"sample", no_argument, NULL, 'm'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},  {"check", no_argument, NULL, 'k'},
+        {"show-settings", no_argument, NULL, 's'}, {"sample", no_argument, NULL, 'm'},
+        {"hold", required_argument, NULL, 'o'},    {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
     struct strbuf out = STRBUF_INIT(64 * KIB);
     struct agent_settings set;
-    const char *path = NULL;
+    const char *path = NULL, *ports = "";
     struct err e = {0};
     int c, mode = 'r', status;
 
@@ -144,6 +146,8 @@ int main(int argc, char **argv)
             path = optarg;
         else
             mode = c;
+        if (c == 'o')
+            ports = optarg;
     }
     if (optind != argc)
         return usage(stderr, 2);
@@ -155,6 +159,8 @@ int main(int argc, char **argv)
         agent_settings_sample(&out);
         return print(&out);
     }
+    if (mode == 'o')
+        return syn_hold_unit(ports, &e) == ERR_OK ? 0 : fail("could not hold connections", &e);
     if (agent_settings_load(path, &set, &e) != ERR_OK)
         return fail("could not read the settings", &e);
     log_init("inari-helper", level_of(set.log_level));

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { NFT_MS = 2000 };
+enum { NFT_MS = 2000, UNIT_MS = 4000 };
 
 static const char nft[] = "/usr/sbin/nft";
 /* The first two lines make it new, whatever was there; a file is one transaction of the kernel. */
@@ -19,13 +19,13 @@ static const char rules[] =
     "    tcp flags & (fin | syn | rst | ack) == syn tcp dport @ports drop; }\n"
     "}\n";
 
-static enum err_code run(const char *const *argv, struct slice input, struct err *e)
+static enum err_code run(const char *const *argv, struct slice input, int timeout_ms, struct err *e)
 {
     struct proc_result r = {0};
-    enum err_code rc = proc_run(argv, NULL, input, NFT_MS, &r, e);
+    enum err_code rc = proc_run(argv, NULL, input, timeout_ms, &r, e);
 
     if (rc == ERR_OK && (r.timed_out || r.status != 0))
-        rc = err_set(e, ERR_UNAVAILABLE, "nft: %.200s",
+        rc = err_set(e, ERR_UNAVAILABLE, "%s: %.200s", argv[0],
                      r.timed_out       ? "no result in time"
                      : r.output_n == 0 ? "failed"
                                        : r.output);
@@ -33,7 +33,9 @@ static enum err_code run(const char *const *argv, struct slice input, struct err
     return rc;
 }
 
-enum err_code syn_hold_begin(const int *ports, size_t n, struct err *e)
+/* --- by ourselves --- */
+
+static enum err_code hold(const int *ports, size_t n, struct err *e)
 {
     const char *const argv[] = {nft, "-f", "-", NULL};
     AUTO_STRBUF struct strbuf text = STRBUF_INIT(4 * KIB);
@@ -44,15 +46,63 @@ enum err_code syn_hold_begin(const int *ports, size_t n, struct err *e)
     for (size_t i = 0; i < n; i++)
         strbuf_printf(&text, "add element inet inari_hold ports { %d timeout %ds }\n", ports[i],
                       SYN_HOLD_MAX_MS / 1000);
-    return strbuf_ok(&text) ? run(argv, strbuf_slice(&text), e)
+    return strbuf_ok(&text) ? run(argv, strbuf_slice(&text), NFT_MS, e)
                             : err_set(e, ERR_NO_MEMORY, "out of memory");
 }
 
-void syn_hold_end(void)
+static enum err_code let_in(struct err *e)
 {
     const char *const argv[] = {nft, "delete", "table", "inet", "inari_hold", NULL};
+
+    return access(nft, X_OK) != 0 ? ERR_OK : run(argv, (struct slice){NULL, 0}, NFT_MS, e);
+}
+
+/* --- through the unit --- */
+
+/* restart: one that a dead helper left is begun anew. */
+static enum err_code ask_unit(const char *word, const int *ports, size_t n, struct err *e)
+{
+    AUTO_STRBUF struct strbuf name = STRBUF_INIT(256);
+
+    strbuf_puts(&name, "inari-hold@");
+    for (size_t i = 0; i < n; i++)
+        strbuf_printf(&name, "%s%d", i == 0 ? "" : "-", ports[i]);
+    strbuf_puts(&name, ".service");
+    return strbuf_ok(&name)
+               ? run((const char *const[]){"/usr/bin/systemctl", word, strbuf_str(&name), NULL},
+                     (struct slice){NULL, 0}, UNIT_MS, e)
+               : err_set(e, ERR_NO_MEMORY, "out of memory");
+}
+
+enum err_code syn_hold_unit(const char *text, struct err *e)
+{
+    struct slice rest = slice_of(text);
+    int ports[SYN_HOLD_PORTS];
+    size_t n = 0;
+
+    if (*text == '\0')
+        return let_in(e);
+    while (rest.n > 0) {
+        uint64_t port;
+        if (n == SYN_HOLD_PORTS || !parse_u64(slice_cut(&rest, '-'), 1, 65535, &port))
+            return err_set(e, ERR_INVALID, "\"%s\": ports from 1 to 65535 with \"-\" between them",
+                           text);
+        ports[n++] = (int)port;
+    }
+    return hold(ports, n, e);
+}
+
+/* --- */
+
+enum err_code syn_hold_begin(bool systemd, const int *ports, size_t n, struct err *e)
+{
+    return systemd ? ask_unit("restart", ports, n, e) : hold(ports, n, e);
+}
+
+void syn_hold_end(bool systemd, const int *ports, size_t n)
+{
     struct err e = {0};
 
-    if (access(nft, X_OK) == 0 && run(argv, (struct slice){NULL, 0}, &e) != ERR_OK)
+    if ((systemd ? ask_unit("stop", ports, n, &e) : let_in(&e)) != ERR_OK)
         log_event(LOG_LEVEL_DEBUG, "hold.nothing", KV_STR("reason", e.msg));
 }

@@ -18,7 +18,7 @@ static const char usage_text[] =
     "when there is one\n"
     "       foxproxy [OPTION...] --ask REQUEST   one request to the running foxproxy: a verb, or a "
     "JSON object\n"
-    "  --config FILE    settings                            default /etc/inari/foxproxy.ini\n"
+    "  --config FILE    settings                            default /etc/inari-foxproxy/foxproxy.ini\n"
     "  --control PATH   control socket                      default /run/inari-foxproxy/control\n"
     "  --state DIR      what is remembered over restarts    default /var/lib/inari-foxproxy\n"
     "  --user NAME      who it becomes when root starts it  default foxproxy\n"
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    struct daemon_options o = {.config = "/etc/inari/foxproxy.ini",
+    struct daemon_options o = {.config = "/etc/inari-foxproxy/foxproxy.ini",
                                .control = "/run/inari-foxproxy/control",
                                .state = "/var/lib/inari-foxproxy",
                                .user = "foxproxy",

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper": 2.5, "inari-foxproxy": 2.5}
+BARS = {"inarid": 2.5, "inari-postgres": 2.5, "inari-agent": 2.5, "inari-helper": 2.5, "inari-foxproxy": 2.5, "inari-hold@": 2.5}
 FILES = ("lib/systemd/system/inarid.service", "lib/systemd/system/inari-postgres.service",
          "lib/systemd/system/inari-agent.service", "lib/systemd/system/inari-helper.service",
          "lib/systemd/system/inari-foxproxy.service", "sbin/foxproxy",

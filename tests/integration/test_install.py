@@ -15,7 +15,7 @@ COMMAND = os.path.join(SOURCE, "deploy", "install")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 PARENT_ONLY = {"inarid", "inari-postgres", "inarid.service", "inari-postgres.service", "inarid.conf", "inarid.8"}
 CHILD_ONLY = {"inari-agent", "inari-helper", "foxproxy", "inari-agent.service", "inari-helper.service",
-              "inari-foxproxy.service", "agent.conf", "inari-agent.8", "inari-helper.8", "foxproxy.8"}
+              "inari-foxproxy.service", "inari-hold@.service", "agent.conf", "inari-agent.8", "inari-helper.8", "foxproxy.8"}
 SANITIZERS = "[Service]\nEnvironment=ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=0\n"
 
 

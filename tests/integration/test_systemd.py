@@ -53,7 +53,7 @@ class Host(systemdlib.Machine):
     def install(self):
         self.run("systemd-sysusers")
         self.run("systemd-tmpfiles", "--create", "/usr/local/lib/tmpfiles.d/inari.conf")
-        for unit in UNITS:
+        for unit in (*UNITS, "inari-foxproxy", "inari-hold@"):
             self.write(f"/etc/systemd/system/{unit}.service.d/sanitizers.conf", SANITIZERS)
         self.write("/etc/inari/inarid.conf", CONF)
         self.run("systemctl", "daemon-reload")
@@ -197,6 +197,34 @@ def test_what_needs_a_restart_goes_through_systemctl(machine):
     machine.wait_committed(machine.publish({"smtp.message_size_limit": size + 1}))
     assert f"SIZE {size + 1}" in machine.ehlo().upper()
     assert state(machine, POSTFIX) == "active" and master_of(machine)
+
+
+def listens(machine, port=25):
+    return set(re.findall(r'"([^"]+)"', machine.run("ss", "-Hltnp", f"sport = :{port}").stdout))
+
+
+def test_the_public_port_goes_to_foxproxy_and_back(machine):
+    """Its own unit, started because its settings are there; new connections held by a unit that may do just that; killed,
+    it is back; and the way back to Postfix leaves nothing of it."""
+    machine.wait_committed(machine.publish({"path.mode": "front", "smtp.relay_networks": {}}))
+    try:
+        assert listens(machine) == {"foxproxy"} and "master" in listens(machine, 2500), machine.journal("inari-foxproxy")[-2000:]
+        assert state(machine, "inari-foxproxy") == "active" and "250" not in machine.run(
+            "nft", "list", "tables", check=False).stdout
+        running = machine.device()["running"]
+        assert running["foxproxy"]["digest"] == running["digest"] and running["foxproxy"]["state"] == "running"
+        assert "SIZE" in machine.ehlo().upper()
+        pid = machine.main_pid("inari-foxproxy")
+        os.kill(outer_pid(machine, "inari-foxproxy"), signal.SIGKILL)
+        wait_until(lambda: machine.main_pid("inari-foxproxy") not in (0, pid) and listens(machine) == {"foxproxy"},
+                   "foxproxy to be back", 20, 0.2)
+    finally:
+        machine.wait_committed(machine.publish({"path.mode": "direct"}))
+    assert listens(machine) <= {"master", "smtpd"} and state(machine, "inari-foxproxy") == "inactive"
+    said = machine.journal("inari-helper")
+    assert "front.not-held" not in said and "front.left-waiting" not in said, said[-3000:]
+    assert "Finished inari-hold@25" in machine.journal("inari-hold@25"), machine.journal()[-3000:]
+    assert "inari_hold" not in machine.run("nft", "list", "tables", check=False).stdout
 
 
 def test_stopping_the_helper_leaves_postfix_alone(machine):
