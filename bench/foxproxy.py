@@ -191,9 +191,8 @@ def run():
         with open(text, "w") as f:
             f.write("\n".join(rows) + "\n")
         for i, path in enumerate(lists):
-            foxlib.make_list(path, rows[: len(rows) - i] if i == 0 else rows[1:])
-        for port, words in ((2600, ["proxy"]),):
-            stack.enter_context(process(net, foxlib.program("smtpload"), "sink", "127.0.0.1", str(port), *words))
+            foxlib.make_list(path, rows[i:])
+        stack.enter_context(process(net, foxlib.program("smtpload"), "sink", "127.0.0.1", "2600", "proxy"))
         conf = os.path.join(work, "haproxy.cfg")
         with open(conf, "w") as f:
             f.write(HAPROXY.format(threads=os.cpu_count(), refuse=2601, carry=2602, sink=2600, list=text))
@@ -201,7 +200,8 @@ def run():
         on = dict(backend="127.0.0.1:2600", max_sessions=20000, loops=os.cpu_count())
         fox = Fox(net, os.path.join(work, "refuse"), port=2603, sections="[blocked]\nmode = on\n", **on)
         carry = Fox(net, os.path.join(work, "carry"), port=2604, **on)
-        for f in (fox, carry):
+        quiet = Fox(net, os.path.join(work, "idle"), port=2605, **on)  # nobody was there before
+        for f in (fox, carry, quiet):
             stack.callback(f.close)
             f.start()
         fox.lists(blocked=lists[0])
@@ -210,15 +210,15 @@ def run():
         screen.start()
         wait_until(lambda: listening(net, 2602), "HAProxy", 60)
         pids = {"foxproxy": [fox.status()["pid"]], "haproxy": [ha.pid], "postscreen": [screen.pid()]}
-        ask = ("127.0.0.1", {"foxproxy": 2603, "haproxy": 2601, "postscreen": 2700})
-        yield from refusals(in_turns({n: (net, pids[n], ("reset" if n == "haproxy" else "refused", ask[0], ask[1][n], SECONDS, CLIENTS, SOURCES))
-                                      for n in pids}))
+        ports = {"foxproxy": 2603, "haproxy": 2601, "postscreen": 2700}
+        yield from refusals(in_turns({n: (net, pids[n], ("reset" if n == "haproxy" else "refused", "127.0.0.1", ports[n], SECONDS, CLIENTS,
+                                                         SOURCES)) for n in pids}))
         for size, name in ((4096, "4 KiB to a sink"), (102400, "100 KiB to a sink")):
             yield from carrying(in_turns({
                 "foxproxy": (net, [carry.status()["pid"]], ("source", "127.0.0.1", 2604, SECONDS, 20, size)),
                 "haproxy": (net, [ha.pid], ("source", "127.0.0.1", 2602, SECONDS, 20, size))}), name)
         yield from swaps(net, fox, lists)
-        yield dict(name=f"memory of an idle session, {IDLE} of them", value=idle(net, 2604, carry.status()["pid"]), unit="bytes", bar=3700)
+        yield dict(name=f"memory of an idle session, {IDLE} of them", value=idle(net, 2605, quiet.status()["pid"]), unit="bytes", bar=3700)
 
 
 def text_of_clients(work):

@@ -1,10 +1,11 @@
 /*
  * smtpload - load and targets for bench/run foxproxy; one thread, epoll.
- *   smtpload refused ADDRESS PORT SECONDS CLIENTS SOURCES   connect, read to the end, again; each reply must be whole and begin with 5
- *   smtpload reset   ADDRESS PORT SECONDS CLIENTS SOURCES   the same towards a peer that only closes
- *   smtpload source  ADDRESS PORT SECONDS CLIENTS SIZE      a session with one message of SIZE bytes, again
- *   smtpload sink    ADDRESS PORT [proxy]                   takes every message; proxy: a PROXY v2 header comes first
- * Clients come from 127.0.1.1 and the addresses after it, IPv4 only.  Prints one line of JSON.
+ *   smtpload refused ADDRESS PORT SECONDS CLIENTS SOURCES   connect, read to the end, again; each
+ * reply must be whole and begin with 5 smtpload reset   ADDRESS PORT SECONDS CLIENTS SOURCES   the
+ * same towards a peer that only closes smtpload source  ADDRESS PORT SECONDS CLIENTS SIZE      a
+ * session with one message of SIZE bytes, again smtpload sink    ADDRESS PORT [proxy] takes every
+ * message; proxy: a PROXY v2 header comes first Clients come from 127.0.1.1 and the addresses after
+ * it, IPv4 only.  Prints one line of JSON.
  */
 #include "base/clock.h"
 #include "base/slice.h"
@@ -24,10 +25,11 @@ enum mode { REFUSED, RESET, SOURCE, SINK };
 
 struct peer {
     int fd;
-    unsigned step;    /* source: replies read; sink: 1 = inside DATA, 2 = the header is still to come */
-    size_t n;         /* of text */
-    char text[LINE];  /* what came and is not done with */
-    const char *out;  /* what is still to be written */
+    unsigned
+        step; /* source: replies read; sink: 1 = inside DATA, 2 = the header is still to come */
+    size_t n; /* of text */
+    char text[LINE]; /* what came and is not done with */
+    const char *out; /* what is still to be written */
     size_t out_n;
     int64_t begun_us;
 };
@@ -77,7 +79,7 @@ static void begin(struct peer *p)
     if (connect(p->fd, (const struct sockaddr *)&server, sizeof server) != 0 &&
         errno != EINPROGRESS)
         die("connect");
-    watch(p, EPOLL_CTL_ADD, EPOLLIN);
+    watch(p, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP);
 }
 
 static void finish(struct peer *p, bool good)
@@ -93,7 +95,8 @@ static void finish(struct peer *p, bool good)
         begin(p);
 }
 
-static void read_to_the_end(struct peer *p)
+/* hup: the peer has said all; what is there is all there will be. */
+static void read_to_the_end(struct peer *p, bool hup)
 {
     ssize_t n;
 
@@ -108,6 +111,10 @@ static void read_to_the_end(struct peer *p)
             return;
         }
         p->n += (size_t)n;
+        if (hup && mode == REFUSED && p->n > 6 && p->text[0] == '5' && p->text[p->n - 1] == '\n') {
+            finish(p, true);
+            return;
+        }
     }
     finish(p, false);
 }
@@ -117,7 +124,7 @@ static void write_out(struct peer *p)
     while (p->out_n > 0) {
         ssize_t n = send(p->fd, p->out, p->out_n, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
-            watch(p, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
+            watch(p, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
             return;
         }
         if (n < 0) {
@@ -301,7 +308,7 @@ static void run_clients(int64_t seconds, unsigned clients)
         for (int i = 0; i < got; i++) {
             struct peer *at = ev[i].data.ptr;
             if (mode != SOURCE) {
-                read_to_the_end(at);
+                read_to_the_end(at, (ev[i].events & EPOLLRDHUP) != 0);
                 continue;
             }
             if ((ev[i].events & EPOLLOUT) != 0)
@@ -315,7 +322,8 @@ static void run_clients(int64_t seconds, unsigned clients)
     (void)printf("{\"done\": %llu, \"bad\": %llu, \"seconds\": %.3f, \"p50_us\": %lld, "
                  "\"p99_us\": %lld, \"p999_us\": %lld}\n",
                  (unsigned long long)done, (unsigned long long)bad, (double)(now - start) / 1e6,
-                 (long long)(n > 0 ? took_us[n / 2] : 0), (long long)(n > 0 ? took_us[n * 99 / 100] : 0),
+                 (long long)(n > 0 ? took_us[n / 2] : 0),
+                 (long long)(n > 0 ? took_us[n * 99 / 100] : 0),
                  (long long)(n > 0 ? took_us[n * 999 / 1000] : 0));
 }
 
@@ -340,7 +348,8 @@ int main(int argc, char **argv)
         m++;
     mode = (enum mode)m;
     if (m == COUNT_OF(words) || (mode != SINK && argc != 7)) {
-        (void)fputs("usage: smtpload refused|reset|source|sink ADDRESS PORT ... (see the source)\n", stderr);
+        (void)fputs("usage: smtpload refused|reset|source|sink ADDRESS PORT ... (see the source)\n",
+                    stderr);
         return 2;
     }
     if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
@@ -348,7 +357,8 @@ int main(int argc, char **argv)
         (void)setrlimit(RLIMIT_NOFILE, &r);
     }
     ep = epoll_create1(EPOLL_CLOEXEC);
-    server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number(argv[3]))};
+    server =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number(argv[3]))};
     if (inet_pton(AF_INET, argv[2], &server.sin_addr) != 1)
         die("address");
     if (mode == SINK) {
