@@ -17,7 +17,7 @@ function(inari_program name)
     add_executable(${name} ${A_SOURCES})
     target_link_libraries(${name} PRIVATE ${A_LIBS} inari_warnings)
     # Builds for tests: allocations of a running daemon can be made to fail.
-    if(INARI_TEST_HOOKS AND name MATCHES "^(inarid|inari-agent|inari-helper)$")
+    if(INARI_TEST_HOOKS AND name MATCHES "^(inarid|inari-agent|inari-helper|foxproxy)$")
         set(wrapped malloc calloc realloc strdup asprintf vasprintf)
         list(TRANSFORM wrapped PREPEND "LINKER:--wrap=")
         target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/lib/base/hooks/alloc_fault.c)

@@ -9,8 +9,25 @@
 
 enum { ADOPT_MS = 2000, LOOK_US = 200 };
 
-enum err_code front_start(struct front *f, unsigned n, struct snapshot *snap, struct reputation *rep,
-                          struct err *e)
+/* Changes are rare and made by people or the agent: looking a few times is cheaper than a lock that
+ * loops would take. */
+static bool all_seen(struct front *f, uint64_t generation)
+{
+    int64_t until = clock_mono_ms() + ADOPT_MS;
+    const struct timespec nap = {.tv_nsec = LOOK_US * 1000L};
+
+    for (unsigned i = 0; i < f->loops; i++) {
+        while (atomic_load(&f->loop[i]->seen) < generation) {
+            if (clock_mono_ms() >= until)
+                return false;
+            (void)nanosleep(&nap, NULL);
+        }
+    }
+    return true;
+}
+
+enum err_code front_start(struct front *f, unsigned n, struct snapshot *snap,
+                          struct reputation *rep, struct err *e)
 {
     *f = (struct front){.snap = snap, .rep = rep};
     (void)pthread_mutex_init(&f->lock, NULL);
@@ -37,24 +54,10 @@ enum err_code front_start(struct front *f, unsigned n, struct snapshot *snap, st
         }
         f->loop[i] = l;
     }
+    /* Who waits in a listener's queue is a loop's from now on, whatever is published next. */
+    if (!all_seen(f, snap->generation))
+        log_event(LOG_LEVEL_ERROR, "loop.stalled", KV_INT("generation", 1));
     return ERR_OK;
-}
-
-/* Changes are rare and made by people or the agent: looking a few times is cheaper than a lock that
- * loops would take. */
-static bool all_seen(struct front *f, uint64_t generation)
-{
-    int64_t until = clock_mono_ms() + ADOPT_MS;
-    const struct timespec nap = {.tv_nsec = LOOK_US * 1000L};
-
-    for (unsigned i = 0; i < f->loops; i++) {
-        while (atomic_load(&f->loop[i]->seen) < generation) {
-            if (clock_mono_ms() >= until)
-                return false;
-            (void)nanosleep(&nap, NULL);
-        }
-    }
-    return true;
 }
 
 bool front_publish(struct front *f, struct snapshot *snap)

@@ -267,10 +267,9 @@ static json_t *verb_release(struct daemon *d, const json_t *ask)
     return control_ok();
 }
 
-json_t *verbs_answer(void *daemon, const json_t *ask)
+static json_t *answer_to(struct daemon *d, const json_t *ask)
 {
     const char *verb = json_str(ask, "verb", "");
-    struct daemon *d = daemon;
     struct err e;
 
     if (strcmp(verb, "status") == 0)
@@ -293,4 +292,16 @@ json_t *verbs_answer(void *daemon, const json_t *ask)
     }
     (void)err_set(&e, ERR_INVALID, "there is no verb \"%.40s\"", verb);
     return control_no(&e);
+}
+
+/* Without memory for a part there is no answer, rather than one with something missing. */
+json_t *verbs_answer(void *daemon, const json_t *ask)
+{
+    uint64_t failures = json_failures();
+    json_t *answer = answer_to(daemon, ask);
+
+    if (json_failures() == failures)
+        return answer;
+    json_decref(answer);
+    return NULL;
 }

@@ -1,6 +1,6 @@
 /*
  * alloc_fault.c - allocations that fail in a running daemon.  Only in builds with INARI_TEST_HOOKS,
- * linked into inarid, inari-agent and inari-helper with ld --wrap, so that every allocation their
+ * linked into inarid, inari-agent, inari-helper and foxproxy with ld --wrap, so that every allocation their
  * own code and jansson make comes here; OpenSSL, libpq, libcurl and libmicrohttpd are left alone.
  * Source:   INARI_ALLOC_FAULTS names a file of 32 bytes, mapped at the start: a test writes
  * "one_in" and "seed" into it while the daemon runs and reads how many there were.  Without the
