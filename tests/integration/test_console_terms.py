@@ -11,7 +11,7 @@ SRC = pathlib.Path(SOURCE, "webui", "src")
 # number in the list of terms, English, Japanese, texts that say the same otherwise
 TERMS = [
     (1, "parent device", "上位デバイス", ()), (1, "the parent", "上位デバイス", ("rollouts:reason_fleet-silent",)),
-    (2, "child device", "下位デバイス", ()), (3, "group", "グループ", ("groups:make", "groups:take_out_title")),
+    (2, "child device", "下位デバイス", ()), (3, "group", "グループ", ("groups:make", "groups:take_out_title", "rollouts:fault_waves")),
     (7, "setup wizard", "設定ウィザード", ()), (15, "overview", "概要", ()), (94, "queue", "キュー", ("devices:queue_all_help", "devices:queue_whole", "devices:queue_as_of_one", "devices:queue_as_of_other")),
     (102, "message tracking", "メッセージ追跡", ()), (104, "event", "イベント", ("parent:subject_help_keep",)), (105, "notice", "通知", ()), (106, "SNMP trap", "SNMPトラップ", ()),
     (107, "import", "インポート", ()), (107, "export", "エクスポート", ("io:not_json",)), (109, "backup", "バックアップ", ()),

@@ -25,7 +25,7 @@ function PolicyForm({ policy: p, etag }: { policy: Schemas["RolloutPolicy"]; eta
         <StrategyFields id="policy" of="policy" instead={BUILT_IN} entered={entered} onEnter={enter} locked={locked} />
         <div><Button type="submit" isDisabled={!ready || locked || save.isPending} isLoading={save.isPending}>{t("common:save")}</Button></div>
       </Form>
-      <p><ApiCalls call={{ method: "PATCH", path: "/api/v1/rollout-policy", body: patch, inarictl: "inarictl rollout-policy" }} /></p>
+      <p><ApiCalls call={{ method: "PATCH", path: "/api/v1/rollout-policy", body: patch, inarictl: "inarictl rollout policy MEMBER=VALUE" }} /></p>
     </div>
   );
 }
