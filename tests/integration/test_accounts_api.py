@@ -80,6 +80,7 @@ def test_a_cookie_alone_changes_nothing(parent, admin):
     assert r.status_code == 415
 
 
+@pytest.mark.slow
 def test_guessing_is_slowed_down_and_survives_a_restart(new_parent):
     p = new_parent()
     user, password = p.reset_admin()

@@ -101,6 +101,7 @@ VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allo
 @given(member=st.sampled_from(["observed", "on_disk", "running", "last_attempt", "conditions", "drift", "health", "inventory",
                                "quarantined", "mode", "uptime_s"]), value=VALUES)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_no_report_breaks_the_parent(device, api, member, value):
     r = device.put_status({**device.status(running=False), member: value})
     assert r.status_code in (204, 400, 422), r.text

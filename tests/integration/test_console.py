@@ -43,6 +43,7 @@ def test_texts_and_widgets():
     assert check(WEBUI) == []
 
 
+@pytest.mark.slow
 def test_what_the_check_sees(tmp_path):
     """Each fault by itself would cost a compilation: all of them at once, each with its own line."""
     copy = tmp_path / "webui"

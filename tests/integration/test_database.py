@@ -48,6 +48,7 @@ def test_every_time_has_a_zone(parent):
                                 " AND data_type IN ('timestamp without time zone', 'time without time zone')") == []
 
 
+@pytest.mark.slow
 def test_external_database_by_tcp_and_password(system_users, workdir, programs):
     """B01 B03: any PostgreSQL with a plain owner role; scram password over TCP, roles made by the site."""
     d = parentlib.folder(workdir, f"ext-{os.urandom(3).hex()}")

@@ -57,12 +57,14 @@ def test_second_start_keeps_the_data(db):
     assert db.start().psql("SELECT a FROM kept", user="inari") == [["7"]]
 
 
+@pytest.mark.slow
 def test_sigkill_loses_nothing_committed(db):
     db.start().psql("CREATE TABLE kept (a int); INSERT INTO kept VALUES (7)", user="inari")
     db.kill()
     assert db.start().psql("SELECT a FROM kept", user="inari") == [["7"]]
 
 
+@pytest.mark.slow
 def test_first_start_that_is_cut_off_is_made_good(db):
     """A half-made cluster stands beside the real place and is thrown away."""
     db.start()

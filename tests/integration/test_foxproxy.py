@@ -327,6 +327,7 @@ def test_last_words_of_the_backend_arrive(fox, backend):
         s.close()
 
 
+@pytest.mark.slow
 def test_slow_readers_hold_little(fox, backend):
     """50 clients that do not read: what the backend has to say waits in the kernel, not here."""
     piece = b"y" * 65536

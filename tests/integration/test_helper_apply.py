@@ -538,6 +538,7 @@ def test_disk_full_while_staging(make):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_disk_full_while_journalling(make):
     """C7: once staged, the journal and the way back need no space in the state folder."""
     d = make(state_tmpfs="600k")
@@ -556,6 +557,7 @@ def test_disk_full_while_journalling(make):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_disk_full_in_the_configuration_folder(make):
     d = make(etc_tmpfs="200k")
     d.postfix("start")
@@ -579,6 +581,7 @@ def test_disk_full_in_the_configuration_folder(make):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_read_only_configuration(make):
     """C8"""
     d = make(etc_tmpfs="10m")
@@ -650,6 +653,7 @@ def test_sessions_survive(device):
 
 
 @pytest.mark.fault
+@pytest.mark.slow
 def test_master_dies_on_reload(make):
     """C2: valid for every checker, and the master is dead after the reload: put back and started by the helper."""
     d = make()
@@ -678,6 +682,7 @@ def start_blocker(d, port):
     return p
 
 
+@pytest.mark.slow
 def test_services_leave_when_the_path_or_port_changes(device):
     """A listener of an older configuration is ours as well: it goes when it is not planned any more."""
     c = device.client()
@@ -712,6 +717,7 @@ def test_validate_has_one_deadline(make):
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_hostile_spool_leads_nowhere(device):
     """C25: links that a broken daemon leaves in the trial's folders are removed, not followed."""
     c = device.client()
@@ -732,6 +738,7 @@ def test_a_hostile_spool_leads_nowhere(device):
     assert not os.path.lexists(device.path("trial", "spool", "active", "link"))
 
 
+@pytest.mark.slow
 def test_modes_of_everything_written(device):
     """C25: the state is root's alone; what Postfix reads is readable, and only root writes it."""
     c = device.client()

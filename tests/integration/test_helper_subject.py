@@ -64,6 +64,7 @@ def findings(c, n, **changed):
     return [f["id"] for f in answer.get("findings", []) if f["id"].startswith("P16")], refused
 
 
+@pytest.mark.slow
 def test_on_and_off(device):
     c = device.client()
     apply(c, 1, **ON)

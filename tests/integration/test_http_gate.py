@@ -323,6 +323,7 @@ def test_slow_clients_are_cut_off(new_parent, workdir):
     assert metric(parent, "inari_http_reaped_total") >= 3
 
 
+@pytest.mark.slow
 def test_connections_of_one_address_are_bounded(new_parent):
     parent = new_parent(api__strangers_per_address="20")
     held = [plain(parent) for _ in range(40)]

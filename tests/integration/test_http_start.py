@@ -58,6 +58,7 @@ def test_first_start_makes_a_certificate_and_pins_a_spare(parent):
     assert "prime256v1" in text and "DNS:localhost" in text and "IP Address:127.0.0.1" in text
 
 
+@pytest.mark.slow
 def test_certificate_is_replaced_while_running(new_parent, tmp_path):
     parent = new_parent()
     first = certificate(parent)
@@ -84,6 +85,7 @@ def test_certificate_is_replaced_while_running(new_parent, tmp_path):
     assert certificate(parent) == second
 
 
+@pytest.mark.slow
 def test_without_database_what_needs_none_is_served(new_parent):
     parent = new_parent(start=False)
     parent.postgres.stop()

@@ -253,6 +253,7 @@ def test_one_machine_is_parent_and_child_and_neither_again(workdir):
         m.stop()
 
 
+@pytest.mark.slow
 def test_parent_may_go_when_it_has_no_children(new_parent):
     p = new_parent()
     argv = parentlib.as_user("inari", [p.programs["inarid"], "may-remove", "--config", p.conf])

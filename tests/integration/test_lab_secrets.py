@@ -181,6 +181,7 @@ def where_it_is(lab, smart, text):
     return [p for p in holders(lab.dir, text) if not p.startswith(smart.dir + "/")]
 
 
+@pytest.mark.slow  # a minute of it is the agent's own pause between two looks
 def test_mail_goes_out_signed_in_and_the_password_is_nowhere_else(lab, smart, child, tmp_path):
     first, second = new_password(), new_password()
     smart.takes(first)

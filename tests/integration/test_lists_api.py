@@ -207,6 +207,7 @@ def test_files(api):
     assert api.post("/lists/blocked/import", json={"text": "a,b\n1,2\n"}).status_code == 422
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_in_one_call(api):
     many = [{"network": f"{60 + i // 65536}.{i // 256 % 256}.{i % 256}.0/24"} for i in range(100_000)]
     began = time.monotonic()

@@ -150,6 +150,7 @@ def test_queue_ids_that_are_used_again_are_two_messages(api, journey):
     assert len(api.ok("GET", f"/messages/{found[1]['id']}")["events"]) == 3
 
 
+@pytest.mark.slow
 def test_lives_of_any_length_are_listed_once_and_whole(api, events, names):
     """Lists look close to what fits first: for a message that waited long that is not all of it."""
     one, rng, sent = maillib.device(), random.Random(6), {}
@@ -266,6 +267,7 @@ def test_what_was_refused_is_a_list_of_its_own(api, ctl, events, names):
     assert all(client in shown for client in bad) and "fine@" not in shown
 
 
+@pytest.mark.slow
 def test_pages_are_stable_while_mail_comes_in(api, events, names):
     dev, t = maillib.device(), now_ms() - 30 * MINUTE
     q = [f"7{i:02d}{uuid.uuid4().hex[:8].upper()}" for i in range(25)]

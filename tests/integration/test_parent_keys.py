@@ -36,6 +36,7 @@ def test_keys_survive_and_need_their_file(new_parent):
     assert d.desired().status_code == 304
 
 
+@pytest.mark.slow
 def test_root_key_opens_with_the_passphrase_shown_once(new_parent):
     parent = new_parent()
     first = os.path.join(parent.state, "first-login.txt")

@@ -30,6 +30,7 @@ def test_stop_is_clean_and_start_keeps_everything(new_parent):
     p.login(user, password)
 
 
+@pytest.mark.slow
 def test_sigkill_and_start(new_parent):
     p = new_parent()
     user, password = p.reset_admin()
@@ -53,6 +54,7 @@ def test_database_away_is_503_and_heals_by_itself(new_parent):
                          .status_code == 200, "sign-in after the database is back", 30)
 
 
+@pytest.mark.slow
 def test_start_without_a_database_waits_for_it(new_parent):
     p = new_parent(start=False)
     p.postgres.stop()

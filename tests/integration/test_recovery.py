@@ -153,6 +153,7 @@ def test_device_ahead_of_everything_fences(new_parent):
     assert int(d.have.split(".")[1]) > int(rev) + 500 + 1000, "devices that were not heard may be further still"
 
 
+@pytest.mark.slow
 def test_device_of_a_later_epoch_fences(new_parent):
     """Whatever its revision is: a parent of that epoch has been, and this database does not know it."""
     parent = new_parent()
@@ -164,6 +165,7 @@ def test_device_of_a_later_epoch_fences(new_parent):
     assert api.ok("GET", "/recovery")["reason"] == "device-ahead" and word(publish(api, 11_000_000)) == "fenced"
 
 
+@pytest.mark.slow
 def test_no_device_can_use_up_the_revisions(new_parent):
     """A number that no parent can have given is nonsense, not news: to go on above it would leave no number for anybody."""
     parent = new_parent()
@@ -183,6 +185,7 @@ def test_no_device_can_use_up_the_revisions(new_parent):
     assert d.desired().status_code == 304
 
 
+@pytest.mark.slow
 def test_database_behind_its_witness_fences(new_parent):
     """An older copy of the database (a snapshot, a standby promoted with lost transactions): the witness has seen more."""
     parent = new_parent()
@@ -198,6 +201,7 @@ def test_database_behind_its_witness_fences(new_parent):
     assert word(publish(api, 13_000_000)) == "fenced"
 
 
+@pytest.mark.slow
 def test_another_database_is_refused(new_parent):
     """A parent that has served a fleet starts neither a second fleet in an empty database nor somebody else's."""
     parent = new_parent()

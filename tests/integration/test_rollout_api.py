@@ -337,6 +337,7 @@ def test_g4_offline_devices_do_not_block_and_catch_up(fleet, six):
     fleet.catches_up(away)
 
 
+@pytest.mark.slow
 def test_g4_who_went_away_does_not_come_back_to_what_was_halted_since(fleet, six):
     (away, other), before = six[:2], fleet.size
     made = fleet.publish([away, other], strategy="waves", waves=["2"], max_unavailable="100%", offline_after_s=300)
@@ -380,6 +381,7 @@ def test_g4_a_parent_that_was_away_itself_passes_nobody_over(fleet, six):
     assert fleet.see(made)["counts"] == {"confirmed": 6}
 
 
+@pytest.mark.slow
 def test_g5_a_share_of_failures_is_one_of_those_that_are_there(fleet, six):
     """Three of five are online: of "50%" one is borne, not two."""
     for d in six[:2]:
@@ -405,6 +407,7 @@ def test_g5_a_share_of_failures_is_one_of_those_that_are_there(fleet, six):
     fleet.catch_up()
 
 
+@pytest.mark.slow
 def test_never_more_on_the_way_than_max_unavailable(fleet, six):
     made = fleet.publish(six, **{**WAVES, "waves": ["1"], "canary_bake_s": 0, "max_unavailable": "2"})
     for done in range(6):
@@ -509,6 +512,7 @@ def mx_set(fleet, *devices):
     return group
 
 
+@pytest.mark.slow
 def test_g10_an_mx_set_is_free_again_after_a_rollout_that_was_not_finished(fleet, six):
     """A member that fetched and fell silent, and whose rollout ended, blocks its set for the apply deadline, not for ever."""
     pair = six[:2]

@@ -279,6 +279,7 @@ def test_a_renewed_key_gets_its_own_copy(parent, api, devices):
         open_jwe(was, after["secrets"][ident])
 
 
+@pytest.mark.slow
 def test_what_a_revoked_device_knew(parent, api, devices, programs, tmp_path):
     gone = api.ok("GET", "/settings/effective?device=mx2")["settings"][KEY].removeprefix("sealed:")
     rows = {s["id"]: s for s in api.ok("GET", "/devices/mx2/secrets")["items"]}

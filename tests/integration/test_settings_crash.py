@@ -5,6 +5,7 @@ import time
 import uuid
 
 import parentlib
+import pytest
 import requests
 import wireclient
 
@@ -49,6 +50,7 @@ def check_whole(parent, device):
     return pubs
 
 
+@pytest.mark.slow
 def test_kill_in_the_middle_of_publications(new_parent):
     p = new_parent()
     api = p.token()
