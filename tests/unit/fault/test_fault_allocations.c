@@ -11,6 +11,8 @@
 #include "loop/bundle.h"
 #include "loop/memory.h"
 #include "plan/plan.h"
+#include "base/clock.h"
+#include "reputation/reputation.h"
 #include "spool/spool.h"
 
 #include <setjmp.h>
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,11 +46,13 @@ static const char layer_text[] =
 static const char front_text[] =
     "{\"path.mode\":\"front\",\"smtp.relay_networks\":{\"198.18.7.0/24\":{}},"
     "\"sender_filter.blocked_text\":\"ask help@example.test\",\"sender_filter.reputation\":\"on\","
-    "\"sender_filter.zones\":{\"z.test\":{\"codes\":\"127.0.0.2 127.0.0.10=defer\"},\"w.test\":{\"profile\":\"allow\"}},"
-    "\"sender_filter.resolvers\":{\"192.0.2.53\":{}},\"sender_filter.balancers\":{\"192.0.2.0/28\":{}}}";
+    "\"sender_filter.zones\":{\"z.test\":{\"codes\":\"127.0.0.2 "
+    "127.0.0.10=defer\"},\"w.test\":{\"profile\":\"allow\"}},"
+    "\"sender_filter.resolvers\":{\"192.0.2.53\":{}},\"sender_filter.balancers\":{\"192.0.2.0/"
+    "28\":{}}}";
 static const char facts_text[] =
-    "{\"device_id\":\"" DEVICE
-    "\",\"hostname\":\"mx.example.test\",\"placement\":\"edge\",\"postfix\":\"3.7.11\",\"foxproxy\":\"0.1.0\","
+    "{\"device_id\":\"" DEVICE "\",\"hostname\":\"mx.example.test\",\"placement\":\"edge\","
+                               "\"postfix\":\"3.7.11\",\"foxproxy\":\"0.1.0\","
     "\"addresses\":[\"198.18.0.2\",\"127.0.0.1\"],\"map_types\":[\"cidr\",\"texthash\",\"hash\"],"
     "\"listeners\":[{\"address\":\"0.0.0.0\",\"port\":25,\"owner\":\"postfix\"}],"
     "\"mx\":{\"example.test\":[{\"preference\":10,\"host\":\"mx.example.test\",\"addresses\":["
@@ -407,6 +412,53 @@ static char *run_iplist(enum err_code *ret_rc)
     return *ret_rc == ERR_OK ? strbuf_take(&b) : NULL;
 }
 
+static void told(void *user, const struct reputation_verdict *v)
+{
+    *(int *)user = (int)v->action;
+}
+
+/* Two zones, a resolver that is not there: the address passes, and what was asked is given back. */
+static char *run_reputation(enum err_code *ret_rc)
+{
+    static const uint8_t addr[16] = {[10] = 0xff, 0xff, 192, 0, 2, 1};
+    AUTO(reputation_free) struct reputation *r = reputation_new();
+    AUTO_STRBUF struct strbuf b = STRBUF_INIT(MIB);
+    struct reputation_loop *l = NULL;
+    struct reputation_ask *ask;
+    struct reputation_verdict v;
+    struct reputation_conf c;
+    struct err e = {0};
+    int action = -1;
+
+    reputation_conf_init(&c);
+    c.wait_ms = 200;
+    c.zones = 2;
+    *ret_rc = r == NULL ? ERR_NO_MEMORY
+                        : reputation_conf_resolver(slice_of("127.0.0.1:9"),
+                                                   c.resolver[c.resolvers++], &e);
+    for (size_t i = 0; i < c.zones && *ret_rc == ERR_OK; i++) {
+        (void)snprintf(c.zone[i].name, sizeof c.zone[i].name, "zone%zu.test", i);
+        *ret_rc = reputation_conf_codes(slice_of(""), REP_REJECT, &c.zone[i].codes, &e);
+    }
+    if (*ret_rc == ERR_OK)
+        *ret_rc = reputation_configure(r, &c, clock_mono_ms(), &e);
+    if (*ret_rc == ERR_OK)
+        *ret_rc = reputation_loop_new(r, &l, &e);
+    if (*ret_rc != ERR_OK)
+        return NULL;
+    if (reputation_ask(l, addr, clock_mono_ms(), told, &action, &v, &ask))
+        action = (int)v.action;
+    for (int64_t end = clock_mono_ms() + 5000; action < 0 && clock_mono_ms() < end;) {
+        struct pollfd p = {reputation_loop_fd(l), POLLIN, 0};
+        (void)poll(&p, 1, reputation_loop_timeout_ms(l, clock_mono_ms()));
+        reputation_loop_run(l, clock_mono_ms());
+    }
+    reputation_loop_free(l);
+    strbuf_printf(&b, "%d", action);
+    *ret_rc = strbuf_check(&b, &e);
+    return *ret_rc == ERR_OK ? strbuf_take(&b) : NULL;
+}
+
 static const struct {
     const char *name;
     run_fn *run;
@@ -428,6 +480,7 @@ static const struct {
     {"frame", run_frame},
     {"spool", run_spool},
     {"iplist", run_iplist},
+    {"reputation", run_reputation},
 };
 
 /* The n-th allocation fails; false: there are not so many. */
