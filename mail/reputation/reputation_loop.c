@@ -22,7 +22,8 @@ enum {
     TABLE = 1024, /* buckets of the questions under way */
     DRAINING = 4, /* resolvers of settings before that still have questions under way */
     NEWS_MAX = 32,
-    AGAIN_MS = 1000, /* no memory or descriptors for a resolver: tried again */
+    REREAD_MS = 15000, /* the system's resolvers, while a zone is down */
+    AGAIN_MS = 1000,   /* no memory or descriptors for a resolver: tried again */
 };
 
 struct question;
@@ -256,6 +257,19 @@ static void look_again(struct reputation_loop *l)
     }
 }
 
+/* The system's resolvers may be others by now: a host that started before its network had none. The
+ * lock is held. */
+static void look_for_resolvers(struct reputation_loop *l, const struct zone_health *h)
+{
+    struct reputation *r = l->shared;
+
+    if (h->state != ZONE_DOWN || r->set == NULL || r->set->conf.resolvers > 0 ||
+        (r->reread_ms != 0 && l->now_ms - r->reread_ms < REREAD_MS))
+        return;
+    r->reread_ms = l->now_ms;
+    r->set->generation = ++r->generation;
+}
+
 static void test_finished(struct zone_test *t)
 {
     struct reputation_loop *l = t->loop;
@@ -269,6 +283,8 @@ static void test_finished(struct zone_test *t)
         note(l, t->health);
     if (was_unproven && !l->closing)
         look_again(l);
+    if (!l->closing)
+        look_for_resolvers(l, t->health);
     test_free(t);
     unlock(l);
 }

@@ -7,11 +7,12 @@
 
 #include <pthread.h>
 
-/* Settings that were in force at some time: immutable but for the counter. */
+/* Settings that were in force at some time: immutable but for the counter and, of those in force,
+ * the generation. */
 struct reputation_set {
     struct reputation_conf conf;
     struct zone_health *health[REP_ZONES_MAX]; /* one reference each */
-    uint64_t generation;
+    uint64_t generation;                       /* another one: each loop makes its resolver anew */
     unsigned refs;
 };
 
@@ -21,6 +22,7 @@ struct reputation {
     struct answer_cache *cache;
     uint32_t zone_ids;
     uint64_t generation;
+    int64_t reread_ms; /* when the system's resolvers were last read again */
 };
 
 /* What one zone has said in an ask. */

@@ -1,10 +1,8 @@
 /*
  * dnsblask - mail/reputation on its own, for tests: one loop, orders on standard input, one JSON
- * line an event. conf WAIT_MS RESOLVER[,RESOLVER] [ZONE/PROFILE[/CODES WITH + BETWEEN THEM]] ...
- *   ask ADDRESS        a verdict, now or later, with "ms" since the order
- *   cached ADDRESS     what is known
- *   explain ADDRESS    the same a zone
- *   status
+ * line an event. conf WAIT_MS RESOLVER[,RESOLVER] or - for the system's [ZONE/PROFILE[/CODES WITH +
+ * BETWEEN THEM]] ... ask ADDRESS        a verdict, now or later, with "ms" since the order cached
+ * ADDRESS     what is known explain ADDRESS    the same a zone status
  */
 #include "reputation/reputation.h"
 
@@ -123,7 +121,7 @@ static void order_conf(struct reputation *r, char *words)
     if (word == NULL || servers == NULL)
         die("conf needs more");
     c.wait_ms = strtol(word, NULL, 10);
-    for (struct slice rest = slice_of(servers); rest.n > 0;) {
+    for (struct slice rest = slice_of(strcmp(servers, "-") == 0 ? "" : servers); rest.n > 0;) {
         if (c.resolvers == REP_RESOLVERS_MAX ||
             reputation_conf_resolver(slice_cut(&rest, ','), c.resolver[c.resolvers++], &e) !=
                 ERR_OK)

@@ -10,14 +10,15 @@ import time
 
 import pytest
 from dnslib import POINTS4, POINTS6, RBLDNSD, Rbldnsd, Responder, free_port, points_of, reply
+from foxlib import Net
 
 BUILD = os.environ.get("INARI_BUILD", "build/ci")
 needs_rbldnsd = pytest.mark.skipif(not RBLDNSD, reason="needs rbldnsd")
 
 
 class Asker:
-    def __init__(self, conf):
-        self.proc = subprocess.Popen([f"{BUILD}/tests/integration/dnsblask"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def __init__(self, conf, prefix=()):
+        self.proc = subprocess.Popen([*prefix, f"{BUILD}/tests/integration/dnsblask"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, text=True)
         self.lines, self.log = queue.Queue(), []
         threading.Thread(target=lambda: [self.lines.put(x) for x in self.proc.stdout], daemon=True).start()
@@ -69,8 +70,8 @@ class Asker:
 def asker():
     made = []
 
-    def make(conf):
-        made.append(Asker(conf))
+    def make(conf, **kw):
+        made.append(Asker(conf, **kw))
         return made[-1]
     yield make
     for a in made:
@@ -337,6 +338,29 @@ def test_dead_from_the_start(asker):
             time.sleep(0.1)
     finally:
         r.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces")
+def test_the_systems_resolvers_change(asker, tmp_path):
+    """A host that starts before its network: nobody answers at first; then /etc/resolv.conf names somebody who does."""
+    net, file = Net(), tmp_path / "resolv.conf"
+    file.write_text("nameserver 127.0.0.2\n")
+    r = Responder(sound, net, 53)
+    try:
+        a = asker("700 - bl.test/standard", prefix=net.argv("unshare", "-m", "sh", "-c",
+                                                            f'mount --bind {file} /etc/resolv.conf && exec "$0"'))
+        a.wait_zone("down")
+        assert a.ask("192.0.2.10")["action"] == "unknown"
+        file.write_text("nameserver 127.0.0.1\n")
+        began = time.monotonic()
+        while a.ask("192.0.2.10")["action"] != "reject":
+            assert time.monotonic() - began < 60
+            time.sleep(0.1)
+        assert a.proc.poll() is None
+    finally:
+        r.close()
+        net.close()
 
 
 def test_reload(asker, responder):
