@@ -125,6 +125,8 @@ const struct route routes[] = {
     { "PUT",    "/api/agent/v1/commands/{id}/result", agent_command_result, PERM_DEVICE, 512 * KIB, R_RAW },
     { "POST",   "/api/agent/v1/keys",       agent_key,      PERM_DEVICE, 8 * KIB,   R_RAW },
     { "GET",    "/api/agent/v1/commands/{id}/bundle", agent_command_bundle, PERM_DEVICE, 0, 0 },
+    { "GET",    "/api/agent/v1/lists",      agent_lists,    PERM_DEVICE, 0,         0 },
+    { "GET",    "/api/agent/v1/blobs/{sha256}", agent_blob, PERM_DEVICE, 0,         R_INLINE },
     { "DELETE", "/api/agent/v1/self",       agent_leave,    PERM_DEVICE, 0,         0 },
 
     /* devices, join tokens, rollouts */

@@ -8,6 +8,7 @@
 #include "domain/event_feed.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/list_give.h"
 #include "domain/recovery.h"
 #include "jobs/jobs.h"
 #include "store/feed_store.h"
@@ -116,6 +117,15 @@ static enum err_code load(struct startup *s, struct db *db, struct err *e)
         fleet_cache_free(fleet);
         return err_wrap(e, "devices");
     }
+    app->lists = list_give_new();
+    if (app->lists == NULL || list_give_refresh(db, app, e) != ERR_OK) {
+        enum err_code rc =
+            app->lists == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory") : e->code;
+        list_give_free(app->lists);
+        app->lists = NULL;
+        fleet_cache_free(fleet);
+        return rc;
+    }
     app->fleet = fleet;
     return ERR_OK;
 }
@@ -188,6 +198,8 @@ void startup_stop(struct startup *s)
     s->app->feed = NULL;
     fleet_cache_free(s->app->fleet);
     keyring_free(s->app->keys);
+    list_give_free(s->app->lists);
+    s->app->lists = NULL;
     s->app->fleet = NULL;
     s->app->keys = NULL;
     free(s);

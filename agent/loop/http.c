@@ -252,6 +252,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
     } else if (header_is(line, PROTO_H_NOTICE, &v)) {
         if (parse_u64(v, 0, INT32_MAX, &num))
             a->notice = (int64_t)num;
+    } else if (header_is(line, PROTO_H_LISTS, &v)) {
+        keep(a->lists, sizeof a->lists, v);
     } else if (header_is(line, PROTO_H_PARENT, &v)) {
         keep(a->parent, sizeof a->parent, v);
     } else if (header_is(line, PROTO_H_COMMANDS, &v)) {

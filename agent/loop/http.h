@@ -37,6 +37,7 @@ struct http_answer {
     int64_t next_poll_s;     /* -1: absent */
     int64_t trust;           /* Inari-Trust, or 0 */
     int64_t notice;          /* Inari-Notice, or 0 */
+    char lists[17];          /* Inari-Lists, or "" */
     char parent[16];         /* Inari-Parent, or "" */
     int64_t commands;        /* Inari-Commands, or 0 */
     int64_t figures_s;       /* Inari-Figures, or 0 */

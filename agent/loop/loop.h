@@ -19,6 +19,7 @@
 #include "loop/hold.h"
 #include "loop/http.h"
 #include "loop/identity.h"
+#include "loop/lists.h"
 #include "loop/memory.h"
 #include "loop/reattach.h"
 #include "loop/rotate.h"
@@ -131,6 +132,7 @@ struct loop {
     struct loop_edits edits;
     struct loop_evidence evidence;
     struct reattach reattach;
+    struct loop_lists lists;
     struct loop_events events;
     struct ship ship;
     struct control *control;

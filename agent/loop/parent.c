@@ -334,10 +334,15 @@ static void take_fresh(struct loop *l, const struct http_answer *a)
     }
 }
 
-static void desired_304(struct loop *l, const struct http_answer *a)
+static void desired_304(struct loop *l, const struct http_answer *a, bool other_lists)
 {
     struct loop_parent *p = &l->parent;
     int64_t now = clock_mono_ms();
+
+    if (other_lists) { /* answered early for that: the next poll names them */
+        p->poll_next = now + loop_guard_take(&p->guard, now);
+        return;
+    }
 
     if (a->elapsed_ms >= p->wait_s * 800) {
         p->poll_next = now; /* held to its end */
@@ -422,6 +427,7 @@ static void on_desired(void *ctx, struct http_answer *a)
     struct loop *l = ctx;
     struct loop_parent *p = &l->parent;
     int64_t now = clock_mono_ms();
+    bool other_lists;
 
     p->poll_busy = false;
     take_word(l, a);
@@ -430,6 +436,7 @@ static void on_desired(void *ctx, struct http_answer *a)
         p->token_refused = false;
         note_contact(l, a, true);
         take_fresh(l, a);
+        other_lists = lists_seen(l, a->lists);
         command_waiting(l, a->commands);
         /* A report that was accepted after this poll began is what the parent still missed then. */
         if (strcmp(a->report, "full") == 0 && l->report.acked_at < p->poll_started)
@@ -439,7 +446,7 @@ static void on_desired(void *ctx, struct http_answer *a)
         if (a->status == 200)
             desired_200(l, a);
         else if (!goes_elsewhere(l, a))
-            desired_304(l, a);
+            desired_304(l, a, other_lists);
         return;
     }
     if (a->status == 0 && a->elapsed_ms > CUT_HELD_MS && a->elapsed_ms < p->wait_s * 1000 &&
@@ -482,6 +489,7 @@ static void ask_desired(struct loop *l)
         http_req_header(r, PROTO_H_SEQ ": %lld", (long long)seq);
         http_req_header(r, PROTO_H_MACHINE ": %s", l->here.whole);
         http_req_header(r, PROTO_H_API ": %d", PROTO_API);
+        http_req_header(r, PROTO_H_LISTS ": %s", l->lists.known);
         if (l->report.sent[0] != '\0')
             http_req_header(r, PROTO_H_STATUS ": %s", l->report.sent);
         if (l->memory.etag[0] != '\0' && l->work.have_bundle)

@@ -16,6 +16,22 @@ static const struct passwd *agent_user(const struct agent_settings *s)
     return pw != NULL && pw->pw_uid != 0 ? pw : NULL;
 }
 
+/* Beside the state, which is nobody else's: the daemon in front of the mail reads them.  Where the
+ * agent does not begin as root the folder is made by whoever installed it; without it the lists are
+ * not kept, which is said when some come. */
+static enum err_code make_lists(const struct agent_settings *s, const struct passwd *pw,
+                                struct err *e)
+{
+    char dir[512];
+    enum err_code rc;
+
+    (void)snprintf(dir, sizeof dir, "%s-lists", s->agent_state);
+    rc = file_mkdirs(dir, 0755, e);
+    if (rc == ERR_OK && pw != NULL && chown(dir, pw->pw_uid, pw->pw_gid) != 0)
+        rc = err_errno(e, ERR_STORAGE, errno, "could not give \"%s\" to %s", dir, s->agent_user);
+    return geteuid() == 0 ? rc : ERR_OK;
+}
+
 enum err_code place_make(const struct agent_settings *s, struct err *e)
 {
     const struct passwd *pw = agent_user(s);
@@ -24,7 +40,7 @@ enum err_code place_make(const struct agent_settings *s, struct err *e)
     if (rc == ERR_OK && pw != NULL && chown(s->agent_state, pw->pw_uid, pw->pw_gid) != 0)
         rc = err_errno(e, ERR_STORAGE, errno, "could not give \"%s\" to %s", s->agent_state,
                        s->agent_user);
-    return rc;
+    return rc == ERR_OK ? make_lists(s, pw, e) : rc;
 }
 
 enum err_code place_drop_root(const struct agent_settings *s, struct err *e)

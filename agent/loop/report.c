@@ -181,6 +181,7 @@ json_t *report_build(struct loop *l, int64_t seq)
     set(j, "conditions", conditions_to_json(&l->conditions));
     set(j, "health", health(l));
     set(j, "key", key(l));
+    set(j, "lists", lists_report(l));
     if (l->report.level < 3)
         set(j, "inventory", report_inventory(l));
     return j;

@@ -36,6 +36,7 @@ static void loop_clear(struct loop *l)
     events_clear(l);
     ship_clear(l);
     evidence_clear(l);
+    lists_clear(l);
     parent_clear(l);
     control_free(l->control);
     sink_free(l->apply.sink);
@@ -117,6 +118,7 @@ static void turn(struct loop *l)
     evidence_turn(l);
     report_turn(l);
     parent_turn(l);
+    lists_turn(l);
     events_turn(l);
     ship_turn(l);
     wait_for_something(l);
@@ -151,6 +153,7 @@ int run_main(const struct agent_settings *s)
     }
     l = (struct loop){.helper.fd = -1,
                       .figures.follow.fd = -1,
+                      .lists.fd = -1,
                       .edits.fd = -1,
                       .ship.fd = -1,
                       .evidence.fd = -1,
@@ -172,6 +175,7 @@ int run_main(const struct agent_settings *s)
     figures_begin(&l);
     ship_begin(&l);
     evidence_begin(&l);
+    lists_begin(&l);
     while (!l.stop && !stop_asked)
         turn(&l);
     loop_save(&l);

@@ -16,6 +16,7 @@
 #define PROTO_TYP_COMMAND "inari-command+jws"  /* parent -> child, compact, by a bundle key */
 #define PROTO_TYP_RESULT "inari-result+jws"    /* child -> parent, by the device key */
 #define PROTO_TYP_FRESH "inari-fresh+jws"      /* parent -> child, compact, by a bundle key */
+#define PROTO_TYP_LISTS "inari-lists+jws"      /* parent -> child, by a bundle key */
 #define PROTO_TYP_NOTICE "inari-notice+jws"    /* parent -> anybody, by a bundle key */
 #define PROTO_TYP_CLIENT "inari-client+jwt"    /* client assertion, compact, by the device key */
 #define PROTO_TYP_KEY "inari-key+jws"          /* child -> parent, by the new device key it offers */
@@ -39,6 +40,8 @@
 #define PROTO_PARENT_FENCED "fenced" /* it may have lost something: send what you keep of it */
 #define PROTO_PARENT_STALE "stale"   /* no way to its database now; another parent may have one */
 #define PROTO_H_TRUST "Inari-Trust"
+/* Which lists of addresses: of the child, those it knows of; of the parent, those it would give. */
+#define PROTO_H_LISTS "Inari-Lists"
 #define PROTO_H_COMMANDS "Inari-Commands"
 #define PROTO_H_REQUEST_ID "Inari-Request-Id"
 #define PROTO_H_PROOF "Inari-Proof"
@@ -55,6 +58,8 @@ enum {
     PROTO_PROPOSAL_MAX = 512 * 1024,
     PROTO_ENROL_MAX = 64 * 1024,
     PROTO_KEY_MAX = 8 * 1024,
+    PROTO_LISTS_MAX = 16 * 1024,
+    PROTO_BLOB_MAX = 128 * 1024 * 1024, /* of a list, packed or not */
     PROTO_TRUST_MAX = 64 * 1024,
     PROTO_DIGEST_SIZE = 65, /* 64 hexadecimal digits and NUL */
 };

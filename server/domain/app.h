@@ -10,10 +10,12 @@
 struct fleet_cache; /* server/domain/fleet_cache.h: devices in memory, for polls without SQL */
 struct rollout_figures; /* server/domain/rollout_figures.c */
 struct feed;        /* server/domain/event_feed.h: who follows events */
+struct list_give;   /* server/domain/list_give.h: the lists of addresses as devices get them */
 struct keyring;     /* server/domain/keyring.h: bundle, receipt and token keys, trust document */
 
 struct app {
     struct fleet_cache *fleet;
+    struct list_give *lists;
     struct keyring *keys;
     struct feed *feed;      /* set before anything but healthz is served */
     char fleet_id[37];

@@ -125,6 +125,7 @@ void fleet_cache_free(struct fleet_cache *f)
     (void)pthread_mutex_destroy(&f->work);
     (void)pthread_cond_destroy(&f->work_cond);
     free(f->wake.v);
+    free(f->nudge.v);
     free(f->wanted.v);
     free(f->events.v);
     free(f);
@@ -164,7 +165,7 @@ void fleet_wait_work(struct fleet_cache *f, int64_t ms)
     struct timespec ts = {until / 1000, until % 1000 * 1000000};
 
     (void)pthread_mutex_lock(&f->work);
-    if (f->wake.n == 0 && f->wanted.n == 0)
+    if (f->wake.n == 0 && f->nudge.n == 0 && f->wanted.n == 0)
         (void)pthread_cond_timedwait(&f->work_cond, &f->work, &ts);
     (void)pthread_mutex_unlock(&f->work);
 }
@@ -555,4 +556,27 @@ int64_t fleet_count_reports(struct fleet_cache *f)
 
     each(f, count_report, &n);
     return n;
+}
+
+void fleet_wake(struct fleet_cache *f, const char *id)
+{
+    fleet_work_add(f, &f->nudge, id);
+}
+
+static void add_id(const struct fleet_view *v, void *ctx)
+{
+    fleet_idlist_add(ctx, v->id);
+}
+
+void fleet_wake_all(struct fleet_cache *f)
+{
+    struct idlist ids = {0};
+
+    each(f, add_id, &ids); /* first: the work lock is taken alone */
+    (void)pthread_mutex_lock(&f->work);
+    for (size_t i = 0; i < ids.n; i++)
+        fleet_idlist_add(&f->nudge, ids.v[i]);
+    (void)pthread_cond_signal(&f->work_cond);
+    (void)pthread_mutex_unlock(&f->work);
+    free(ids.v);
 }

@@ -123,6 +123,11 @@ void fleet_confirmed(struct fleet_cache *f, const char *id, const char *etag);
 /* Have the job thread load the offered bundle and wake the device's poll. */
 void fleet_want_bundle(struct fleet_cache *f, const char *id);
 void fleet_set_status(struct fleet_cache *f, const char *id, const char *digest);
+/* The held poll of this device, or of every device, has something to see. */
+void fleet_wake(struct fleet_cache *f, const char *id);
+void fleet_wake_all(struct fleet_cache *f);
+/* Did the lists of addresses change (asks once)? */
+bool fleet_take_lists_changed(struct fleet_cache *f);
 /* The park key of a device's held poll. */
 enum { FLEET_PARK_KEY_SIZE = 40 };
 void fleet_park_key(const char *id, char out[FLEET_PARK_KEY_SIZE]);

@@ -24,6 +24,11 @@ bool fleet_take_trust_changed(struct fleet_cache *f)
     return atomic_exchange(&f->trust_changed, false);
 }
 
+bool fleet_take_lists_changed(struct fleet_cache *f)
+{
+    return atomic_exchange(&f->lists_changed, false);
+}
+
 /* --- following the database --- */
 
 static enum device_state state_of(const char *word)
@@ -183,6 +188,7 @@ static enum err_code load_all(struct fleet_cache *f, struct db *db, struct err *
         rc = put_rows(f, v, n, e);
     if (rc == ERR_OK) {
         drop_old_rounds(f);
+        atomic_store(&f->lists_changed, true); /* what of them changed is not known */
         f->last_seq = last;
         f->loaded = true;
     }
@@ -250,6 +256,8 @@ static enum err_code load_changes(struct fleet_cache *f, struct db *db, size_t *
     for (size_t i = 0; i < n; i++) {
         if (strcmp(c[i].kind, "trust") == 0)
             atomic_store(&f->trust_changed, true);
+        if (strcmp(c[i].kind, "lists") == 0)
+            atomic_store(&f->lists_changed, true);
     }
     rc = strbuf_check(&text, e);
     if (rc == ERR_OK && ids.n > 0)

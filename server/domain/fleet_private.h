@@ -40,13 +40,13 @@ struct fleet_cache {
     unsigned round;
     atomic_llong fresh_ms; /* mono time of the last good refresh */
     atomic_uint revoked; /* who is, as one number */
-    atomic_bool trust_changed;
+    atomic_bool trust_changed, lists_changed;
     atomic_bool returned; /* a device polled that had not for some time */
     atomic_bool doubt; /* a device knows of something that is not in this table */
     atomic_llong ahead, ahead_epoch; /* highest revision and epoch a device claimed above what it is offered */
     pthread_mutex_t work; /* guards the queues */
     pthread_cond_t work_cond;
-    struct idlist wake, wanted, events;
+    struct idlist wake, nudge, wanted, events; /* nudge: as wake, but no bundle is awaited */
 };
 
 struct shard *fleet_shard_of(struct fleet_cache *f, const char *id);

@@ -141,9 +141,14 @@ enum err_code fleet_wake_queued(struct fleet_cache *f, struct db *db, size_t max
                                 struct err *e)
 {
     char ids[BATCH][37];
-    size_t n;
+    size_t n, nudges = 0;
     enum err_code rc = ERR_OK, one;
 
+    do {
+        n = take(f, &f->nudge, ids, max < BATCH ? max : BATCH, &nudges);
+        wake(ids, n);
+        max -= n;
+    } while (n > 0 && max > 0);
     do {
         n = take(f, &f->wake, ids, max < BATCH ? max : BATCH, ret_left);
         /* With the bytes here first, one run of the handler is enough; without, it asks for them.
@@ -156,5 +161,6 @@ enum err_code fleet_wake_queued(struct fleet_cache *f, struct db *db, size_t max
         one = n == 0 ? ERR_OK : fleet_load_wanted(f, db, e);
         rc = rc == ERR_OK ? one : rc;
     } while (n > 0 && max > 0);
+    *ret_left += nudges;
     return rc;
 }

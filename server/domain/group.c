@@ -5,6 +5,7 @@
 #include "domain/change.h"
 #include "domain/issue.h"
 #include "store/device_store.h"
+#include "store/fleet_store.h"
 #include "store/group_store.h"
 #include "store/list_store.h"
 #include "store/revision_store.h"
@@ -314,7 +315,8 @@ static enum err_code delete_in_tx(struct db *db, void *ctx, struct err *e)
     rc = list_store_uses(db, g.id, &listed, e);
     if (rc == ERR_OK && listed)
         return err_set(e, ERR_CONFLICT,
-                       "group \"%s\" has rows in the lists of addresses: remove them first", g.name);
+                       "group \"%s\" has rows in the lists of addresses: remove them first",
+                       g.name);
     if (rc != ERR_OK)
         return rc;
     before = group_to_json(&g);
@@ -361,6 +363,8 @@ static enum err_code member_in_tx(struct db *db, void *ctx, struct err *e)
     rc = judge_groups(db, x, content, befores, e);
     if (rc == ERR_OK)
         rc = group_store_touch(db, g.id, e);
+    if (rc == ERR_OK) /* the group's rows of lists are this device's now, or no longer */
+        rc = fleet_store_note(db, "lists", g.id, e);
     if (rc == ERR_OK)
         rc = issue_reissue(db, x->c->app, (const char *const[]){d.id}, 1, a, e);
     if (rc != ERR_OK)

@@ -18,4 +18,6 @@ enum err_code agent_commands(struct req *rq, struct reply *rp, struct err *e);
 enum err_code agent_command_result(struct req *rq, struct reply *rp, struct err *e); /* R_RAW */
 enum err_code agent_key(struct req *rq, struct reply *rp, struct err *e);       /* R_RAW */
 enum err_code agent_command_bundle(struct req *rq, struct reply *rp, struct err *e); /* what a dry run is to try */
+enum err_code agent_lists(struct req *rq, struct reply *rp, struct err *e);
+enum err_code agent_blob(struct req *rq, struct reply *rp, struct err *e); /* R_INLINE */
 enum err_code agent_leave(struct req *rq, struct reply *rp, struct err *e);

@@ -5,6 +5,7 @@
 #include "base/rand.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/list_give.h"
 #include "proto/proto.h"
 
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct poll {
     int64_t have_epoch, have_rev; /* 0 0: nothing yet */
     char seen_etag[65];           /* If-None-Match */
     int64_t wait_s;
+    char lists[LIST_TOKEN_SIZE]; /* the lists it would be given; "": not known yet */
 };
 
 static void read_have(struct poll *p)
@@ -151,6 +153,14 @@ static bool wants_report(const struct poll *p)
            p->v.status_digest[0] == '\0';
 }
 
+/* It knows of other lists than it would be given.  Who does not say which wants none. */
+static bool wants_lists(const struct poll *p)
+{
+    const char *known = req_header(p->rq, PROTO_H_LISTS);
+
+    return known != NULL && p->lists[0] != '\0' && strcmp(known, p->lists) != 0;
+}
+
 /* A tiny proof that this parent still means this bundle: also with a 304. */
 static void add_fresh(struct poll *p)
 {
@@ -222,7 +232,7 @@ static enum err_code give_bundle(struct poll *p, struct err *e)
 
 static enum err_code unchanged(struct poll *p)
 {
-    bool report = wants_report(p), hold = !fenced(p) && !better_elsewhere(p);
+    bool report = wants_report(p) || wants_lists(p), hold = !fenced(p) && !better_elsewhere(p);
 
     if (p->v.rev > 0 && p->v.bundle != NULL)
         fleet_confirmed(p->rq->app->fleet, p->v.id, p->v.etag);
@@ -278,6 +288,11 @@ enum err_code agent_desired(struct req *rq, struct reply *rp, struct err *e)
     how_we_are(&p);
     if (look_up(&p, &at, e) != ERR_OK)
         return e->code;
+    if (req_header(rq, PROTO_H_LISTS) == NULL || /* it wants none */
+        !list_give_token(rq->app->lists, rq->who.id, p.lists))
+        p.lists[0] = '\0';
+    else
+        reply_header(rp, PROTO_H_LISTS, "%s", p.lists);
     reply_header(rp, PROTO_H_COMMANDS, "%lld", (long long)p.v.commands);
     read_have(&p);
     read_etag(&p);

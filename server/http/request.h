@@ -79,7 +79,7 @@ struct reply {
     const char *content_type;
     char etag[72];           /* without quotes; "" none */
     char location[200];
-    struct { const char *name; char value[640]; } header[10]; /* a signed Inari-Fresh is the longest */
+    struct { const char *name; char value[640]; } header[11]; /* a signed Inari-Fresh is the longest */
     size_t n_headers;
     struct findings findings; /* with an error code: become errors[] of the problem, in the caller's language */
     json_t *problem_extra;    /* owned object: members added to a problem document */

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEADERS_MAX = 13, KEPT_MAX = 64 };
+enum { HEADERS_MAX = 14, KEPT_MAX = 64 };
 
 struct unchanged {
     struct unchanged *next;

@@ -10,6 +10,8 @@
 #include "domain/event_policy.h"
 #include "domain/fleet_cache.h"
 #include "domain/keyring.h"
+#include "domain/list.h"
+#include "domain/list_give.h"
 #include "domain/parent.h"
 #include "domain/recovery.h"
 #include "domain/rollout.h"
@@ -64,6 +66,7 @@ struct jobs {
     /* What is to be done, as the last look and the hints since say. */
     unsigned opened; /* times the connection had been */
     bool changes, rollouts, unended, token_key_old, witness;
+    bool lists_due;    /* they changed, and could not be read */
     bool engine_asked; /* for one pass, whatever the look says */
     int64_t looked_ms, look_ms, hold_ms, command_ms;
     /* Alerts: when the rules, and the notices, are next looked at; what was last said of this
@@ -176,6 +179,10 @@ static enum err_code poll_changes(struct jobs *j, struct err *e)
     if (rc == ERR_OK && fleet_take_trust_changed(j->app->fleet)) {
         rc = keyring_reload(j->db, j->app, e);
         atomic_store(&j->app->suspect, true); /* a fence began or ended, perhaps */
+    }
+    if (rc == ERR_OK && (j->lists_due || fleet_take_lists_changed(j->app->fleet))) {
+        rc = list_give_refresh(j->db, j->app, e);
+        j->lists_due = rc != ERR_OK;
     }
     j->changes = rc != ERR_OK;
     j->witness = j->grew = true;
@@ -431,6 +438,8 @@ static enum err_code clean(struct jobs *j, struct err *e)
             rc = dry_run_store_trim(j->db, e);
         if (rc == ERR_OK)
             rc = command_store_trim(j->db, e);
+        if (rc == ERR_OK)
+            rc = list_clean(j->db, j->app, e);
         if (rc == ERR_OK)
             rc = secret_store_trim(j->db, false, e);
         if (rc == ERR_OK)

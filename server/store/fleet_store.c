@@ -30,7 +30,7 @@ enum err_code fleet_store_note_devices(struct db *db, const char *ids, struct er
 
 static const struct stmt LAST = {
     "fleet_last_change", 0,
-    "SELECT coalesce(max(seq), 0) FROM change WHERE kind IN ('device', 'trust')"};
+    "SELECT coalesce(max(seq), 0) FROM change WHERE kind IN ('device', 'trust', 'lists')"};
 
 enum err_code fleet_store_last_change(struct db *db, int64_t *ret, struct err *e)
 {
@@ -47,7 +47,7 @@ enum err_code fleet_store_last_change(struct db *db, int64_t *ret, struct err *e
 static const struct stmt CHANGES = {
     "fleet_changes", 1,
     "SELECT seq, kind, id FROM change WHERE seq > $1::bigint AND kind IN ('device',"
-    " 'trust') ORDER BY seq LIMIT 5000"};
+    " 'trust', 'lists') ORDER BY seq LIMIT 5000"};
 
 static void read_changes(const struct rows *r, int i, void *item)
 {

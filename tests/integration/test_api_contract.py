@@ -14,7 +14,7 @@ from parentlib import wait_until
 ALL = ("settings:read", "settings:write", "publish", "device:read", "device:write", "enrol", "audit:read", "admin", "command",
        "events:read")
 SOMEBODY = "01900000-0000-7000-8000-000000000000"
-FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1", "stream": "postfix", "list": "blocked", "row": "1", "version": "1"}
+FILL = {"id": SOMEBODY, "device": SOMEBODY, "pub": "1", "n": "1", "stream": "postfix", "list": "blocked", "row": "1", "version": "1", "sha256": "0" * 64}
 
 
 @pytest.fixture(scope="module")
