@@ -142,7 +142,7 @@ MUST_USE char *read_secret(const struct cli *c, enum text prompt, bool echo);
     X(unset) X(drain) X(undrain) X(publish) X(get) X(explain) X(diff) X(discard) X(drafts) X(revisions) X(show)        \
         X(restore) X(undo) X(devices) X(device) X(mode) X(rename) X(hold) X(release) X(revoke)     \
             X(approve) X(reject) X(retire) X(proposal) X(adopt) X(plan) X(status) X(catalog)       \
-                X(groups) X(group) X(join_token) X(tokens) X(accounts) X(audit) X(figures) X(event_policy) X(messages) X(trace) X(events) X(rollouts) X(dry_runs) X(recovery) X(trust)        \
+                X(groups) X(group) X(list) X(join_token) X(tokens) X(accounts) X(audit) X(figures) X(event_policy) X(messages) X(trace) X(events) X(rollouts) X(dry_runs) X(recovery) X(trust)        \
                     X(overrides) X(secrets) X(export) X(import) X(import_exceptions)                          \
                         X(commands) X(command) X(self_check) X(queue) X(service) X(debug_bundle) X(rotate_key) X(instances) X(reinstate) X(test_message) X(drift) \
                     X(alerts) X(alert) X(alert_rules) X(alert_rule) X(alert_channels) X(alert_channel) X(alert_notices) X(silences) X(silence) X(version) X(help)

@@ -181,6 +181,19 @@ const struct verb verbs[] = {
     {"groups", "", "", 0, 0, verb_groups, {"the groups", "グループの一覧"}, {NULL, NULL}},
     {"group", "create NAME [--kind set|mx] [--priority N] | add NAME DEVICE ... [--force REASON] | remove NAME DEVICE ... [--force REASON] | members NAME | delete NAME",
      "kind= priority= force=", 2, -1, verb_group, {"make, fill, empty and delete groups", "グループの作成、メンバーの追加と削除、グループの削除"}, {NULL, NULL}},
+    {"list", "approved|blocked show | add NETWORK ... | remove NETWORK ... | remove --comment TEXT | import FILE | export [FILE] | find ADDRESS | history [VERSION] | undo VERSION",
+     "device= group= comment= expires= reason= force= format= mode= expired", 2, -1, verb_list,
+     {"client addresses that are let in or refused before the greeting: in force at once", "接続時に許可または拒否する送信元アドレスのリスト (変更はすぐに有効)"},
+     {"Approved goes before blocked. A NETWORK is an address, 192.0.2.0/24, 2001:db8::/32 or a range 192.0.2.1-192.0.2.9. With --device or --group a row is only theirs. --expires 7d: it has no effect after that. "
+      "A network that is there is given the new comment and expiry. --dry-run shows what would happen. remove without networks takes what --comment, --expired, --device or --group have in common. "
+      "import reads CSV (the first line names network, and any of scope, comment, expires_at) or --format plain (one network a line, # before a comment); --mode replace removes what the file does not have. "
+      "find: the row that decides about an address, and all around it. Each change is a version: history shows them, undo takes one back. "
+      "What would let in a wide part of the Internet, or shut out your own hosts, needs --force REASON. Example: inarictl list blocked add 203.0.113.9 --comment 'botnet' --expires 7d --reason 'alert at 3'",
+      "approved は blocked より優先されます。NETWORK はアドレス、192.0.2.0/24、2001:db8::/32、または範囲 192.0.2.1-192.0.2.9 です。--device または --group を付けると、その対象だけの行になります。--expires 7d を過ぎると効果がなくなります。"
+      "登録済みのネットワークには新しいコメントと有効期限が設定されます。--dry-run は結果だけを表示します。ネットワークを省いた remove は --comment、--expired、--device、--group に一致する行を削除します。"
+      "import は CSV (1 行目に network と、必要に応じて scope、comment、expires_at) または --format plain (1 行に 1 ネットワーク、# の後はコメント) を読みます。--mode replace はファイルにない行を削除します。"
+      "find はアドレスの扱いを決める行とそれを含む行を表示します。変更ごとにバージョンが残り、history で表示し、undo で取り消せます。"
+      "インターネットの広い範囲を許可する変更や自社のホストを拒否する変更には --force 理由 が必要です。例: inarictl list blocked add 203.0.113.9 --comment 'botnet' --expires 7d --reason '3 時の警報'"}},
     {"join-token", "create [NAME] [--uses N] [--expires TIME] [--group NAME] [--networks CIDR,...] [--name-pattern GLOB] [--placement edge|inner] [--approval] | list | revoke ID",
      "uses= expires= group= networks= name-pattern= placement= approval", 1, 2, verb_join_token,
      {"join strings for new devices", "新しいデバイスの参加トークン"},
@@ -291,7 +304,7 @@ const struct option_text option_texts[] = {
     {"fleet", {"into the fleet's layer", "フリートのレイヤーに入れる"}},
     {"group", {"the layer of this group (or the group to join)", "このグループのレイヤー (または参加するグループ)"}},
     {"draft", {"another draft than your newest", "最新以外の下書きを指定する"}},
-    {"mode", {"merge (default) or replace", "merge (既定) または replace"}},
+    {"mode", {"merge (default) or replace; of a list add (default) or replace", "merge (既定) または replace。リストでは add (既定) または replace"}},
     {"parts", {"what to take: fleet, groups, devices, with commas (default fleet,groups)", "取り込む部分: fleet、groups、devices をコンマで区切る (既定 fleet,groups)"}},
     {"default", {"set the built-in default", "初期設定にする"}},
     {"reason", {"why; kept in the revision and the audit log (of messages: why they were refused or did not go on)", "理由。リビジョンと監査ログに残る (メッセージの場合は拒否や遅延の理由)"}},
@@ -308,6 +321,9 @@ const struct option_text option_texts[] = {
               "グループの場合は set または mx (互いに補うゲートウェイ)。イベントの場合は種類、または末尾がピリオドの前方一致 (message.)"}},
     {"priority", {"order of the group's layer; higher wins", "グループのレイヤーの順序。大きいほうが優先"}},
     {"uses", {"how many devices may use it (default 1)", "使用できるデバイス数 (既定 1)"}},
+    {"comment", {"the comment of a row (of remove: part of it)", "行のコメント (remove では、その一部)"}},
+    {"expired", {"only rows that have expired", "有効期限を過ぎた行のみ"}},
+    {"format", {"csv (default) or plain", "csv (既定) または plain"}},
     {"expires", {"how long it is valid: 90m, 24h, 30d", "有効期間: 90m、24h、30d"}},
     {"networks", {"from these networks only", "このネットワークからのみ"}},
     {"name-pattern", {"for device names like this only", "この形のデバイス名のみ"}},

@@ -248,6 +248,35 @@ def test_a_stale_draft_names_the_other(ctl, child, api):
     ctl.ok("publish", "--reason", "gone")
 
 
+def test_lists_of_addresses(ctl, tmp_path):
+    ctl.ok("list", "blocked", "add", "203.0.113.9", "198.51.100.1-198.51.100.2", "--comment", "botnet", "--expires", "7d", "--reason", "at 3")
+    assert "203.0.113.9/32" in ctl.ok("list", "blocked", "show")
+    assert len(ctl.json("list", "blocked", "show", "--comment", "bot")["items"]) == 3
+    found = ctl.json("list", "blocked", "find", "203.0.113.9")
+    assert found["match"]["comment"] == "botnet" and found["match"]["expires_at"] is not None
+    assert "203.0.113.10" in ctl.ok("list", "blocked", "find", "203.0.113.10")
+    assert ctl.json("list", "blocked", "add", "203.0.113.10", "--dry-run")["added"] == 1
+    assert ctl.json("list", "blocked", "find", "203.0.113.10")["match"] is None
+    refused, out, err = ctl("list", "blocked", "add", "10.0.0.0/8")
+    assert refused == REFUSED and "10.0.0.0/8" in err and "--force" not in out
+    ctl.ok("list", "blocked", "add", "10.0.0.0/8", "--force", "a test")
+    file = tmp_path / "list.csv"
+    ctl.ok("list", "blocked", "export", str(file))
+    assert file.read_text().startswith("network,scope,comment,expires_at,author,created_at")
+    (tmp_path / "plain").write_text("# feed\n203.0.113.0/24\n")
+    taken = ctl.json("list", "blocked", "import", str(tmp_path / "plain"), "--format", "plain", "--mode", "replace")
+    assert (taken["added"], taken["removed"]) == (1, 4)
+    newest = ctl.json("list", "blocked", "history")["items"][0]
+    assert newest["kind"] == "import" and newest["version"] == taken["version"]
+    assert "203.0.113.9/32" in ctl.ok("list", "blocked", "history", str(taken["version"]))
+    ctl.ok("list", "blocked", "undo", str(taken["version"]), "--force", "a test")
+    assert "203.0.113.0/24" not in ctl.ok("list", "blocked", "export", "--format", "plain")
+    ctl.ok("list", "blocked", "remove", "203.0.113.9", "198.51.100.1", "198.51.100.2", "10.0.0.0/8")
+    assert ctl.ok("list", "blocked", "export", "--format", "plain") == ""
+    for wrong in (["list", "grey", "show"], ["list", "blocked", "sing"], ["list", "blocked", "remove"], ["list", "blocked", "add"]):
+        assert ctl(*wrong)[0] == USAGE, wrong
+
+
 def test_modes_holds_groups(ctl, child):
     ctl.ok("mode", child.name, "observe")
     ctl.ok("set", "smtp.message_size_limit=24M", "--device", child.name)
