@@ -28,7 +28,7 @@ enum cli_exit verb_audit(struct cli *c)
         {T_SEQ, "seq", COL_VALUE},      {T_AT, "at", COL_TIME},
         {T_ACTOR, "actor", COL_TEXT},   {T_ADDRESS, "address", COL_TEXT},
         {T_ACTION, "action", COL_TEXT}, {T_OBJECT, "object", COL_TEXT}};
-    static const char *const filters[] = {"since", "action", "actor"};
+    static const char *const filters[] = {"since", "action", "actor", "object"};
     AUTO_STRBUF struct strbuf path = STRBUF_INIT(8 * KIB);
     AUTO(json_free) json_t *doc = NULL;
     char separator = '?';

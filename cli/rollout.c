@@ -115,7 +115,10 @@ static enum cli_exit list(struct cli *c)
         {T_WAVE, "wave_text", COL_TEXT}, {T_DEVICES, "count_text", COL_TEXT},
         {T_AT, "created_at", COL_TIME}};
     AUTO(json_free) json_t *doc = NULL;
-    enum cli_exit rc = cli_list(c, "/api/v1/rollouts", &doc);
+    AUTO_STR char *of = cli_opt(c, "device") == NULL
+                            ? NULL
+                            : apiclient_pathf("/api/v1/rollouts?device=%s", cli_opt(c, "device"));
+    enum cli_exit rc = cli_list(c, of == NULL ? "/api/v1/rollouts" : of, &doc);
     json_t *r;
     size_t i;
 

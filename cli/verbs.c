@@ -127,7 +127,7 @@ const struct verb verbs[] = {
     {"dry-runs", "[ID]", "", 0, 1, verb_dry_runs, {"changes that devices tried before anybody got them", "適用前にデバイスで試した変更"},
      {"Made by publish --dry-run --on-devices, and before the first wave of a rollout. Refusals come first, in the device's own words.",
       "publish --dry-run --on-devices のほか、段階的な配布では最初の段階の前に行います。拒否したデバイスを先に、そのデバイスの言葉で表示します。"}},
-    {"rollouts", "[ID]", "", 0, 1, verb_rollouts, {"how revisions reached the devices", "リビジョンの展開状況"}, {NULL, NULL}},
+    {"rollouts", "[ID | --device NAME]", "device=", 0, 1, verb_rollouts, {"how revisions reached the devices", "リビジョンの展開状況"}, {NULL, NULL}},
     {"rollout", "list | show [ID] | watch [ID] | pause|resume|halt|cancel|approve|promote [ID] [--reason TEXT] | revert [ID] --reason TEXT [--force REASON] | policy [MEMBER=VALUE ...]",
      "reason= force=", 1, -1, verb_rollout, {"follow a rollout, stop it, take it back; the fleet's policy", "配布の進行状況の確認、停止、取り消しと、全体の配布方針"},
      {"Without ID it is the newest. watch prints a line at every change and ends with the rollout: exit status 0 when it completed, else 4. halt gives devices on the way back what they had; "
@@ -202,7 +202,7 @@ const struct verb verbs[] = {
      {"API tokens for scripts", "スクリプト用の API トークン"}, {NULL, NULL}},
     {"accounts", "[list | add NAME [--role viewer|operator|admin] [--language en|ja] | set NAME [--role ROLE] [--language en|ja] [--disable | --enable] | password NAME | delete NAME --yes]",
      "role= language= disable enable yes", 0, 2, verb_accounts, {"accounts of people", "アカウントの管理"}, {NULL, NULL}},
-    {"audit", "[--since TIME] [--action ACTION] [--actor NAME] [--limit N] | --verify", "since= action= actor= limit= verify", 0, 0, verb_audit,
+    {"audit", "[--since TIME] [--action ACTION] [--actor NAME] [--object OBJECT] [--limit N] | --verify", "since= action= actor= object= limit= verify", 0, 0, verb_audit,
      {"who did what; --verify checks the hash chain", "監査ログ。--verify でハッシュチェーンを検証する"}, {NULL, NULL}},
     {"messages", "[--since TIME] [--until TIME] [--sender ADDRESS|@DOMAIN] [--recipient ADDRESS|@DOMAIN] [--subject WORDS] [--client ADDRESS|NETWORK] "
      "[--message-id ID] [--queue-id ID] [--status STATUS] [--reason REASON] [--device NAME] [--limit N]",
@@ -355,6 +355,7 @@ const struct option_text option_texts[] = {
     {"no-wait", {"only give the order; see: inarictl commands", "コマンドを登録するだけで待たない。参照: inarictl commands"}},
     {"state", {"only in this state", "この状態のみ"}},
     {"text", {"part of the name or the address", "名前またはアドレスの一部"}},
+    {"object", {"only entries about this one, as they name it: device/ID", "この対象の記録のみ (記録にある名前: device/ID)"}},
     {"attention", {"only what asks for a person, the most urgent first", "対応が必要なもののみを、緊急のものから表示する"}},
     {"queue", {"only this queue of Postfix", "Postfix のこのキューのみ"}},
     {"to", {"recipient", "宛先"}},

@@ -129,8 +129,9 @@ enum err_code audit_list(struct db *db, const struct audit_filter *f, json_t **r
 
     if (a == NULL || items == NULL)
         return no_memory(e);
-    rc = audit_store_list(db, f->before_seq, f->since_ms, prefix ? NULL : f->action,
-                          prefix ? f->action : NULL, f->actor, f->limit, a, &rows, &n, e);
+    rc =
+        audit_store_list(db, f->before_seq, f->since_ms, prefix ? NULL : f->action,
+                         prefix ? f->action : NULL, f->actor, f->object, f->limit, a, &rows, &n, e);
     for (size_t i = 0; rc == ERR_OK && i < n; i++)
         if (json_array_append_new(items, row_to_json(&rows[i])) != 0)
             return no_memory(e);

@@ -30,6 +30,7 @@ struct audit_filter { /* NULL and 0: everything */
     int64_t since_ms, before_seq;
     const char *action; /* exact, or a prefix ending in '.' */
     const char *actor;
+    const char *object; /* "device/ID" */
     int limit;
 };
 /* Newest first.  *ret: array of entries, new reference. */

@@ -24,6 +24,8 @@ json_t *rollout_row_json(const struct rollout_row *r)
 
     if (j != NULL && r->counts != NULL)
         (void)json_object_set(j, "counts", (json_t *)(uintptr_t)r->counts);
+    if (j != NULL && r->of_device != NULL)
+        (void)json_object_set_new(j, "device_state", json_string(r->of_device));
     (void)json_object_set_new(j, "expedited", json_boolean(r->urgent[0] != '\0'));
     (void)json_object_set_new(j, "waits",
                               r->waits[0] == '\0' ? json_null() : json_string(r->waits));
@@ -45,8 +47,8 @@ static json_t *device_json(const struct rollout_device *d)
                      time_json(d->fetched_ms), "ended_at", time_json(d->ended_ms));
 }
 
-enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, struct arena *a,
-                           json_t **ret, struct err *e)
+enum err_code rollout_list(struct db *db, const char *device, const char *cursor, int64_t limit,
+                           struct arena *a, json_t **ret, struct err *e)
 {
     AUTO(json_free) json_t *items = json_array();
     struct rollout_row *v = NULL;
@@ -55,7 +57,7 @@ enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, str
 
     if (page_cursor(cursor, e) != ERR_OK)
         return e->code;
-    rc = rollout_store_list(db, cursor, limit, a, &v, &n, e);
+    rc = rollout_store_list(db, device, cursor, limit, a, &v, &n, e);
     for (size_t i = 0; i < n && rc == ERR_OK; i++)
         (void)json_array_append_new(items, rollout_row_json(&v[i]));
     if (rc == ERR_OK)

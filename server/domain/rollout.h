@@ -45,8 +45,9 @@ MUST_USE enum err_code rollout_make(struct db *db, struct app *app, const struct
 /* Would a publication that asks for this be expedited?  ERR_INVALID, ERR_FORBIDDEN as rollout_make(). */
 MUST_USE enum err_code rollout_is_expedited(struct db *db, const json_t *asked, struct arena *a, bool *ret, struct err *e);
 
-/* *ret: {"items","next"}, new reference; each with the number of its devices by state. */
-MUST_USE enum err_code rollout_list(struct db *db, const char *cursor, int64_t limit, struct arena *a, json_t **ret,
+/* *ret: {"items","next"}, new reference; each with the number of its devices by state.  device "": all; else its id or name:
+ * only those it belongs to, each with how far it is ("device_state"). */
+MUST_USE enum err_code rollout_list(struct db *db, const char *device, const char *cursor, int64_t limit, struct arena *a, json_t **ret,
                                     struct err *e);
 /* *ret: what the list says, its strategy, its waves and its first 500 devices; new reference. */
 MUST_USE enum err_code rollout_get(struct db *db, const char *id, struct arena *a, json_t **ret, int64_t *ret_version,

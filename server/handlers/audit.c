@@ -22,6 +22,7 @@ static enum err_code filter_of(const struct req *rq, struct audit_filter *f, str
     f->before_seq = (int64_t)before;
     f->action = req_query(rq, "action");
     f->actor = req_query(rq, "actor");
+    f->object = req_query(rq, "object");
     return ERR_OK;
 }
 

@@ -8,13 +8,13 @@ enum { REASON_MAX = 500 };
 
 enum err_code rollout_list_get(struct req *rq, struct reply *rp, struct err *e)
 {
-    const char *cursor = "";
+    const char *cursor = "", *device = req_query(rq, "device");
     json_t *j = NULL;
     int limit = 0;
     enum err_code rc = req_page(rq, &limit, &cursor, e);
 
     if (rc == ERR_OK)
-        rc = rollout_list(rq->db, cursor, limit, rq->arena, &j, e);
+        rc = rollout_list(rq->db, device == NULL ? "" : device, cursor, limit, rq->arena, &j, e);
     return rc == ERR_OK ? reply_json(rp, 200, j, e) : rc;
 }
 

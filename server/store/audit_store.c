@@ -16,13 +16,14 @@ static const struct stmt PAGE = {
     "SELECT seq, at, actor_kind, actor, address, action, object, detail, prev, hash FROM audit "
     "WHERE seq > $1::bigint ORDER BY seq LIMIT 1000"};
 static const struct stmt LIST = {
-    "audit_list", 6,
+    "audit_list", 7,
     "SELECT seq, at, actor_kind, actor, address, action, object, detail, prev, hash FROM audit "
     "WHERE ($1::bigint = 0 OR seq < $1::bigint) AND ($2::timestamptz IS NULL OR at >= "
     "$2::timestamptz) "
     "AND ($3::text IS NULL OR action = $3::text) AND ($4::text IS NULL OR starts_with(action, "
     "$4::text)) "
-    "AND ($5::text IS NULL OR actor = $5::text) ORDER BY seq DESC LIMIT $6::int"};
+    "AND ($5::text IS NULL OR actor = $5::text) AND ($7::text IS NULL OR object = $7::text) ORDER "
+    "BY seq DESC LIMIT $6::int"};
 
 const struct stmt *const audit_store_stmts[] = {&LOCK_HEAD, &HEAD, &INSERT, &SET_HEAD,
                                                 &PAGE,      &LIST, NULL};
@@ -103,16 +104,17 @@ enum err_code audit_store_page(struct db *db, int64_t after, struct arena *a,
 }
 
 enum err_code audit_store_list(struct db *db, int64_t before, int64_t since_ms, const char *action,
-                               const char *action_prefix, const char *actor, int limit,
-                               struct arena *a, struct audit_row **ret, size_t *ret_n,
+                               const char *action_prefix, const char *actor, const char *object,
+                               int limit, struct arena *a, struct audit_row **ret, size_t *ret_n,
                                struct err *e)
 {
     struct rows *r = NULL;
-    enum err_code rc = db_run(
-        db, &LIST,
-        (struct db_param[]){P_INT(before), since_ms == 0 ? P_NULL : P_TIME(since_ms),
-                            P_TEXT(action), P_TEXT(action_prefix), P_TEXT(actor), P_INT(limit)},
-        a, &r, e);
+    enum err_code rc =
+        db_run(db, &LIST,
+               (struct db_param[]){P_INT(before), since_ms == 0 ? P_NULL : P_TIME(since_ms),
+                                   P_TEXT(action), P_TEXT(action_prefix), P_TEXT(actor),
+                                   P_INT(limit), P_TEXT(object)},
+               a, &r, e);
 
     return rc == ERR_OK ? rows_of(r, a, ret, ret_n, e) : rc;
 }

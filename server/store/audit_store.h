@@ -23,5 +23,5 @@ MUST_USE enum err_code audit_store_page(struct db *db, int64_t after, struct are
 /* Newest first, seq < before (0: no limit).  action_prefix: action starts with it. */
 MUST_USE enum err_code audit_store_list(struct db *db, int64_t before, int64_t since_ms,
                                         const char *action, const char *action_prefix,
-                                        const char *actor, int limit, struct arena *a,
+                                        const char *actor, const char *object, int limit, struct arena *a,
                                         struct audit_row **ret, size_t *ret_n, struct err *e);

@@ -112,21 +112,32 @@ static enum err_code read_rows(const struct rows *r, struct arena *a, bool count
     return ERR_OK;
 }
 
-static const struct stmt LIST = {
-    "rollout_list", 2,
-    COLUMNS ", (SELECT coalesce(jsonb_object_agg(x.state, x.n), '{}') FROM (SELECT state, count(*)"
-            " AS n FROM rollout_device WHERE rollout_id = r.id GROUP BY state) AS x) FROM rollout"
-            " r WHERE $1::text = '' OR r.id < nullif($1::text, '')::uuid ORDER BY r.id DESC LIMIT"
-            " $2::bigint"};
+#define COUNTS                                                                                     \
+    ", (SELECT coalesce(jsonb_object_agg(x.state, x.n), '{}') FROM (SELECT state, count(*) AS n "  \
+    "FROM rollout_device WHERE rollout_id = r.id GROUP BY state) AS x)"
+#define PAGE                                                                                       \
+    "($1::text = '' OR r.id < nullif($1::text, '')::uuid) ORDER BY r.id DESC LIMIT $2::bigint"
+static const struct stmt LIST = {"rollout_list", 2, COLUMNS COUNTS " FROM rollout r WHERE " PAGE};
+static const struct stmt OF_DEVICE = {
+    "rollout_of_device", 3,
+    COLUMNS COUNTS ", rd.state FROM rollout r JOIN rollout_device rd ON rd.rollout_id = r.id JOIN "
+                   "device d ON d.id = rd.device_id WHERE (d.name = $3::text OR d.id::text = "
+                   "$3::text) AND " PAGE};
 
-enum err_code rollout_store_list(struct db *db, const char *before, int64_t limit, struct arena *a,
-                                 struct rollout_row **ret, size_t *ret_n, struct err *e)
+enum err_code rollout_store_list(struct db *db, const char *device, const char *before,
+                                 int64_t limit, struct arena *a, struct rollout_row **ret,
+                                 size_t *ret_n, struct err *e)
 {
     struct rows *r = NULL;
     enum err_code rc =
-        db_run(db, &LIST, (struct db_param[]){P_TEXT(before), P_INT(limit)}, a, &r, e);
+        db_run(db, device[0] == '\0' ? &LIST : &OF_DEVICE,
+               (struct db_param[]){P_TEXT(before), P_INT(limit), P_TEXT(device)}, a, &r, e);
 
-    return rc == ERR_OK ? read_rows(r, a, true, ret, ret_n, e) : rc;
+    if (rc == ERR_OK)
+        rc = read_rows(r, a, true, ret, ret_n, e);
+    for (size_t i = 0; rc == ERR_OK && device[0] != '\0' && i < *ret_n; i++)
+        (*ret)[i].of_device = rows_text(r, (int)i, 23);
+    return rc;
 }
 
 static const struct stmt OPEN = {"rollout_open", 0,
@@ -385,6 +396,6 @@ enum err_code lease_store_hold(struct db *db, const char *name, const char *hold
 }
 
 const struct stmt *const rollout_store_stmts[] = {
-    &MAKE,   &UNENDED,     &GET,         &LOCK,       &LIST,       &OPEN,         &SAVE,
-    &STABLE, &WAITS,       &LAGGING,     &PATIENCE,   &SILENCE,    &SILENCE_SAVE, &SILENCE_OVER,
-    &POLICY, &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};
+    &MAKE,         &UNENDED, &GET,         &LOCK,        &LIST,       &OF_DEVICE,  &OPEN,
+    &SAVE,         &STABLE,  &WAITS,       &LAGGING,     &PATIENCE,   &SILENCE,    &SILENCE_SAVE,
+    &SILENCE_OVER, &POLICY,  &POLICY_LOCK, &POLICY_SAVE, &TAKE_LEASE, &HOLD_LEASE, NULL};

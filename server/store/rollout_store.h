@@ -20,6 +20,7 @@ struct rollout_row { /* borrowed from the arena; times in ms of the parent's clo
     bool overruled;     /* a silent fleet does not stop it any more */
     const json_t *strategy;
     const json_t *counts; /* {"confirmed":n,...}; NULL where it was not asked for */
+    const char *of_device; /* of a list of one device's: how far that one is; else NULL */
 };
 /* Its term becomes the lease's. */
 MUST_USE enum err_code rollout_store_insert(struct db *db, const struct rollout_row *r, struct err *e);
@@ -31,8 +32,8 @@ MUST_USE enum err_code rollout_store_get(struct db *db, const char *id, struct a
                                          struct err *e);
 MUST_USE enum err_code rollout_store_lock(struct db *db, const char *id, struct arena *a, struct rollout_row *ret,
                                           struct err *e);
-/* Newest first, with counts; before "": from the newest. */
-MUST_USE enum err_code rollout_store_list(struct db *db, const char *before, int64_t limit, struct arena *a,
+/* Newest first, with counts; before "": from the newest.  device: only those with it, by id or name; "" all. */
+MUST_USE enum err_code rollout_store_list(struct db *db, const char *device, const char *before, int64_t limit, struct arena *a,
                                           struct rollout_row **ret, size_t *ret_n, struct err *e);
 /* Of a row r of rollout: the engine looks at it.  Whoever makes it so sends a hint ("inari_change"). */
 #define ROLLOUT_OPEN                                                                               \

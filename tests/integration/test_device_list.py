@@ -89,3 +89,19 @@ def test_inarictl_lists_the_same(five, programs, tmp_path):
     assert [d["name"] for d in ctl.json("devices", "--attention")["items"]] == names(api, attention="only")
     assert [d["name"] for d in ctl.json("devices", "--text", "FULL")["items"]] == ["c-full"]
     assert [d["name"] for d in ctl.json("devices", "--state", "held")["items"]] == ["e-held"]
+
+
+def test_what_happened_to_one_device(five, programs, tmp_path):
+    p, api = five
+    ids = {d["name"]: d["id"] for d in listed(api)["items"]}
+    done = api.publish({"devices": {ids["a-fine"]: {"smtp.recipient_limit": 900}}}, "test")
+    mine = api.ok("GET", "/rollouts?device=a-fine")["items"]
+    assert [(r["id"], r["pub"]) for r in mine][:1] == [(done["rollout_id"], done["pub"])] and mine[0]["device_state"] in ("offered", "queued")
+    assert api.ok("GET", f"/rollouts?device={ids['a-fine']}&limit=1")["items"] == mine[:1]
+    assert done["rollout_id"] not in [r["id"] for r in api.ok("GET", "/rollouts?device=c-full")["items"]]
+    assert "device_state" not in api.ok("GET", "/rollouts")["items"][0]
+    about = api.ok("GET", f"/audit?object=device/{ids['e-held']}")["items"]
+    assert "device.hold" in [x["action"] for x in about] and {x["object"] for x in about} == {f"device/{ids['e-held']}"}
+    ctl = Ctl.of(programs, p, api, tmp_path)
+    assert [r["id"] for r in ctl.json("rollouts", "--device", "a-fine")["items"]] == [r["id"] for r in mine]
+    assert [x["seq"] for x in ctl.json("audit", "--object", f"device/{ids['e-held']}")["items"]] == [x["seq"] for x in about]

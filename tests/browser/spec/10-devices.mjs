@@ -95,6 +95,21 @@ export default async ({ page, test, open, call, everyLook, children, language })
     await language("en");
     assert.equal((await call("GET", "/devices/mx-odd")).data.state, "managed");
   });
+  await test("device: its history has the rollouts and who changed what about it, in both languages", async () => {
+    const { id } = await to(children[1].name, "history");
+    const part = (name) => page.getByRole("region", { name, exact: true });
+    await part("Rollouts").getByText("running it").first().waitFor();
+    await part("Who changed what about it").getByText("device.hold", { exact: true }).first().waitFor();
+    await language("ja");
+    await part("ロールアウト").getByText("稼働中").first().waitFor();
+    await language("en");
+    await page.getByRole("link", { name: "All in the audit log" }).click();
+    await page.waitForURL((u) => u.searchParams.get("object") === `device/${id}`);
+    assert.equal(await page.getByRole("textbox", { name: "Of what" }).inputValue(), `device/${id}`);
+    await to(children[1].name, "history");
+    await part("Rollouts").getByText("running it").first().waitFor();
+    await everyLook("device-history");
+  });
   await test("device: what cannot be taken back needs its name typed in", async () => {
     await to("mx-odd");
     await order("Revoke");

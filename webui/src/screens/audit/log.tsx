@@ -69,7 +69,7 @@ function Verify() {
 
 export function AuditLog() {
   const { t } = useTranslation("audit"), url = useUrlState(), since = sinceOf(url.get("since")), open = url.get("entry");
-  const query = { ...pageOf(url), ...(since ? { since } : {}), ...(url.get("action") ? { action: url.get("action") } : {}), ...(url.get("actor") ? { actor: url.get("actor") } : {}) };
+  const query = { ...pageOf(url), ...(since ? { since } : {}), ...(url.get("action") ? { action: url.get("action") } : {}), ...(url.get("actor") ? { actor: url.get("actor") } : {}), ...(url.get("object") ? { object: url.get("object") } : {}) };
   const log = useGet("/api/v1/audit", { query });
   const columns: Column<Entry>[] = [
     { key: "at", label: t("at"), cell: (e) => <Time at={e.at} /> },
@@ -78,12 +78,12 @@ export function AuditLog() {
     { key: "object", label: t("object"), cell: (e) => { const where = whereIs(e.object); return where ? <Link to={where}><Foreign text={short(e.object)} /></Link> : <Foreign text={short(e.object)} />; } },
     { key: "address", label: t("address"), cell: (e) => <Foreign text={e.address || "–"} /> },
   ];
-  const filtered = ["since", "action", "actor", "cursor"].some((k) => url.get(k) !== "");
+  const filtered = ["since", "action", "actor", "object", "cursor"].some((k) => url.get(k) !== "");
   const asked = new URLSearchParams(Object.entries(query).map(([k, v]) => [k, String(v)]));
-  const flags = [since ? `--since ${since}` : "", query.action ? `--action '${query.action.replaceAll("'", "")}'` : "", query.actor ? `--actor '${query.actor.replaceAll("'", "")}'` : ""].filter((x) => x !== "").join(" ");
+  const flags = [since ? `--since ${since}` : "", query.action ? `--action '${query.action.replaceAll("'", "")}'` : "", query.actor ? `--actor '${query.actor.replaceAll("'", "")}'` : "", query.object ? `--object '${query.object.replaceAll("'", "")}'` : ""].filter((x) => x !== "").join(" ");
   return (
     <Page title={t("title")} actions={<Flex><FlexItem><Verify /></FlexItem><FlexItem><ApiCalls call={{ path: `/api/v1/audit?${asked}`, inarictl: `inarictl audit ${flags}`.trim() }} /></FlexItem></Flex>}>
-      <FilterBar filters={[{ kind: "text", name: "action", label: t("action_filter") }, { kind: "text", name: "actor", label: t("actor") }, { kind: "time", name: "since", label: t("since") }]} />
+      <FilterBar filters={[{ kind: "text", name: "action", label: t("action_filter") }, { kind: "text", name: "actor", label: t("actor") }, { kind: "text", name: "object", label: t("object") }, { kind: "time", name: "since", label: t("since") }]} />
       <Loaded of={log}>
         {({ data }) => {
           const entry = data.items.find((e) => String(e.seq) === open), close = () => url.set({ entry: "", cursor: url.get("cursor") }, { push: true });

@@ -1,14 +1,10 @@
 import { Route, Routes } from "react-router";
-import { addTexts } from "../../i18n";
 import { NotFound } from "../../frame/frame";
 import "../changes/texts";
 import { RolloutList } from "./list";
 import { RolloutPage } from "./one";
 import { RolloutPolicy } from "./policy";
-import en from "./texts.en.json";
-import ja from "./texts.ja.json";
-
-addTexts("rollouts", { en, ja });
+import "./texts";
 
 export default function Rollouts() {
   return <Routes><Route index element={<RolloutList />} /><Route path="policy" element={<RolloutPolicy />} /><Route path=":id" element={<RolloutPage />} /><Route path="*" element={<NotFound />} /></Routes>;
