@@ -31,6 +31,29 @@ export default async (kit) => {
     await hop("Listener").getByText("answers").waitFor({ timeout: 60000 });
     await everyLook("devices-path");
   });
+  await test("device: behind the sender filter the path begins with it, and Postfix stands where only it can reach", async () => {
+    const devices = (await call("GET", "/devices")).data.items, id = devices.find((d) => d.name === child.name).id;
+    const publish = async (value, reason) => {
+      const draft = (await call("POST", "/drafts", {})).data.id;
+      await call("PATCH", `/drafts/${draft}`, { devices: { [id]: { "path.mode": value } } }, { "If-Match": "*" });
+      await call("POST", `/drafts/${draft}/publish`, { reason });
+    };
+    const hop = (name) => page.locator(".inari-hop").filter({ has: page.getByRole("heading", { name }) });
+    await publish("front", "browser: the sender filter first");
+    try {
+      await tab("path");
+      await hop("Sender filter").getByText("0.0.0.0:25").waitFor({ timeout: 60000 });
+      await hop("Postfix").getByText("127.0.0.1:2500").waitFor();
+      await page.getByRole("button", { name: "Check now" }).click();
+      await job("done");
+      await hop("Sender filter").getByText("answers").waitFor({ timeout: 60000 });
+      await everyLook("devices-path-front");
+    } finally {
+      await publish({ $inherit: true }, "browser: back to the fleet's path");
+    }
+    await page.reload();
+    await hop("Listener").getByText("0.0.0.0:25").waitFor({ timeout: 60000 });
+  });
   await test("device: why a message waits; it is held and deleted, and deleting needs its number", async () => {
     const { spare, markup } = await mail(kit);
     await open("/devices");
