@@ -57,12 +57,16 @@ def type_names():
     return dict(zip(enum, names))
 
 
-def formats(said, function):
+def formats(said, function, whole):
     """The forms of a message argument, "*" where the words come from elsewhere."""
     own = [s for s in strings(said) if "?" in said or s not in ("", "%s")]
     variable = re.fullmatch(r"[\w.\->]+", said)
     if variable and said.split(".")[0] == "text":
         own += [strings(m)[0] for m in re.findall(r"snprintf\(text, sizeof text,[^;]*;", function)]
+        # filled by another function, which writes to what it was given
+        for name in [] if own else re.findall(r"(\w+)\([^;{}]*\btext, sizeof text\)", function):
+            body = next((f for f in functions(whole) if re.search(r"\b%s\([^;{}]*\)\s*\{" % name, f)), "")
+            own += [f for m in re.findall(r"snprintf\(\w+, size,[^;]*;", body) for f in strings(m)[:1]]
     elif variable and said == "e.msg":
         own += [strings(m)[0] for m in re.findall(r"err_set\(&?e, ERR_\w+,[^;]*;", function)] + ["*"]
     elif said.startswith("json_str("):
@@ -78,7 +82,8 @@ def shown():
     for path in sorted((ROOT / "agent/loop").glob("*.c")):
         if path.name == "conditions.c":
             continue
-        for function in functions(source(path.relative_to(ROOT))):
+        whole = source(path.relative_to(ROOT))
+        for function in functions(whole):
             for m in re.finditer(r"\b(condition_set|cond)\(", function):
                 args = arguments(function, m.end() - 1)
                 kind = next((a for a in args if a.startswith("COND_") and a in types), None)
@@ -87,7 +92,7 @@ def shown():
                 i = args.index(kind)
                 forms = strings(args[i + 3]) if m[1] == "condition_set" else []
                 if m[1] == "cond" or re.fullmatch(r"%[.0-9]*s", forms[0]):
-                    forms = formats(args[i + 3 + (m[1] == "condition_set")], function)
+                    forms = formats(args[i + 3 + (m[1] == "condition_set")], function, whole)
                 forms = [g for f in forms for g in ([f[:-4], f[:-4] + ": 7"] if f.endswith("%s%s") else [f])]
                 reasons = strings(args[i + 2])
                 if "bundle_refusal_word" in args[i + 2]:
