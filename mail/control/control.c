@@ -200,22 +200,37 @@ static void conn_turn(struct control *c, struct conn *at)
         conn_close(at);
 }
 
+/* A free place, or that of who has been silent for longest: a socket that nobody accepts from would
+ * keep poll() awake. */
+static struct conn *place(struct control *c)
+{
+    struct conn *oldest = &c->conn[0];
+
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        if (c->conn[i].fd < 0)
+            return &c->conn[i];
+        if (c->conn[i].until_ms < oldest->until_ms)
+            oldest = &c->conn[i];
+    }
+    conn_close(oldest);
+    return oldest;
+}
+
 static void take_new(struct control *c)
 {
-    for (size_t i = 0; i < CONNECTIONS; i++) {
+    for (int i = 0; i < CONNECTIONS; i++) {
         struct epoll_event ev = {.events = EPOLLIN};
-        int fd;
-        if (c->conn[i].fd >= 0)
-            continue;
-        fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct conn *at;
+        int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
             return;
         if (!may_ask(c, fd) || epoll_ctl(c->ep, EPOLL_CTL_ADD, fd, &ev) != 0) {
             (void)close(fd);
             continue;
         }
-        c->conn[i].fd = fd;
-        c->conn[i].until_ms = clock_mono_ms() + IDLE_MS;
+        at = place(c);
+        at->fd = fd;
+        at->until_ms = clock_mono_ms() + IDLE_MS;
     }
 }
 

@@ -55,6 +55,23 @@ static enum err_code publish_listeners(struct daemon *d, struct listen_set *now,
     return ERR_OK;
 }
 
+/* The file of a list as it is now.  One that is gone or damaged changes nothing: the list in force
+ * is mapped, whole, and stays until there is another. */
+static struct list *read_again(struct list *now, char *trouble, size_t size)
+{
+    struct list *l = NULL;
+    struct err e;
+
+    if (now == NULL)
+        return NULL;
+    trouble[0] = '\0';
+    if (list_open(now->path, &l, &e) == ERR_OK)
+        return l;
+    (void)snprintf(trouble, size, "%s", e.msg);
+    log_event(LOG_LEVEL_ERROR, "list.kept", KV_STR("path", now->path), KV_STR("problem", e.msg));
+    return list_ref(now);
+}
+
 enum err_code daemon_reload(struct daemon *d, struct ini_faults *f, struct err *e)
 {
     AUTO(list_unref) struct list *approved = NULL;
@@ -64,10 +81,10 @@ enum err_code daemon_reload(struct daemon *d, struct ini_faults *f, struct err *
     enum err_code rc = ini == NULL ? err_set(e, ERR_NO_MEMORY, "out of memory")
                                    : ini_load(d->o->config, ini, f, e);
 
-    if (rc == ERR_OK && d->approved != NULL)
-        rc = list_open(d->approved->path, &approved, e);
-    if (rc == ERR_OK && d->blocked != NULL)
-        rc = list_open(d->blocked->path, &blocked, e);
+    if (rc == ERR_OK) {
+        approved = read_again(d->approved, d->list_trouble[0], sizeof d->list_trouble[0]);
+        blocked = read_again(d->blocked, d->list_trouble[1], sizeof d->list_trouble[1]);
+    }
     if (rc == ERR_OK && d->state != DAEMON_RUNNING)
         rc = err_set(e, ERR_CONFLICT, "this process is ending");
     if (rc == ERR_OK)

@@ -500,6 +500,12 @@ def test_lists_are_remembered(fox, backend, tmp):
     again = f.status()["lists"]["blocked"]
     assert again["sha256"] == loaded["sha256"] and again["rows"] == 1
     assert greeting(f.connect("192.0.2.77")).startswith("554 ")
+    os.rename(path, path + ".away")  # a reload keeps what is in force
+    answer = f.ask("reload")
+    assert answer["ok"] and f.status()["lists"]["blocked"]["trouble"], answer
+    assert greeting(f.connect("192.0.2.77")).startswith("554 ")
+    os.rename(path + ".away", path)
+    assert f.ask("reload")["ok"] and "trouble" not in f.status()["lists"]["blocked"]
     with open(path, "r+b") as g:  # damaged meanwhile: said, and mail goes on
         g.seek(40)
         g.write(b"\xff" * 16)
@@ -636,6 +642,10 @@ def test_check(fox, tmp):
     assert r.returncode == 1 and "none" in r.stderr
 
 
+def cpu_s(pids):
+    return sum(sum(int(w) for w in open(f"/proc/{p}/stat").read().rsplit(")", 1)[1].split()[11:13]) for p in pids) / os.sysconf("SC_CLK_TCK")
+
+
 def test_control_socket_is_for_few(fox, backend, net):
     f = fox(backend=backend().address)
     r = subprocess.run(["setpriv", "--reuid", "1", "--clear-groups", "python3", "-c",
@@ -643,6 +653,16 @@ def test_control_socket_is_for_few(fox, backend, net):
                         "print(len(s.recv(100)))"], capture_output=True, text=True)
     assert r.stdout.strip() in ("0", "") and "ok" not in r.stdout
     assert f.ask("nothing")["error"] == "invalid"
+    silent = []
+    for _ in range(40):  # more than there are places: the oldest go, nobody is kept out, and nothing spins
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(f.sock)
+        silent.append(s)
+    assert f.ask("status")["ok"]
+    pid = f.status()["pid"]
+    before, start = cpu_s([pid]), time.monotonic()
+    time.sleep(0.5)
+    assert cpu_s([pid]) - before < (time.monotonic() - start) / 2
     r = subprocess.run([foxlib.program("foxproxy"), "--control", f.sock, "--ask", "status"], capture_output=True, text=True)
     assert r.returncode == 0 and '"state": "running"' in r.stdout
 
