@@ -392,13 +392,15 @@ enum err_code front_take(struct helper *h, bool wanted, struct err *e)
         return run_it(h, e);
     if (!owner_changes(h))
         return ERR_OK;
-    if (foxproxy_stop(&h->fox, e) != ERR_OK)
-        return e->code;
-    return postfix_pid(h->s->postfix_queue) == 0 ||
-                   tcp_port_wait(h->moving, h->n_moving, TCP_PORT_OWNED, OWNED_MS)
-               ? ERR_OK
-               : err_set(e, ERR_UNAVAILABLE, "nobody listens on port %d after the change",
-                         h->moving[0]);
+    if (postfix_pid(h->s->postfix_queue) != 0 &&
+        !tcp_port_wait(h->moving, h->n_moving, TCP_PORT_OWNED, OWNED_MS)) {
+        struct err ignored;
+        (void)!foxproxy_stop(&h->fox, &ignored);
+        return err_set(e, ERR_UNAVAILABLE, "nobody listens on port %d after the change",
+                       h->moving[0]);
+    }
+    front_end(h); /* nobody waits for the last sessions of foxproxy */
+    return foxproxy_stop(&h->fox, e);
 }
 
 /* --- what runs --- */

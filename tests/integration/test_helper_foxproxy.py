@@ -89,7 +89,7 @@ def relayed(d, **kw):
 
 # -- the straight way ------------------------------------------------------------------------------------------------
 def test_front_and_back(device):
-    """sec.front: 25 goes to foxproxy and back to Postfix; neither way relays for anybody."""
+    """25 goes to foxproxy and back to Postfix; neither way relays for anybody."""
     c = device.client()
     apply(c, 1, "direct")
     whole(device, c, 1, "direct")
