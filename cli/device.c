@@ -151,6 +151,7 @@ enum cli_exit verb_device(struct cli *c)
                                          {T_PRESENCE, "presence", COL_TEXT},
                                          {T_LAST_SEEN, "last_seen", COL_TIME},
                                          {T_AGENT, "agent_version", COL_TEXT},
+                                         {T_FOXPROXY, "running.foxproxy.state", COL_TEXT},
                                          {T_ENROLLED, "enrolled_at", COL_TIME},
                                          {T_DEVICE_KEY, "key.kid", COL_TEXT},
                                          {T_KEY_SINCE, "key.since", COL_TIME},

@@ -82,7 +82,7 @@ enum err_code syn_hold_unit(const char *text, struct err *e)
 
     if (*text == '\0')
         return let_in(e);
-    while (rest.n > 0) {
+    while (rest.p != NULL) {
         uint64_t port;
         if (n == SYN_HOLD_PORTS || !parse_u64(slice_cut(&rest, '-'), 1, 65535, &port))
             return err_set(e, ERR_INVALID, "\"%s\": ports from 1 to 65535 with \"-\" between them",

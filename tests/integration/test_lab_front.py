@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 import uuid
 
 import pytest
@@ -49,6 +50,8 @@ def test_front_and_back_under_mail(lab, child):
     fox = device["running"]["foxproxy"]
     assert (fox["state"], fox["digest"]) == ("running", device["desired"]["digest"]) and fox["version"]
     assert "foxproxy" in owner(lab, child) and "master" in owner(lab, child, 2500)
+    said = subprocess.run(["bash", "-c", f". {lab.dir}/env && inarictl device {child}"], capture_output=True, text=True).stdout
+    assert re.search(r"^FOXPROXY\s+running\s*$", said, re.M), said
     # Postfix knows who comes, and what is not ours goes nowhere: from outside and from the device itself.
     assert rcpt(lab, "outside", child, "x@foreign.example.org").startswith(("554", "454"))
     assert rcpt(lab, child, child, "x@foreign.example.org").startswith(("554", "454"))
