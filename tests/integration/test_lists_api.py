@@ -4,6 +4,7 @@ import io
 import time
 import uuid
 
+import parentlib
 import pytest
 import wireclient
 
@@ -141,6 +142,16 @@ def test_history_and_undo(api):
     assert gone["removed"] == 1 and nets(api, "blocked") == ["203.0.113.1/32", "203.0.113.3/32"]
     assert api.ok("GET", f"/lists/blocked/changes/{gone['version']}")["undoes"] == one["version"]
     assert api.post("/lists/blocked/changes/999999/undo", json={}).status_code == 404
+
+
+def test_rows_that_expired_leave_by_themselves(parent, api):
+    add(api, "blocked", {"network": "203.0.113.1", "expires_at": "2020-01-01T00:00:00Z"}, "203.0.113.2")
+    assert api.ok("GET", "/lists/blocked")["expired"] == 1
+    parent.restart()  # what is cleaned every five minutes is cleaned after the first request
+    parentlib.wait_until(lambda: api.ok("GET", "/lists/blocked")["rows"] == 1, "the expired row to leave", 20, every=0.2)
+    newest = api.ok("GET", "/lists/blocked/changes?limit=1")["items"][0]
+    assert (newest["kind"], newest["author"], newest["removed"]) == ("expire", "inarid", 1)
+    assert nets(api, "blocked") == ["203.0.113.2/32"]
 
 
 def test_two_administrators_and_a_trial(api):
