@@ -95,8 +95,13 @@ static void every_statement_prepares(void **state)
                                                   "pg_prepared_statements WHERE name = $1::text"};
                 struct rows *r = NULL;
 
-                if (db_run(one, &prepare, NULL, NULL, NULL, &e) != ERR_OK)
+                /* ANALYZE cannot be prepared by SQL, and does no harm */
+                bool run_it = strncmp(stmt->sql, "ANALYZE ", 8) == 0;
+
+                if (db_run(one, run_it ? stmt : &prepare, NULL, NULL, NULL, &e) != ERR_OK)
                     fail_msg("statement %s: %s", stmt->name, e.msg);
+                if (run_it)
+                    continue;
                 assert_int_equal(
                     db_one(one, &count, (struct db_param[]){P_TEXT(stmt->name)}, a, &r, &e),
                     ERR_OK);
