@@ -104,10 +104,11 @@ enum err_code daemon_reload(struct daemon *d, struct ini_faults *f, struct err *
             d->ini = *old;
             d->approved = was_approved;
             d->blocked = was_blocked;
-            listen_drop(&now, &d->listeners);
             (void)!reputation_configure(d->rep, &d->ini.rep, clock_mono_ms(), NULL);
         }
     }
+    if (rc != ERR_OK) /* a new address that stayed bound would be in its own way the next time */
+        listen_drop(&now, &d->listeners);
     free(ini);
     log_event(rc == ERR_OK ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR,
               rc == ERR_OK ? "settings.loaded" : "settings.refused",

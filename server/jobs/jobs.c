@@ -35,6 +35,7 @@ enum {
     LOOK_MS = 30 * 1000,     /* between two looks at the database when nothing is said */
     LOOK_SOON_MS = 5 * 1000, /* the same while hints come */
     LEAD_MS = 5 * 1000,      /* the lease, of 15 s, is renewed while there is something to do */
+    CLEAN_MS = 300 * 1000,
     CLEAN_IDLE_MS = 3600 * 1000,
     AWAY_MS = 1000,             /* shorter is no outage of the database */
     AWAY_TOLD_MS = 600 * 1000,  /* so long after that it is spoken of */
@@ -77,13 +78,13 @@ struct jobs {
     int64_t away_since_ms, away_s, back_ms; /* the database; 0: not away */
     bool remember; /* who is to be told when the database is away may be others now */
     bool clock_wrong;
-    bool drove;      /* a rollout, since memory was given back */
-    int64_t trim_ms; /* when it is again */
-    bool grew;       /* the fleet, perhaps */
-    size_t analyzed; /* devices there were when the tables were */
-    int64_t cleaned_ms;
-    uint64_t cleaned_at; /* statements of requests by then */
-    bool followed;       /* the policy of events, once: */
+    bool drove;                   /* a rollout, since memory was given back */
+    int64_t trim_ms;              /* when it is again */
+    bool grew;                    /* the fleet, perhaps */
+    size_t analyzed;              /* devices there were when the tables were */
+    int64_t cleaned_ms, clean_ms; /* clean_ms: not before */
+    uint64_t cleaned_at;          /* statements of requests by then */
+    bool followed;                /* the policy of events, once: */
     int64_t followed_ms;
     uint64_t followed_at;
 };
@@ -429,8 +430,9 @@ static enum err_code analyze(struct jobs *j, struct err *e)
 static enum err_code clean(struct jobs *j, struct err *e)
 {
     enum err_code rc;
+    bool mine = leads(j, &rc, e);
 
-    if (leads(j, &rc, e)) {
+    if (mine) {
         rc = fleet_store_trim(j->db, e);
         if (rc == ERR_OK)
             rc = bundle_store_trim(j->db, BUNDLES_KEPT, e);
@@ -449,6 +451,8 @@ static enum err_code clean(struct jobs *j, struct err *e)
         j->cleaned_ms = clock_mono_ms();
         j->cleaned_at = db_request_statement_count();
     }
+    /* Right after a start it is often still the one before that leads. */
+    j->clean_ms = clock_mono_ms() + (mine || rc != ERR_OK ? CLEAN_MS : 0);
     return rc;
 }
 
@@ -548,7 +552,8 @@ static bool analysis_due(const struct jobs *j, int64_t now)
 /* Where nobody asked for anything there is little to clean. */
 static bool cleaning_due(const struct jobs *j, int64_t now)
 {
-    return db_request_statement_count() != j->cleaned_at || now - j->cleaned_ms >= CLEAN_IDLE_MS;
+    return now >= j->clean_ms &&
+           (db_request_statement_count() != j->cleaned_at || now - j->cleaned_ms >= CLEAN_IDLE_MS);
 }
 
 /* Also where nothing comes: a day is made before it begins, and one that is too old goes. */
@@ -589,7 +594,7 @@ static struct job {
     {"token_key", 60000, rotation_due, rotate, 0},
     {"statistics", 2000, analysis_due, analyze, 0},
     {"memory", 10000, trim_due, give_back, 0},
-    {"clean", 300000, cleaning_due, clean, 0},
+    {"clean", 15000, cleaning_due, clean, 0},
     {"events", 1000, events_due, keep_events, 0},
 };
 
