@@ -5,7 +5,10 @@ export default async ({ page, test, open, axe, fits, shots, language, children }
   const box = page.getByRole("searchbox", { name: "Search" }), results = page.locator(".inari-results a");
   await test("search: '/' opens it, the arrows go through what was found, Enter goes there, Escape closes", async () => {
     await open("/devices");
-    await page.keyboard.press("/");
+    for (let i = 0; i < 20 && !(await box.isVisible()); i++) { // a page that is drawn listens a moment later
+      await page.keyboard.press("/");
+      await box.waitFor({ timeout: 1000 }).catch(() => undefined);
+    }
     await box.fill(children[0].name);
     await results.filter({ hasText: children[0].name }).first().waitFor();
     await axe("search");
