@@ -14,9 +14,8 @@ enum {
     SLICE_MIN_MS = 5 * 1000,
     CHUNK = 120, /* candidates looked at together */
     COUNT_ROWS = 1500,
-    WITH_COUNT_MS = 150, /* a count is worth no wait: what the page leaves of this, within ... */
-    COUNT_MIN_MS = 20,
-    COUNT_MAX_MS = 100,
+    WITH_COUNT_MS = 80, /* a count is worth no wait: it gets what the page left of this, or ... */
+    COUNT_MIN_MS = 10,
     FUTURE_MS = 10 * 60 * 1000, /* events may be stamped a little ahead */
 };
 #define OF_ENTRY    "message.queued,message.rejected"
@@ -336,10 +335,8 @@ static json_t *count_json(struct scan *s)
     all.snapshot = NULL;
     all.words_last = false;
     if (message_store_count(s->db, &all, s->c.since_ms, s->c.until_ms, COUNT_ROWS,
-                            left < COUNT_MIN_MS   ? COUNT_MIN_MS
-                            : left > COUNT_MAX_MS ? COUNT_MAX_MS
-                                                  : (int)left,
-                            &entries, &rows, &ignored) != ERR_OK)
+                            left < COUNT_MIN_MS ? COUNT_MIN_MS : (int)left, &entries, &rows,
+                            &ignored) != ERR_OK)
         return json_pack("{s:I}", "more_than", (json_int_t)(s->partial ? found - 1 : found));
     if (entries > MESSAGE_COUNT_MAX ||
         rows == COUNT_ROWS) /* at least so many: one less is passed */
