@@ -5,7 +5,9 @@
 #include "targets/postfix_trial.h"
 #include "targets/syn_hold.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +68,21 @@ static void catch_signals(void)
     (void)sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* Where the agent keeps lists of addresses, beside its own state: it is no root and cannot make the
+ * folder where no installer did.  One that is there stays as it is. */
+static void make_lists_folder(const struct agent_settings *set)
+{
+    const struct passwd *pw = getpwnam(set->agent_user);
+    char dir[512];
+
+    (void)snprintf(dir, sizeof dir, "%s-lists", set->agent_state);
+    if (pw == NULL || mkdir(dir, 0755) != 0)
+        return;
+    if (chmod(dir, 0755) != 0 || lchown(dir, pw->pw_uid, pw->pw_gid) != 0)
+        log_event(LOG_LEVEL_WARN, "helper.lists-folder", KV_STR("path", dir),
+                  KV_INT("errno", errno));
+}
+
 static int run(const struct agent_settings *set)
 {
     struct helper h = {
@@ -86,6 +103,7 @@ static int run(const struct agent_settings *set)
     else if (journal_open(&h.j, set->helper_state, &e) != ERR_OK)
         (void)fail("could not open the journal", &e);
     else {
+        make_lists_folder(set);
         foxproxy_open(&h.fox, set, h.pf.systemd);
         postfix_trial_stop(&h.pf);
         if (apply_recover(&h, &e) !=

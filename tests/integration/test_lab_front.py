@@ -105,6 +105,21 @@ def test_a_dead_dns_list_stops_nothing_and_is_said(lab, child):
     assert zones["bl.lab.test"]["state"] == "down" and zones["bl.lab.test"]["error"]
 
 
+def test_a_blocked_address_is_refused_within_seconds(lab, child):
+    """From POST to the 554 before the greeting, and back by undo; the agent here was never root."""
+    path(lab, child, "front")
+    mine = lab.json["outside"]["address"].rsplit(".", 1)[0] + ".77"
+    script = "import socket,sys; s=socket.create_connection((sys.argv[1],25),5,(sys.argv[2],0)); print(s.recv(200).decode())"
+
+    def greeted():
+        return lab.execute("outside", "/usr/bin/python3", "-c", script, lab.address(child), mine).stdout[:3]
+    assert greeted() == "220"
+    made = lab.api.ok("POST", "/lists/blocked/rows", {"rows": [{"network": mine}], "reason": "a test"})
+    wait_until(lambda: greeted() == "554", "the refusal", 30, 0.1)
+    lab.api.ok("POST", f"/lists/blocked/changes/{made['version']}/undo", {})
+    wait_until(lambda: greeted() == "220", "the greeting again", 30, 0.1)
+
+
 def test_wiring_removed_by_hand_is_closed(lab, child):
     """Postfix behind foxproxy without the header: nobody is taken for somebody else, and it is put back within one look
     although drift is only reported here."""
