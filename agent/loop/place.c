@@ -17,8 +17,8 @@ static const struct passwd *agent_user(const struct agent_settings *s)
 }
 
 /* Beside the state, which is nobody else's: the daemon in front of the mail reads them.  Where the
- * agent does not begin as root the folder is made by whoever installed it; without it the lists are
- * not kept, which is said when some come. */
+ * agent does not begin as root the folder is made by the installation, or by the helper when it
+ * starts; without it the lists are not kept, which is said when some come. */
 static enum err_code make_lists(const struct agent_settings *s, const struct passwd *pw,
                                 struct err *e)
 {
